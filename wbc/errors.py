@@ -1,0 +1,51 @@
+"""The exceptions a user can mend; each entry point prints one as a single line and exits with code 2.
+
+WbcError
+├── ConfigError      a parameter, or a combination of them, that is not allowed
+├── DataError        an archive, image, folder or cache that is missing, wrong or unreadable
+├── WeightsError     pretrained weights that cannot be reached or do not fit
+├── CheckpointError  a checkpoint that is missing, damaged or of another model
+├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
+└── TrackingError    an MLflow server that does not answer, a run that is not there
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class WbcError(Exception):
+    """Something a user can mend. The message says what, where, and what to do next."""
+
+    exit_code = 2
+
+
+class ConfigError(WbcError):
+    """A parameter, or a combination of them, that is not allowed."""
+
+
+class DataError(WbcError):
+    """An archive, image, folder or cache that is missing, wrong or unreadable."""
+
+
+class WeightsError(WbcError):
+    """Pretrained weights that cannot be reached or do not fit."""
+
+
+class CheckpointError(WbcError):
+    """A checkpoint that is missing, damaged or of another model."""
+
+
+class TrainingError(WbcError):
+    """Training that cannot go on."""
+
+
+class TrackingError(WbcError):
+    """An MLflow server that does not answer, or a run that is not there."""
+
+
+def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
+    """Returns the error for a name that no catalogue holds, naming the nearest known one and then all of them."""
+    known = list(known)
+    nearest = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+    return ConfigError(f"unknown {kind} '{value}'{hint} Known: {', '.join(known)}.")
