@@ -1,15 +1,65 @@
+# make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
+.PHONY: help setup data train evaluate reproduce ui test check lock clean
+
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" python
+UV := $(VENV)-uv/bin/uv
 
-setup: $(VENV)/.installed  ## make .venv with the locked dependencies
+PROFILE ?= demo
+DOMAINS ?= auto
+MODEL ?= resnet50_frozenbn
+SEED ?= 0
+RUN_ID ?= latest
+TARGETS ?= auto
+MODELS ?= auto
+SEEDS ?= auto
+PORT ?= 5000
+comma := ,
+list = $(subst $() ,$(comma),$(strip $(1)))
 
-# uv lives in a small environment of its own, so that it can make .venv with Python 3.11 whatever python3 is.
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed  ## make .venv with the locked dependencies (Python 3.11)
+
+data: setup  ## prepare images: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
+	@$(RUN) -m entrypoints.prepare --profile $(PROFILE) --domains $(call list,$(DOMAINS)) $(ARGS)
+
+train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [ARGS="--epochs 5"]
+	@$(RUN) -m entrypoints.train --profile $(PROFILE) --model $(MODEL) --seed $(SEED) $(ARGS)
+
+evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
+	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
+
+reproduce: setup  ## all models and seeds: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...]
+	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
+
+ui: setup  ## compare runs in the browser
+	@echo "Open http://localhost:$(PORT)/#/experiments?workflowType=machine_learning"
+	@$(RUN) -m mlflow ui --port $(PORT)
+
+test: setup  ## all tests
+	@$(RUN) -m pytest -n 2 $(ARGS)
+
+check: setup  ## format, lint, types
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+lock: setup  ## renew requirements.lock from pyproject.toml
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header \
+		--upgrade --output-file requirements.lock pyproject.toml
+
+clean:  ## remove .venv and caches; data and runs stay
+	rm -rf $(VENV) $(VENV)-uv .mypy_cache .pytest_cache .ruff_cache
+
+# uv has a small environment of its own: it makes .venv with Python 3.11, whatever python3 is.
 $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)-uv
-	$(VENV)-uv/bin/python -m pip install --quiet uv
-	$(VENV)-uv/bin/uv venv --quiet --clear --python 3.11 $(VENV)
-	$(VENV)-uv/bin/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements.lock
+	$(VENV)-uv/bin/python -m pip install --quiet "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
+	$(UV) venv --quiet --clear --python 3.11 $(VENV)
+	$(UV) pip install --quiet --require-hashes --python $(VENV)/bin/python -r requirements.lock
 	rm -rf $(VENV)-uv
 	touch $@

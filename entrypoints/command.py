@@ -1,0 +1,83 @@
+"""Turns a dataclass of wbc.config into a Typer command, and its failures into one line and an exit code."""
+
+import dataclasses
+import inspect
+import logging
+import sys
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from wbc.errors import WbcError
+
+
+def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
+    """Parses the command line into `config_class`, calls `run` with it and exits.
+
+    Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted, 143 terminated.
+    """
+    _log_to_stderr()
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(_callback(config_class, run))
+    try:
+        code = typer.main.get_command(app)(standalone_mode=False)
+    except typer.TyperException as error:
+        _fail(" ".join(error.format_message().split()), 2)
+    except WbcError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; the same command goes on from the last checkpoint.", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _callback(config_class: type[Any], run: Callable[[Any], None]) -> Callable[..., None]:
+    hints = typing.get_type_hints(config_class)
+
+    def callback(**options: Any) -> None:
+        run(config_class(**options))
+
+    parameters = [_parameter(field, hints[field.name]) for field in dataclasses.fields(config_class)]
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    callback.__doc__ = inspect.getdoc(config_class)
+    return callback
+
+
+def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
+    settings: dict[str, Any] = {"help": field.metadata["help"]}
+    if type(None) in typing.get_args(hint):
+        (kind,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
+        settings |= {"parser": _or_auto(kind), "metavar": f"{kind.__name__}|auto", "show_default": "auto"}
+    annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
+
+
+def _or_auto(kind: type[Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        if text == "auto":
+            return None
+        try:
+            return kind(text)
+        except ValueError:
+            wanted = {"int": "a whole number", "float": "a number"}[kind.__name__]
+            raise typer.BadParameter(f"'{text}' is not {wanted}, nor auto.") from None
+
+    return parse
+
+
+def _log_to_stderr() -> None:
+    console = Console(stderr=True)
+    handler: logging.Handler = (
+        RichHandler(console=console, show_path=False) if console.is_terminal else logging.StreamHandler()
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("wbc").setLevel(logging.INFO)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,16 @@
+"""Scores an earlier run on further domains: `python -m entrypoints.evaluate --run RUN_ID --targets folder:slides`."""
+
+from entrypoints.command import main
+from wbc.config import EvaluateConfig
+
+
+def evaluate(options: EvaluateConfig) -> None:
+    """Scores and prints the run's id and its accuracy on each domain."""
+    from wbc.profiles import choose_device
+    from wbc.run import score_run
+
+    print(score_run(options, choose_device(options.device)).line())
+
+
+if __name__ == "__main__":
+    main(EvaluateConfig, evaluate)

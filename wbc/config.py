@@ -1,0 +1,140 @@
+"""What each entry point can be told: a dataclass whose fields are its command-line options and MLproject parameters.
+
+`auto` (None here) leaves a choice to the profile. `RunConfig` is what a training run comes to once nothing is `auto`.
+"""
+
+import dataclasses
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from wbc.errors import ConfigError, unknown
+
+RECIPES: Final = ("paper", "released")
+SCALES: Final = ("full", "tiny")
+PRECISIONS: Final = ("fp32", "bf16")
+DEVICES: Final = ("cpu", "cuda")
+
+
+def option(default: Any, text: str) -> Any:
+    """Returns a dataclass field with its default and the line of help that every interface shows."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """Options of `prepare`: download, verify, and decode images into the pixel cache."""
+
+    domains: str | None = option(
+        None, "Domains to prepare, by commas: catalogue keys or folder:PATH. auto: the profile's."
+    )
+    profile: str = option("demo", "Whose domains, recipe and image size auto stands for: demo, open or paper.")
+    recipe: str | None = option(
+        None, "Image geometry: paper (squashed to the size) or released (short side, then crops)."
+    )
+    image_size: int | None = option(None, "Side of the network's input in pixels (paper: 224).")
+    archive: str = option("none", "Archive of one domain downloaded by hand: a file, or a folder if it has several.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Options of `train`: one model, one seed, one source domain, scored at home and on the targets."""
+
+    model: str = option("resnet50_frozenbn", "A row of the model catalogue, or timm:<name>.")
+    seed: int = option(0, "Seed of weights, order and augmentation; 0 or more (paper: ten seeds, 0-9).")
+    profile: str = option("demo", "Settings that auto stands for: demo, open or paper.")
+    source: str | None = option(None, "Domain to train on: a catalogue key or folder:PATH.")
+    targets: str | None = option(None, "Domains to score, by commas: key, key:split or folder:PATH.")
+    recipe: str | None = option(None, "paper (the text's) or released (the released code's, quirks included).")
+    scale: str | None = option(None, "full, or tiny: the same topology, thin, for the demo and tests.")
+    pretrained: str | None = option(
+        None, "imagenet, patterns (drawn, for scale=tiny), none, or a file or folder of weights."
+    )
+    image_size: int | None = option(None, "Side of the network's input in pixels (paper: 224).")
+    epochs: int | None = option(None, "Passes over the source's training images (paper: 100).")
+    warmup_epochs: int | None = option(
+        None, "Epochs of rising learning rate; auto: a tenth of epochs (paper: 10 of 100)."
+    )
+    batch_size: int | None = option(None, "Images per update (released code: 128).")
+    lr: float | None = option(None, "Peak learning rate of AdamW (paper: 1e-4).")
+    weight_decay: float | None = option(None, "Weight decay of AdamW (paper: 0.005).")
+    precision: str | None = option(None, "fp32, or bf16 autocast.")
+    device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
+    checkpoint_every: int | None = option(None, "Epochs between checkpoints; a kill loses at most so many.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Options of `evaluate`: score an earlier run on further domains."""
+
+    run: str = option("latest", "MLflow run id, or path of a checkpoint file; latest: the last finished training run.")
+    targets: str | None = option(
+        None, "Domains to score, by commas: key, key:split or folder:PATH. auto: the run's own."
+    )
+    model: str | None = option(None, "The model that you expect the checkpoint to hold; another one stops.")
+    device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceConfig:
+    """Options of `reproduce`: all models and seeds of a profile, skipping what is done."""
+
+    profile: str = option("demo", "demo (drawn smears, minutes), open (public images) or paper (Raabin to LISC).")
+    models: str | None = option(None, "Models to run, by commas; auto: the paper's nine.")
+    seeds: str | None = option(None, "Seeds to run, by commas; auto: the profile's.")
+    epochs: int | None = option(None, "Epochs of each run; auto: the profile's.")
+    jobs: int | None = option(None, "Runs at a time; auto: one per core on a CPU, one on a GPU.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training run, complete and valid: every value decides the outcome, except `profile` and `checkpoint_every`.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the field, the value and what is allowed.
+    """
+
+    model: str
+    seed: int
+    profile: str
+    source: str
+    targets: tuple[str, ...]
+    recipe: Literal["paper", "released"]
+    scale: Literal["full", "tiny"]
+    pretrained: str
+    image_size: int
+    epochs: int
+    warmup_epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    precision: Literal["fp32", "bf16"]
+    device: Literal["cpu", "cuda"]
+    checkpoint_every: int
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("recipe", RECIPES), ("scale", SCALES), ("precision", PRECISIONS), ("device", DEVICES)):
+            if getattr(self, name) not in allowed:
+                raise unknown(name, getattr(self, name), allowed)
+        for name, least in (("seed", 0), ("image_size", 16), ("epochs", 1), ("batch_size", 2), ("checkpoint_every", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}={getattr(self, name)}: must be {least} or more.")
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise ConfigError(
+                f"warmup_epochs={self.warmup_epochs}: must be 0 or more and less than epochs={self.epochs}."
+            )
+        for name, positive in (("lr", self.lr > 0), ("weight_decay", self.weight_decay >= 0)):
+            value = getattr(self, name)
+            if not (positive and math.isfinite(value)):
+                raise ConfigError(
+                    f"{name}={value}: must be a finite number {'above' if name == 'lr' else 'of at least'} 0."
+                )
+        if not self.targets and not self.source:
+            raise ConfigError("nothing to score: name at least one target.")
+
+
+def data_dir() -> Path:
+    """Returns the folder of the images: `$WBC_DATA_DIR`, else `data` below the working directory."""
+    return Path(os.environ.get("WBC_DATA_DIR") or "data").expanduser().absolute()

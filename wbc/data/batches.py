@@ -1,0 +1,69 @@
+"""Batches from the pixel cache: rows gathered on the CPU, flipped on the training device.
+
+What happens to an image depends on (seed, epoch, image) alone: neither workers, batch size nor a resumed run change it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+from wbc.data.cache import PixelCache
+from wbc.seeding import generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """The random draws of one epoch, a row per image of the training set."""
+
+    order: Int64[np.ndarray, " images"]
+    """The order in which the images are visited."""
+    flips: Bool[np.ndarray, "images 2"]
+    """Whether to mirror left-right, and top-bottom; each with probability 1/2."""
+    corners: Float[np.ndarray, "images 2"]
+    """Where a random crop starts, vertically and horizontally, as a fraction of the room there is."""
+
+
+def draw_augmentation(seed: int, epoch: int, images: int) -> Augmentation:
+    """Returns the draws of an epoch; those of an image do not depend on how many others are visited before it."""
+    return Augmentation(
+        order=generator(seed, "order", epoch).permutation(images),
+        flips=generator(seed, "flips", epoch).random((images, 2)) < 0.5,
+        corners=generator(seed, "crops", epoch).random((images, 2)),
+    )
+
+
+def gather(
+    pixels: PixelCache,
+    rows: Int64[np.ndarray, " batch"],
+    *,
+    crop_px: int | None = None,
+    corners: Float[np.ndarray, "batch 2"] | None = None,
+) -> UInt8[Tensor, "batch 3 height width"]:
+    """Returns the images of `rows`, copied out of the cache.
+
+    With `crop_px` each is cropped to that many pixels a side: at `corners`, where a fraction f of the room r starts at
+    pixel floor(f (r + 1)), in distribution torchvision's RandomCrop; without corners in the centre, as its CenterCrop.
+    The tensor is a channels-last view.
+    """
+    if crop_px is None:
+        batch = pixels.square[rows]
+    else:
+        batch = np.empty((len(rows), crop_px, crop_px, 3), np.uint8)
+        for place, row in enumerate(rows):
+            image = pixels[int(row)]
+            room = np.array(image.shape[:2]) - crop_px
+            top, left = np.round(room / 2).astype(int) if corners is None else (corners[place] * (room + 1)).astype(int)
+            batch[place] = image[top : top + crop_px, left : left + crop_px]
+    return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
+
+def flip(
+    images: UInt8[Tensor, "batch 3 height width"], flips: Bool[Tensor, "batch 2"]
+) -> UInt8[Tensor, "batch 3 height width"]:
+    """Returns the images mirrored as `flips` says for each: left-right, top-bottom."""
+    across, down = flips[:, 0, None, None, None], flips[:, 1, None, None, None]
+    images = torch.where(across, images.flip(3), images)
+    return torch.where(down, images.flip(2), images)

@@ -1,0 +1,62 @@
+"""Figures of merit, all of them from labels and per-image probabilities."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+from sklearn.metrics import confusion_matrix
+
+from wbc.cells import CLASSES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Figures of merit of one model on one domain, in [0, 1]; per-class ones in the order of CLASSES.
+
+    Predictions are over all five classes whatever classes a domain has. A class without images has no recall and no F
+    (nan) and is left out of `balanced_accuracy` and `macro_f1`; one never predicted has no precision (nan) and F 0.
+    """
+
+    images: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    ece: float
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    f1: tuple[float, ...]
+    confusion: Int64[np.ndarray, "5 5"]
+    """Images counted by true class (rows) and predicted class (columns)."""
+
+
+def score(labels: Int64[np.ndarray, " images"], scores: Float[np.ndarray, "images 5"]) -> Metrics:
+    """Returns the figures of merit of probabilities `scores` against true `labels`; the class of the largest counts."""
+    counts = confusion_matrix(labels, scores.argmax(1), labels=range(len(CLASSES)))
+    hits, true, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall = hits / predicted, hits / true
+        f1 = np.where(true > 0, 2 * hits / (true + predicted), np.nan)
+    return Metrics(
+        images=len(labels),
+        accuracy=float(hits.sum() / len(labels)),
+        balanced_accuracy=float(np.nanmean(recall)),
+        macro_f1=float(np.nanmean(f1)),
+        ece=expected_calibration_error(labels, scores),
+        precision=tuple(precision.tolist()),
+        recall=tuple(recall.tolist()),
+        f1=tuple(f1.tolist()),
+        confusion=counts,
+    )
+
+
+def expected_calibration_error(
+    labels: Int64[np.ndarray, " images"], scores: Float[np.ndarray, "images 5"], bins: int = 15
+) -> float:
+    """Returns the distance between confidence and accuracy in `bins` equal bins of confidence, averaged over images.
+
+    Reference: Guo et al. 2017, arXiv:1706.04599, equation 3, with M = 15.
+    """
+    confidence, hit = scores.max(1).astype(np.float64), scores.argmax(1) == labels
+    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(places, weights=hit - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))

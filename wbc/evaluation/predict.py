@@ -1,0 +1,34 @@
+"""Runs a model over a domain's images."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from wbc.config import RunConfig
+from wbc.data.batches import gather
+from wbc.data.cache import PixelCache
+from wbc.data.prepare import Images
+from wbc.evaluation.records import Predictions
+from wbc.models.build import Classifier
+from wbc.training.recipes import RECIPES
+
+
+def predict(model: Classifier, images: Images, config: RunConfig) -> Predictions:
+    """Returns the predictions for every image, in the manifest's order, under the run's recipe and precision."""
+    scores, embeddings = predict_pixels(model, images.pixels, config, device=config.device)
+    return Predictions(domain=images.name, ids=images.ids, labels=images.labels, scores=scores, embeddings=embeddings)
+
+
+def predict_pixels(
+    model: Classifier, pixels: PixelCache, config: RunConfig, *, device: str
+) -> tuple[Float[np.ndarray, "images 5"], Float[np.ndarray, "images dim"]]:
+    """Returns probabilities and embeddings of images at the recipe's geometry; the model is left in evaluation mode."""
+    crop_px = config.image_size if RECIPES[config.recipe].crops else None
+    scores, embeddings = [], []
+    model.eval()
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+        for rows in np.array_split(np.arange(len(pixels)), -(-len(pixels) // config.batch_size)):
+            embedded = model.embed(gather(pixels, rows, crop_px=crop_px).to(device, non_blocking=True))
+            scores.append(model.head[-1](embedded).float().softmax(1).cpu())
+            embeddings.append(embedded.float().cpu())
+    return torch.cat(scores).numpy(), torch.cat(embeddings).numpy()

@@ -1,0 +1,42 @@
+"""Predictions, the record of a run: one row per image, from which every figure of merit is computed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int64
+
+from wbc.cells import CLASSES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a model says of a domain's images, in the order of its manifest."""
+
+    domain: str
+    ids: tuple[str, ...]
+    labels: Int64[np.ndarray, " images"]
+    scores: Float[np.ndarray, "images 5"]
+    """Softmax probabilities, in the order of CLASSES."""
+    embeddings: Float[np.ndarray, "images dim"]
+    """Inputs of the last linear layer."""
+
+    def table(self) -> pd.DataFrame:
+        """Returns a row per image: id, label, and the probability of each class."""
+        columns = {name: self.scores[:, index] for index, name in enumerate(CLASSES)}
+        return pd.DataFrame({"id": self.ids, "label": self.labels, **columns})
+
+
+def write_predictions(predictions: Predictions, folder: Path) -> None:
+    """Writes `predictions/<domain>.csv`, which reads back to the same bits, and `embeddings/<domain>.npy`, float16."""
+    for name in ("predictions", "embeddings"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    predictions.table().to_csv(folder / "predictions" / f"{predictions.domain}.csv", index=False)
+    np.save(folder / "embeddings" / f"{predictions.domain}.npy", predictions.embeddings.astype(np.float16))
+
+
+def read_scores(path: Path) -> tuple[Int64[np.ndarray, " images"], Float[np.ndarray, "images 5"]]:
+    """Returns the labels and probabilities of a predictions file."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(CLASSES, np.float32))
+    return table["label"].to_numpy(np.int64), table[list(CLASSES)].to_numpy()

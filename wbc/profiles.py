@@ -1,0 +1,111 @@
+"""The three sizes of the benchmark, and the settings that `auto` stands for in each.
+
+demo    drawn blood smears, thin models; minutes on two CPU cores, nothing to download
+open    public images that download without a login, ImageNet weights; a GPU, or patience
+paper   arXiv:2303.01777, Table 4: Raabin to LISC, nine models × ten seeds × 100 epochs; a CUDA GPU
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+from wbc.config import RunConfig, TrainConfig
+from wbc.errors import ConfigError, unknown
+from wbc.models.catalog import PAPER_ROWS, find_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A source, its targets, the seeds, and each setting that a run may leave at `auto`."""
+
+    source: str
+    targets: str
+    seeds: int
+    models: tuple[str, ...] = PAPER_ROWS
+    recipe: str = "paper"
+    scale: str = "full"
+    pretrained: str = "imagenet"
+    image_size: int = 224
+    epochs: int = 100
+    batch_size: int = 128
+    lr: float = 1e-4
+    weight_decay: float = 0.005
+    precision: str = "fp32"
+    checkpoint_every: int = 5
+
+    def domains(self) -> tuple[str, ...]:
+        """Returns the keys of the domains that the profile's runs need."""
+        return tuple(dict.fromkeys([self.source, *(target.split(":")[0] for target in self.targets.split(","))]))
+
+
+PROFILES: Final = {
+    "demo": Profile(
+        source="smears_source",
+        targets="smears_target",
+        seeds=3,
+        scale="tiny",
+        pretrained="patterns",
+        image_size=48,
+        epochs=10,
+        batch_size=32,
+        lr=2e-3,  # weights thin and hardly pretrained need larger steps than the paper's 1e-4
+    ),
+    "open": Profile(source="pbc2500", targets="bccd,tecom", seeds=3, epochs=30),
+    "paper": Profile(source="raabin", targets="raabin:test_b,lisc,bccd", seeds=10),
+}
+
+
+def find_profile(name: str) -> Profile:
+    """Returns a profile by name; an unknown one raises a ConfigError that names the nearest."""
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    return PROFILES[name]
+
+
+def resolve(options: TrainConfig) -> RunConfig:
+    """Returns the run that `options` describe, with the profile's settings for `auto`.
+
+    Raises:
+        ConfigError: a name or value that is not allowed, named together with what is.
+    """
+    profile = find_profile(options.profile)
+    find_model(options.model)
+    settings: dict[str, Any] = {}
+    for field in dataclasses.fields(RunConfig):
+        given = getattr(options, field.name)
+        if given is not None:
+            settings[field.name] = given
+        elif hasattr(profile, field.name):
+            settings[field.name] = getattr(profile, field.name)
+    settings["targets"] = tuple(settings["targets"].split(","))
+    # The paper warms up for 10 of its 100 epochs.
+    settings.setdefault("warmup_epochs", settings["epochs"] // 10)
+    settings["device"] = choose_device(options.device)
+    return RunConfig(**settings)
+
+
+def plan(
+    name: str, *, models: Iterable[str] | None, seeds: Iterable[int] | None, epochs: int | None
+) -> list[RunConfig]:
+    """Returns the runs of a profile, all models of the first seed first."""
+    profile = find_profile(name)
+    return [
+        resolve(TrainConfig(profile=name, model=model, seed=seed, epochs=epochs))
+        for seed in (seeds if seeds is not None else range(profile.seeds))
+        for model in (models or profile.models)
+    ]
+
+
+def choose_device(wanted: str | None) -> str:
+    """Returns the device wanted; for None, cuda where PyTorch finds a GPU, else cpu.
+
+    Raises:
+        ConfigError: cuda is wanted and PyTorch finds no GPU.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ConfigError("device=cuda: PyTorch finds no CUDA GPU here. Use device=cpu, or see what nvidia-smi says.")
+    return wanted or ("cuda" if available else "cpu")

@@ -1,0 +1,168 @@
+"""The main path: train one model on one domain, score it at home and away, everything tracked."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from wbc.config import EvaluateConfig, RunConfig, data_dir
+from wbc.data.cache import Geometry
+from wbc.data.catalog import find_domain
+from wbc.data.prepare import Images, load_images
+from wbc.data.references import Reference, expand_targets, parse_source
+from wbc.environment import code_version
+from wbc.errors import CheckpointError, ConfigError
+from wbc.evaluation.metrics import score
+from wbc.evaluation.predict import predict
+from wbc.models.build import Classifier, build_model
+from wbc.tracking import TrackedRun, fetch_checkpoint, latest_run, open_run, open_scoring
+from wbc.training.checkpoint import Checkpoint, read_checkpoint, restore_model
+from wbc.training.loop import build_optimiser, train_epoch
+from wbc.training.pretrain import digest_of, find_weights
+from wbc.training.recipes import RECIPES
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to: its MLflow id, and its accuracy in [0, 1] on each domain scored."""
+
+    run_id: str
+    config: RunConfig
+    accuracies: dict[str, float]
+    done_already: bool
+
+    def line(self) -> str:
+        """Returns the result as one line for a terminal."""
+        scores = "  ".join(f"{domain} {100 * accuracy:.2f} %" for domain, accuracy in self.accuracies.items())
+        already = " (done already)" if self.done_already else ""
+        return f"{self.config.model}/seed{self.config.seed}  {scores}  run {self.run_id}{already}"
+
+
+def train_and_score(config: RunConfig) -> Outcome:
+    """Trains and scores the run that `config` describes, goes on with it where it was interrupted, or finds it done.
+
+    Raises:
+        WbcError: something the user can mend; what was saved before stays, and the same call goes on from there.
+    """
+    if config.scale == "tiny":  # more threads would slow thin layers down, and change the last bits of sums
+        torch.set_num_threads(1)
+    train, tests = load_domains(config)
+    weights = find_weights(config)
+    identity = fingerprint(config, [train, *tests], weights)
+    with open_run(config, identity) as run:
+        done_already = run.done
+        if not run.done:
+            run.log_start(train, tests, identity)
+            model = train_model(config, train, weights, run)
+            score_domains(model, tests, config, run)
+            run.complete()
+        accuracies = run.accuracies([images.name for images in tests])
+        return Outcome(run_id=run.id, config=config, accuracies=accuracies, done_already=done_already)
+
+
+def train_model(config: RunConfig, train: Images, weights: str, run: TrackedRun) -> Classifier:
+    """Returns the model as it is after the last epoch, from the run's last checkpoint on where it has one."""
+    checkpoint = run.load_checkpoint()
+    model = restore_model(checkpoint) if checkpoint else build(config, weights)
+    model.to(config.device)
+    if checkpoint and checkpoint.optimiser is None:
+        return model
+    optimiser = build_optimiser(model, config)
+    if checkpoint:
+        optimiser.load_state_dict(checkpoint.optimiser)
+    for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
+        result = train_epoch(model, optimiser, train, epoch, config)
+        run.log_epoch(epoch + 1, result)
+        last = epoch + 1 == config.epochs
+        if last or (epoch + 1) % config.checkpoint_every == 0:
+            state = None if last else optimiser.state_dict()
+            run.save_checkpoint(Checkpoint(config=config, epoch=epoch + 1, model=model.state_dict(), optimiser=state))
+    return model
+
+
+def score_domains(model: Classifier, tests: Iterable[Images], config: RunConfig, run: TrackedRun) -> None:
+    """Logs predictions and figures of merit on each domain."""
+    for images in tests:
+        predictions = predict(model, images, config)
+        run.log_domain(images, predictions, score(predictions.labels, predictions.scores))
+
+
+def score_run(options: EvaluateConfig, device: str) -> Outcome:
+    """Scores the model of an earlier run on further domains, logged to it; that of a checkpoint file, to a new run.
+
+    Raises:
+        CheckpointError: the checkpoint is of another model than `options.model`.
+    """
+    path = Path(options.run)
+    run_id = None if path.exists() or path.suffix == ".pt" else options.run
+    if options.run == "latest":
+        run_id = latest_run()
+    checkpoint = fetch_checkpoint(run_id) if run_id else read_checkpoint(path)
+    if options.model not in (None, checkpoint.config.model):
+        raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
+    config = dataclasses.replace(checkpoint.config, device=device)
+    targets = expand_targets(options.targets or ",".join(config.targets))
+    tests = [load_images(target, geometry(config), data_dir=data_dir()) for target in targets]
+    model = restore_model(checkpoint).to(device)
+    with open_scoring(config, run_id) as run:
+        score_domains(model, tests, config, run)
+        accuracies = run.accuracies([images.name for images in tests])
+        return Outcome(run_id=run.id, config=config, accuracies=accuracies, done_already=False)
+
+
+def load_domains(config: RunConfig) -> tuple[Images, list[Images]]:
+    """Returns the images to train on and those to score: the source's own test split, if it has one, then the targets.
+
+    Raises:
+        ConfigError: a target holds images that the model trains on.
+    """
+    train = parse_source(config.source)
+    home = [Reference(train.key, split) for split in find_domain(train.key).test_splits[:1] if split != train.split]
+    if not home:
+        _log.warning("%s has no test split of its own: the model is scored on the targets alone.", train.key)
+    targets = expand_targets(",".join(config.targets))
+    if train in targets:
+        raise ConfigError(f"target {train} is what the model trains on: name another target or split.")
+    tests = home + [target for target in targets if target not in home]
+    loaded = [load_images(reference, geometry(config), data_dir=data_dir()) for reference in (train, *tests)]
+    return loaded[0], loaded[1:]
+
+
+def geometry(config: RunConfig) -> Geometry:
+    """Returns how the run's images are stored in the pixel cache."""
+    return RECIPES[config.recipe].geometry(config.image_size)
+
+
+def build(config: RunConfig, weights: str) -> Classifier:
+    """Returns the model before its first epoch; `weights` is `imagenet`, `none` or a path."""
+    return build_model(
+        config.model,
+        scale=config.scale,
+        image_size=config.image_size,
+        pretrained=weights,
+        seed=config.seed,
+        normalisation=RECIPES[config.recipe].normalisation,
+    )
+
+
+def fingerprint(config: RunConfig, images: Iterable[Images], weights: str) -> str:
+    """Returns a hash of what decides the run's outcome: settings, images, weights, code and PyTorch's version."""
+    settings = dataclasses.asdict(config)
+    for label in ("profile", "checkpoint_every"):
+        del settings[label]
+    path = Path(weights)
+    parts = {
+        "settings": settings,
+        "images": [(part.name, part.digest) for part in images],
+        "weights": digest_of(path) if path.exists() else weights,
+        "code": code_version(),
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,61 @@
+"""Runs a plan in worker processes of this machine, each of which imports PyTorch and MLflow once."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+
+import torch
+
+from wbc.config import RunConfig
+from wbc.errors import WbcError
+from wbc.models.catalog import find_model
+from wbc.run import Outcome, train_and_score
+from wbc.training.pretrain import find_weights
+
+
+def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
+    """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
+
+    Args:
+        configs: the runs, started in this order.
+        jobs: worker processes; the machine's cores are shared out among them.
+    """
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(threads,)
+    )
+    try:
+        # Runs that share a backbone share its weights: made once, before the first of them asks.
+        list(pool.map(find_weights, {find_model(config.model).backbone: config for config in configs}.values()))
+        runs: dict[Future[Outcome], RunConfig] = {pool.submit(train_and_score, config): config for config in configs}
+        for future in as_completed(runs):
+            error = future.exception()
+            if error is None:
+                yield runs[future], future.result()
+            elif isinstance(error, WbcError):
+                yield runs[future], error
+            else:
+                raise error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def default_jobs(configs: Sequence[RunConfig]) -> int:
+    """Returns one job per core for thin models on a CPU, which do not fill more than one; else 1."""
+    thin = all(config.device == "cpu" and config.scale == "tiny" for config in configs)
+    return min(len(configs), os.cpu_count() or 1) if thin else 1
+
+
+def _start_worker(threads: int) -> None:
+    torch.set_num_threads(threads)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+
+
+def _stop_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

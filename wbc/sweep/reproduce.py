@@ -1,0 +1,95 @@
+"""`reproduce`: the runs of a profile that are not done yet, then a table of what came out."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from wbc.config import ReproduceConfig, RunConfig
+from wbc.data.prepare import Images
+from wbc.errors import ConfigError, TrainingError
+from wbc.models.catalog import find_model
+from wbc.profiles import plan
+from wbc.report.statistics import seed_interval
+from wbc.run import Outcome, load_domains
+from wbc.sweep.local import default_jobs, run_plan
+from wbc.tracking import connect, leave_project_run
+
+_log = logging.getLogger(__name__)
+
+
+def reproduce_profile(options: ReproduceConfig) -> None:
+    """Runs the plan and prints a row per model: accuracy at home and on each target, with 95 % intervals over seeds.
+
+    Raises:
+        ConfigError: models, seeds or jobs that are not allowed.
+        TrainingError: some runs failed; the others are done and stay.
+    """
+    configs = plan(
+        options.profile,
+        models=options.models.split(",") if options.models else None,
+        seeds=_seeds(options.seeds) if options.seeds else None,
+        epochs=options.epochs,
+    )
+    jobs = options.jobs or default_jobs(configs)
+    connect()
+    leave_project_run()
+    _, tests = load_domains(configs[0])
+    outcomes = _run(configs, jobs)
+    print_table(configs, outcomes, tests)
+    if len(outcomes) < len(configs):
+        raise TrainingError(
+            f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
+        )
+
+
+def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome], tests: Sequence[Images]) -> None:
+    """Prints the accuracies by model in the plan's order, and below them what guessing would score."""
+    domains = list(dict.fromkeys(domain for outcome in outcomes for domain in outcome.accuracies))
+    by_model = defaultdict(list)
+    for outcome in outcomes:
+        by_model[outcome.config.model].append(outcome)
+    seeds = sorted({config.seed for config in configs})
+    title = f"Accuracy in %, mean ± 95 % interval over seeds {', '.join(map(str, seeds))} (Student t)"
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "model", *domains):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "model") else "right")
+    for model in dict.fromkeys(config.model for config in configs):
+        runs = by_model[model]
+        cells = [
+            seed_interval([run.accuracies[domain] for run in runs]).percent() if runs else "failed"
+            for domain in domains
+        ]
+        table.add_row(find_model(model).index, model, *cells)
+    table.add_section()
+    majority = {images.name: np.bincount(images.labels).max() / len(images.labels) for images in tests}
+    table.add_row("", "always the largest class", *(f"{100 * majority[domain]:.2f}" for domain in domains))
+    Console(width=None if Console().is_terminal else 120).print(table)
+
+
+def _run(configs: Sequence[RunConfig], jobs: int) -> list[Outcome]:
+    """Returns the outcomes of the runs that did not fail; tells of each as it ends, and how long the rest takes."""
+    outcomes: list[Outcome] = []
+    started, ran = time.monotonic(), 0
+    _log.info("%d runs of profile %s, %d at a time", len(configs), configs[0].profile, jobs)
+    for count, (config, result) in enumerate(run_plan(configs, jobs), start=1):
+        if isinstance(result, Outcome):
+            outcomes.append(result)
+            line = result.line()
+            ran += not result.done_already
+        else:
+            line = f"{config.model}/seed{config.seed} failed: {result}"
+        left = (time.monotonic() - started) / max(ran, 1) * (len(configs) - count)
+        _log.info("%d/%d  %s  (%s left)", count, len(configs), line, f"{left // 60:.0f}:{left % 60:02.0f}")
+    return outcomes
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"seeds={text}: must be whole numbers by commas, such as 0,1,2.") from None

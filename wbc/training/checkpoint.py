@@ -1,0 +1,83 @@
+"""Checkpoints: written whole or not at all, read without running code, and never loaded into another model.
+
+The schedule and every random draw are functions of (seed, epoch), so weights, optimiser and epoch are all there is to keep.
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wbc.config import RunConfig
+from wbc.errors import CheckpointError
+from wbc.models.build import Classifier, build_model
+from wbc.training.recipes import RECIPES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A run's state after `epoch` epochs; `optimiser` is None in the checkpoint of a finished run."""
+
+    config: RunConfig
+    epoch: int
+    model: dict[str, Any]
+    optimiser: dict[str, Any] | None
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Writes to a temporary name, flushes and renames: `path` holds a whole checkpoint or what it held before."""
+    part = path.with_name(path.name + ".part")
+    fields = {field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)}
+    try:
+        with part.open("wb") as file:
+            torch.save(fields | {"config": dataclasses.asdict(checkpoint.config)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error}. Free some space and run again.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
+    """Returns the checkpoint at `path`, its tensors on `device`.
+
+    Raises:
+        CheckpointError: there is none, or the file is damaged or not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}: give an MLflow run id or the path of a checkpoint file.")
+    try:
+        fields = torch.load(path, map_location=device, weights_only=True)
+        config = RunConfig(**{**fields["config"], "targets": tuple(fields["config"]["targets"])})
+        return Checkpoint(config=config, **{name: fields[name] for name in ("epoch", "model", "optimiser")})
+    except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is not a whole checkpoint of this project ({reason}).") from error
+
+
+def restore_model(checkpoint: Checkpoint) -> Classifier:
+    """Returns the checkpoint's model on the CPU.
+
+    Raises:
+        CheckpointError: the weights are not those of the model that the checkpoint names.
+    """
+    config = checkpoint.config
+    model = build_model(
+        config.model,
+        scale=config.scale,
+        image_size=config.image_size,
+        pretrained="none",
+        seed=config.seed,
+        normalisation=RECIPES[config.recipe].normalisation,
+    )
+    try:
+        model.load_state_dict(checkpoint.model)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"the checkpoint's weights are not those of {config.model}: {reason}") from error
+    return model

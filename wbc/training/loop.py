@@ -1,0 +1,143 @@
+"""One epoch of training: AdamW on batches from the pixel cache, a loss that must stay finite."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from wbc.config import RunConfig
+from wbc.data.batches import Augmentation, draw_augmentation, flip, gather
+from wbc.data.prepare import Images
+from wbc.errors import DataError, TrainingError
+from wbc.models.build import Classifier
+from wbc.models.catalog import find_model
+from wbc.seeding import derive_seed, generator
+from wbc.training.mixup import mix
+from wbc.training.recipes import RECIPES
+from wbc.training.schedule import learning_rates
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """What an epoch came to, over the images as they were augmented."""
+
+    loss: float
+    accuracy: float
+    lr: float
+    images_per_s: float
+
+
+def build_optimiser(model: Classifier, config: RunConfig) -> torch.optim.AdamW:
+    """Returns AdamW over the trainable parameters; betas and epsilon are PyTorch's, as in the released code."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trainable, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def train_epoch(
+    model: Classifier, optimiser: torch.optim.Optimizer, images: Images, epoch: int, config: RunConfig
+) -> EpochResult:
+    """Trains one epoch, counted from 0, in place and returns its result.
+
+    Everything random comes from (seed, epoch): a run resumed at an epoch's start draws what it would have drawn.
+
+    Raises:
+        TrainingError: the loss was not finite; the message names epoch and step. Earlier checkpoints are untouched.
+    """
+    device, lr = torch.device(config.device), learning_rate(config, epoch)
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    drawn = draw_augmentation(config.seed, epoch, len(images.labels))
+    mixing = generator(config.seed, "mixup", epoch) if find_model(config.model).mixup else None
+    losses, correct, seen, started = [], torch.zeros((), dtype=torch.int64, device=device), 0, time.perf_counter()
+    model.train()
+    with seeded(device, config.seed, "dropout", epoch):
+        for rows in batches(drawn.order, config.batch_size):
+            if mixing and RECIPES[config.recipe].mixup_drops_odd_image:
+                rows = rows[: len(rows) // 2 * 2]
+            inputs, labels = load_batch(images, rows, drawn, config, device)
+            mixed, targets = mix(inputs, labels, mixing) if mixing else (inputs, labels)
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                scores = model(mixed)
+                loss = cross_entropy(scores, targets)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach() * len(rows))
+            correct += (scores.argmax(1) == labels).sum()
+            seen += len(rows)
+    total = finite_sum(losses, epoch)
+    return EpochResult(
+        loss=total / seen,
+        accuracy=correct.item() / seen,
+        lr=lr,
+        images_per_s=seen / (time.perf_counter() - started),
+    )
+
+
+def learning_rate(config: RunConfig, epoch: int) -> float:
+    """Returns the learning rate of an epoch under the run's recipe."""
+    rates = learning_rates(
+        epochs=config.epochs,
+        warmup_epochs=config.warmup_epochs,
+        peak=config.lr,
+        rotated=RECIPES[config.recipe].rotated_schedule,
+    )
+    return rates[epoch]
+
+
+def batches(order: Int64[np.ndarray, " images"], size: int) -> list[Int64[np.ndarray, " batch"]]:
+    """Returns `order` cut into batches; a last batch of a single image, which batch norm cannot train on, is left out.
+
+    Raises:
+        DataError: there are fewer than two images.
+    """
+    if len(order) < 2:
+        raise DataError(f"{len(order)} training image(s): training needs at least 2.")
+    usable = len(order) - (len(order) % size == 1)
+    return [order[start : start + size] for start in range(0, usable, size)]
+
+
+def load_batch(
+    images: Images, rows: Int64[np.ndarray, " batch"], drawn: Augmentation, config: RunConfig, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Returns the augmented images (uint8, batch × 3 × size × size) and labels of `rows` on the device."""
+    crops = RECIPES[config.recipe].crops
+    batch = gather(
+        images.pixels,
+        rows,
+        crop_px=config.image_size if crops else None,
+        corners=drawn.corners[rows] if crops else None,
+    ).to(device, non_blocking=True)
+    flips, labels = torch.from_numpy(drawn.flips[rows]), torch.from_numpy(images.labels[rows])
+    return flip(batch, flips.to(device)), labels.to(device)
+
+
+@contextmanager
+def seeded(device: torch.device, *stream: object) -> Iterator[None]:
+    """Seeds PyTorch's generators, which dropout draws from, inside the block and puts them back after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(*stream))
+        yield
+
+
+def finite_sum(losses: list[Tensor], epoch: int) -> float:
+    """Returns the sum of the losses of an epoch's steps, read from the device at once.
+
+    Raises:
+        TrainingError: one of them is not finite.
+    """
+    values = torch.stack(losses)
+    wrong = (~torch.isfinite(values)).nonzero()
+    if len(wrong):
+        step = int(wrong[0])
+        raise TrainingError(
+            f"loss is {values[step].item()} in epoch {epoch + 1}, step {step + 1} of {len(losses)}: "
+            "try a lower lr or precision=fp32. The last checkpoint is kept."
+        )
+    return float(values.sum())
