@@ -8,11 +8,11 @@ paper   arXiv:2303.01777, Table 4: Raabin to LISC, nine models × ten seeds × 1
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 
-from wbc.config import RunConfig, TrainConfig
+from wbc.config import DEVICES, RunConfig, TrainConfig
 from wbc.errors import ConfigError, unknown
 from wbc.models.catalog import PAPER_ROWS, find_model
 
@@ -99,7 +99,7 @@ def plan(
     ]
 
 
-def choose_device(wanted: str | None) -> str:
+def choose_device(wanted: str | None) -> Literal["cpu", "cuda"]:
     """Returns the device wanted; for None, cuda where PyTorch finds a GPU, else cpu.
 
     Raises:
@@ -108,4 +108,6 @@ def choose_device(wanted: str | None) -> str:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise ConfigError("device=cuda: PyTorch finds no CUDA GPU here. Use device=cpu, or see what nvidia-smi says.")
-    return wanted or ("cuda" if available else "cpu")
+    if wanted not in (None, *DEVICES):
+        raise unknown("device", wanted, DEVICES)
+    return "cuda" if wanted == "cuda" or (wanted is None and available) else "cpu"

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -20,11 +21,11 @@ from wbc.errors import CheckpointError, ConfigError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
 from wbc.models.build import Classifier, build_model
+from wbc.recipes import RECIPES
 from wbc.tracking import TrackedRun, fetch_checkpoint, latest_run, open_run, open_scoring
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, restore_model
 from wbc.training.loop import build_optimiser, train_epoch
 from wbc.training.pretrain import digest_of, find_weights
-from wbc.training.recipes import RECIPES
 
 _log = logging.getLogger(__name__)
 
@@ -72,10 +73,8 @@ def train_model(config: RunConfig, train: Images, weights: str, run: TrackedRun)
     checkpoint = run.load_checkpoint()
     model = restore_model(checkpoint) if checkpoint else build(config, weights)
     model.to(config.device)
-    if checkpoint and checkpoint.optimiser is None:
-        return model
     optimiser = build_optimiser(model, config)
-    if checkpoint:
+    if checkpoint and checkpoint.optimiser:
         optimiser.load_state_dict(checkpoint.optimiser)
     for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
         result = train_epoch(model, optimiser, train, epoch, config)
@@ -94,7 +93,7 @@ def score_domains(model: Classifier, tests: Iterable[Images], config: RunConfig,
         run.log_domain(images, predictions, score(predictions.labels, predictions.scores))
 
 
-def score_run(options: EvaluateConfig, device: str) -> Outcome:
+def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcome:
     """Scores the model of an earlier run on further domains, logged to it; that of a checkpoint file, to a new run.
 
     Raises:

@@ -8,8 +8,8 @@ from PIL import Image
 
 from wbc.data.cache import PixelCache
 from wbc.evaluation.predict import predict_pixels
+from wbc.recipes import RECIPES
 from wbc.training.checkpoint import read_checkpoint, restore_model
-from wbc.training.recipes import RECIPES
 
 
 class Scorer:

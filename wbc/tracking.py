@@ -1,31 +1,24 @@
 """Runs, metrics and artifacts in MLflow: the only module that knows of it.
 
-The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the working directory. A run is found again by its
-tag `fingerprint`; only one with the tag `complete`, set last, counts as done.
+The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the working directory. A run is found again by
+its tag `fingerprint`; only one with the tag `complete`, set last, counts as done.
 """
 
 import dataclasses
 import logging
 import math
 import os
-import signal
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
+import mlflow
 import numpy as np
 import requests
-from filelock import FileLock, Timeout
-
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "5")
-
-import mlflow
+from filelock import FileLock
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
@@ -36,13 +29,14 @@ from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.cells import CLASSES
-from wbc.config import RunConfig, data_dir
+from wbc.config import RunConfig
 from wbc.data.prepare import Images
 from wbc.environment import describe_environment
 from wbc.errors import TrackingError
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
 from wbc.evaluation.records import Predictions, write_predictions
+from wbc.processes import only_process, sigterm_exits
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
 
@@ -74,7 +68,7 @@ class TrackedRun:
         """Logs what identifies the run: tags, parameters, data sets, config.json and environment.json."""
         values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
         mlflow.set_tags({name: values[name] for name in _TAGGED} | {"fingerprint": fingerprint})
-        # `mlflow run` has logged the words typed, such as auto or 1e-3: logging them again with another value would raise.
+        # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
         typed = mlflow.get_run(self.id).data.params
         mlflow.log_params({name: value for name, value in values.items() if name not in typed})
         mlflow.log_dict(values, "config.json")
@@ -89,7 +83,10 @@ class TrackedRun:
             mlflow.log_metrics(metrics, step=epoch, synchronous=False)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Uploads a checkpoint, then names it in a tag, then drops the one before: a kill at any point leaves a whole one."""
+        """Uploads a checkpoint, names it in a tag, drops the one before: a kill at any point leaves a whole one.
+
+        The checkpoint of a finished run has no optimiser; with it goes the model that MLflow can load.
+        """
         mlflow.flush_async_logging()
         before = mlflow.get_run(self.id).data.tags.get("checkpoint")
         name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
@@ -129,7 +126,7 @@ class TrackedRun:
     def _log_model(self, checkpoint: Path) -> None:
         libraries = describe_environment()["libraries"]
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "An input example was not provided", UserWarning)
+            warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             model = mlflow.pyfunc.log_model(
                 name="model",
                 loader_module="wbc.serving",
@@ -155,7 +152,7 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
         TrackingError: the tracking server does not answer, or another process of this machine is at this very run.
     """
     experiment_id = connect()
-    with _only_process(fingerprint), _signals():
+    with only_process(fingerprint), sigterm_exits():
         earlier = _search(f"tags.fingerprint = '{fingerprint}'")
         run = next((run for run in earlier if run.data.tags.get("complete") == "true"), earlier[0] if earlier else None)
         _forward_project_run(run)
@@ -227,7 +224,7 @@ def latest_run() -> str:
     done = _search("tags.complete = 'true'")
     if not done:
         raise TrackingError("no finished training run here yet: train a model first (make train).")
-    return done[0].info.run_id
+    return str(done[0].info.run_id)
 
 
 def connect() -> str:
@@ -247,7 +244,8 @@ def connect() -> str:
         with lock:
             client = mlflow.MlflowClient()
             experiment = client.get_experiment_by_name(name)
-            return experiment.experiment_id if experiment else client.create_experiment(name)
+            experiment_id: str = experiment.experiment_id if experiment else client.create_experiment(name)
+            return experiment_id
     except (MlflowException, OSError, SQLAlchemyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise TrackingError(f"cannot use the tracking store {uri}: {reason}. Check MLFLOW_TRACKING_URI.") from error
@@ -288,7 +286,7 @@ def _search(filter_string: str) -> list[Run]:
 
 
 def _forward_project_run(run: Run | None) -> None:
-    """Points the run that `mlflow run` opened for this process to the one that holds the results, where that is another."""
+    """Points the run that `mlflow run` opened for this process to the one with the results, where that is another."""
     project_run = os.environ.get("MLFLOW_RUN_ID")
     if project_run and run and project_run != run.info.run_id:
         client = mlflow.MlflowClient()
@@ -297,39 +295,13 @@ def _forward_project_run(run: Run | None) -> None:
         leave_project_run()
 
 
-@contextmanager
-def _only_process(fingerprint: str) -> Iterator[None]:
-    folder = data_dir() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / f"{fingerprint}.lock", timeout=0):
-            yield
-    except Timeout:
-        raise TrackingError("another process of this machine is at this very run: wait for it, or stop it.") from None
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Lets SIGTERM end the block by SystemExit(143), so that the run is marked; elsewhere than in the main thread it can't."""
-
-    def stop(signum: int, _frame: object) -> None:
-        raise SystemExit(128 + signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _dataset(images: Images) -> MetaDataset:
     # A digest column of the store holds 36 characters.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return MetaDataset(resolve_dataset_source(images.origin), name=images.name, digest=images.digest[:32])
+        return MetaDataset(  # type: ignore[abstract]  # MLflow declares a `profile` that it never defines
+            resolve_dataset_source(images.origin), name=images.name, digest=images.digest[:32]
+        )
 
 
 def _flat(metrics: Metrics, domain: str) -> dict[str, float]:

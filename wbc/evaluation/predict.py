@@ -10,7 +10,7 @@ from wbc.data.cache import PixelCache
 from wbc.data.prepare import Images
 from wbc.evaluation.records import Predictions
 from wbc.models.build import Classifier
-from wbc.training.recipes import RECIPES
+from wbc.recipes import RECIPES
 
 
 def predict(model: Classifier, images: Images, config: RunConfig) -> Predictions:

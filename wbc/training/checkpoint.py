@@ -1,10 +1,10 @@
 """Checkpoints: written whole or not at all, read without running code, and never loaded into another model.
 
-The schedule and every random draw are functions of (seed, epoch), so weights, optimiser and epoch are all there is to keep.
+The schedule and every random draw are functions of (seed, epoch): weights, optimiser and epoch are all there is to
+keep.
 """
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from wbc.config import RunConfig
+from wbc.data.disk import whole_file
 from wbc.errors import CheckpointError
 from wbc.models.build import Classifier, build_model
-from wbc.training.recipes import RECIPES
+from wbc.recipes import RECIPES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +30,12 @@ class Checkpoint:
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Writes to a temporary name, flushes and renames: `path` holds a whole checkpoint or what it held before."""
-    part = path.with_name(path.name + ".part")
     fields = {field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)}
     try:
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(fields | {"config": dataclasses.asdict(checkpoint.config)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: what torch.save makes of a full disk
         raise CheckpointError(f"cannot write the checkpoint {path}: {error}. Free some space and run again.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:

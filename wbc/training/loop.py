@@ -17,9 +17,9 @@ from wbc.data.prepare import Images
 from wbc.errors import DataError, TrainingError
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
+from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed, generator
 from wbc.training.mixup import mix
-from wbc.training.recipes import RECIPES
 from wbc.training.schedule import learning_rates
 
 

@@ -19,8 +19,8 @@ def mix(
 
     One weight per batch, uniform in [0, 1]; labels are smoothed by 0.1 before they are blended.
 
-    Reference: Zhang et al. 2018, arXiv:1710.09412, with alpha 1 and pairs as in timm's Mixup, whose defaults the released
-    code uses.
+    Reference: Zhang et al. 2018, arXiv:1710.09412, with alpha 1 and pairs as in timm's Mixup, which the released code
+    uses.
     """
     weight = float(rng.beta(1.0, 1.0))
     pixels = images.float()

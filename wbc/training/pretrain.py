@@ -1,7 +1,7 @@
-"""The weights that a run starts from; for thin models, which no hub has any of, features learned on drawn patterns.
+"""The weights that a run starts from; thin models, of which no hub has any, learn features on drawn patterns.
 
-The patterns (`wbc.data.patterns`) have nothing to do with cells. They stand in for ImageNet in the demo: they give frozen
-batch norm statistics from elsewhere to be frozen at.
+The patterns (`wbc.data.patterns`) have nothing to do with cells. They stand in for ImageNet in the demo: frozen batch
+norm is frozen at statistics from elsewhere.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def find_weights(config: RunConfig) -> str:
-    """Returns what `build_model` takes as `pretrained`: imagenet, none, or a path; `patterns` are learned if they are not yet.
+    """Returns what `build_model` takes as `pretrained`: imagenet, none, or a path, to which `patterns` are learned.
 
     Raises:
         ConfigError: `patterns` for a full model, which has ImageNet's weights.

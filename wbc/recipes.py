@@ -12,10 +12,10 @@ from wbc.errors import unknown
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Where the paper's text and the released code differ. Flips, AdamW and the last epoch's score are common to both."""
+    """Where the paper's text and the released code differ; flips, AdamW and the last epoch's score are in both."""
 
     crops: bool
-    """Short side to 256/224 of the input, then a random crop in training and a centre crop in testing; else squashed."""
+    """Short side to 256/224 of the input, then a random crop in training, a centre crop in testing; else squashed."""
     rotated_schedule: bool
     """The learning rates are used one epoch late, so that epoch 0 trains at the smallest one."""
     normalisation: Literal["weights", "imagenet"]

@@ -1,0 +1,74 @@
+"""What several tests share: a store and data folder of their own, and a small domain that is quick to train on."""
+
+import os
+
+# Before PyTorch is imported: thin layers are slower on several threads, and tests run beside each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image
+
+from wbc.cells import CLASSES
+from wbc.config import RunConfig, TrainConfig
+from wbc.profiles import resolve
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite store; MLflow takes seconds to make one, so each test gets a copy."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path) -> Path:
+    """A working directory with a data folder and two empty SQLite stores, the first of them in use; returns its path."""
+    for name in ("mlflow.db", "other.db"):
+        shutil.copy(fresh_database, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WBC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "WBC_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def write_cells(folder: Path, per_class: int, size_px: int = 24) -> Path:
+    """Writes `<folder>/<Class>/<n>.png`: each class a grey of its own under noise, told apart after seconds."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for index in range(per_class):
+            pixels = rng.normal(40 + 40 * label, 8, (size_px, size_px, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def small_config(store: Path) -> Callable[..., RunConfig]:
+    """Returns a function that makes a quick run of two folders of cells; keywords change its settings."""
+    home, away = write_cells(store / "home", 6), write_cells(store / "away", 2)
+
+    def make(**settings: object) -> RunConfig:
+        defaults: dict[str, object] = {
+            "model": "resnet50",
+            "source": f"folder:{home}",
+            "targets": f"folder:{away}",
+            "scale": "tiny",
+            "pretrained": "none",
+            "image_size": 32,
+            "epochs": 3,
+            "batch_size": 8,
+            "checkpoint_every": 1,
+            "device": "cpu",
+        }
+        return resolve(TrainConfig(**(defaults | settings)))  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,88 @@
+import pytest
+
+from wbc.cells import CLASSES
+from wbc.data.catalog import DOMAINS, find_domain
+from wbc.data.domain import Domain
+from wbc.errors import ConfigError
+
+TOTALS = {
+    "raabin": {"train": 10175, "test_a": 4339, "test_b": 2119},
+    "lisc": {"all": 257},
+    "bccd": {"all": 351},
+    "pbc2500": {"train": 1750, "test": 750},
+    "tecom": {"all": 300},
+    "cellavision": {"all": 100},
+    "smears_source": {"train": 600, "test": 300},
+    "smears_target": {"all": 257},
+}
+ROWS = pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+
+
+@ROWS
+def test_counts_sum_to_the_published_totals(domain: Domain) -> None:
+    assert {split: sum(counts) for split, counts in domain.counts.items()} == TOTALS[domain.key]
+
+
+@ROWS
+def test_row_is_under_its_own_key(domain: Domain) -> None:
+    assert DOMAINS[domain.key] is domain
+
+
+@ROWS
+def test_row_says_licence_citation_and_page(domain: Domain) -> None:
+    assert all([domain.title, domain.licence, domain.citation, domain.page, domain.dropped])
+
+
+@ROWS
+def test_row_is_either_downloaded_or_drawn(domain: Domain) -> None:
+    assert bool(domain.archives) != bool(domain.staining)
+
+
+@ROWS
+def test_archives_have_an_address_and_names_of_their_own(domain: Domain) -> None:
+    assert all(bool(archive.urls) != bool(archive.drive_id and archive.drive_name) for archive in domain.archives)
+    assert len({archive.basename for archive in domain.archives}) == len(domain.archives)
+    assert len({archive.folder for archive in domain.archives}) == len(domain.archives)
+
+
+@ROWS
+def test_shared_archives_are_shared_both_ways(domain: Domain) -> None:
+    for archive in domain.archives:
+        if archive.shared_with:
+            (other,) = DOMAINS[archive.shared_with].archives
+            assert (other.urls, other.shared_with) == (archive.urls, domain.key)
+
+
+@ROWS
+def test_one_split_is_called_all(domain: Domain) -> None:
+    assert (len(domain.splits) == 1) == (domain.splits == ("all",))
+
+
+@ROWS
+def test_training_split_is_no_test_split(domain: Domain) -> None:
+    assert domain.train_split is None or domain.train_split in domain.splits
+    assert domain.test_splits
+    assert domain.train_split not in domain.test_splits
+
+
+@ROWS
+def test_class_names_are_the_benchmarks(domain: Domain) -> None:
+    assert set(domain.class_names.values()) in (set(), set(CLASSES))
+
+
+def test_basename_is_the_last_part_of_the_address() -> None:
+    assert [archive.basename for archive in DOMAINS["raabin"].archives] == ["Train.rar", "TestA.rar", "TestB.zip"]
+
+
+def test_origin_of_a_split_is_its_own_archive() -> None:
+    assert DOMAINS["raabin"].origin("test_b").endswith("/TestB.zip")
+
+
+def test_find_domain_names_the_nearest_when_unknown() -> None:
+    with pytest.raises(ConfigError, match="unknown domain 'rabin'; did you mean 'raabin'"):
+        find_domain("rabin")
+
+
+def test_find_domain_says_what_to_write_when_a_folder_has_no_path() -> None:
+    with pytest.raises(ConfigError, match="write folder:PATH"):
+        find_domain("folder:")

@@ -1,0 +1,113 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.data.samples import image_bytes, images, write_tree
+from wbc.data.catalog import DOMAINS
+from wbc.data.domain import Entry
+from wbc.data.layouts import read_bccd, read_class_folders, read_lisc, read_pbc2500, read_split_folders, read_tecom
+from wbc.errors import DataError
+
+ZHENG = DOMAINS["tecom"].class_names
+LISC = DOMAINS["lisc"].class_names
+
+
+def test_class_folders_are_read_in_any_common_spelling(tmp_path: Path) -> None:
+    write_tree(tmp_path, images("baso/1.png", "02_Lymphocytes/sub/2.jpg", "NEU/3.bmp"))
+    assert read_class_folders(tmp_path, {}) == [
+        Entry("02_Lymphocytes/sub/2.jpg", 2, "all"),
+        Entry("NEU/3.bmp", 4, "all"),
+        Entry("baso/1.png", 0, "all"),
+    ]
+
+
+def test_class_folders_are_named_in_the_log_when_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png", "platelet/1.png"))
+    with caplog.at_level(logging.INFO):
+        assert read_class_folders(tmp_path, {}) == [Entry("Monocyte/1.png", 3, "all")]
+    assert "ignored, not the name of a class: 'platelet'" in caplog.text
+
+
+def test_class_folders_are_named_when_none_is_known(tmp_path: Path) -> None:
+    write_tree(tmp_path, images("train/Monocyte/1.png", "test/Monocyte/1.png"))
+    with pytest.raises(DataError, match="There: 'test', 'train'"):
+        read_class_folders(tmp_path, {})
+
+
+def test_class_folders_hold_no_image(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"Monocyte/notes.txt": b"none"})
+    with pytest.raises(DataError, match="hold no image"):
+        read_class_folders(tmp_path, {})
+
+
+def test_class_folders_of_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no folder"):
+        read_class_folders(tmp_path / "absent", {})
+
+
+def test_hidden_files_and_what_macos_adds_are_no_images(tmp_path: Path) -> None:
+    files = images("a/Neut/1.png", "a/Neut/._1.png", "a/__MACOSX/Neut/1.png", "a/.Trash/Neut/1.png")
+    write_tree(tmp_path, files | {"a/Neut/Thumbs.db": b"x"})
+    assert read_split_folders(tmp_path, {}) == [Entry("a/Neut/1.png", 4, "a")]
+
+
+@pytest.mark.parametrize("top", ["TestB/", "Test-B/", ""])
+def test_split_folders_are_found_below_whatever_the_archive_puts_on_top(tmp_path: Path, top: str) -> None:
+    write_tree(tmp_path, images(f"test_b/{top}Lymph/20190520_1_0.jpg"))
+    assert read_split_folders(tmp_path, {}) == [Entry(f"test_b/{top}Lymph/20190520_1_0.jpg", 2, "test_b")]
+
+
+def test_bccd_is_read_from_its_cropped_images_only(tmp_path: Path) -> None:
+    write_tree(tmp_path, images("BCCD/b/BCCD_cropped/Eosinophil/1.jpg", "BCCD/b/other/Eosinophil/1.jpg"))
+    assert read_bccd(tmp_path, {}) == [Entry("BCCD/b/BCCD_cropped/Eosinophil/1.jpg", 1, "all")]
+
+
+def test_bccd_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'BCCD_cropped' is nowhere"):
+        read_bccd(tmp_path, {})
+
+
+def test_pbc2500_split_depends_on_the_file_names_alone(tmp_path: Path) -> None:
+    names = [f"BA_{number}.jpg" for number in range(10)]
+    write_tree(tmp_path, {f"x/dataset_leukocytes/basophil/{name}": b"" for name in names})
+    train = {Path(path).name for path, _, split in read_pbc2500(tmp_path, {}) if split == "train"}
+    assert sorted(set(names) - train) == ["BA_1.jpg", "BA_2.jpg", "BA_4.jpg"]
+
+
+def test_tecom_is_labelled_by_its_table_and_leaves_out_the_masks(tmp_path: Path) -> None:
+    table = b"image ID,class label\r\n1,2\r\n2,1\r\n3,5\r\n"
+    files = images("s/Dataset 1/001.bmp", "s/Dataset 1/001.png", "s/Dataset 1/002.bmp", "s/Dataset 1/003.bmp")
+    write_tree(tmp_path, files | {"s/Class Labels of Dataset 1.csv": table})
+    assert [entry.label for entry in read_tecom(tmp_path, ZHENG)] == [2, 4, 0]
+
+
+def test_tecom_names_the_image_that_its_table_lists_in_vain(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"s/Class Labels of Dataset 1.csv": b"image ID,class label\r\n7,2\r\n"})
+    with pytest.raises(DataError, match=r"lists 's/Dataset 1/007.bmp', which is not there"):
+        read_tecom(tmp_path, ZHENG)
+
+
+def test_tecom_refuses_a_label_it_does_not_know(tmp_path: Path) -> None:
+    files = images("s/Dataset 1/001.bmp") | {"s/Class Labels of Dataset 1.csv": b"image ID,class label\r\n1,6\r\n"}
+    with pytest.raises(DataError, match=r"labels '001.bmp' as '6'; known are 1, 2, 3, 4, 5"):
+        read_tecom(write_tree(tmp_path, files), ZHENG)
+
+
+def test_lisc_keeps_apart_equal_names_of_train_and_test(tmp_path: Path) -> None:
+    files = images("LISC/Train/1.bmp", "LISC/Test/1.bmp", "LISC/Train_Aug/1.bmp")
+    files |= {
+        "LISC/Train.json": json.dumps({"1.bmp": "4"}).encode(),
+        "LISC/Test.json": json.dumps({"1.bmp": 5}).encode(),
+    }
+    assert read_lisc(write_tree(tmp_path, files), LISC) == [
+        Entry("LISC/Train/1.bmp", 1, "all"),
+        Entry("LISC/Test/1.bmp", 0, "all"),
+    ]
+
+
+def test_lisc_names_the_table_that_is_none(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"LISC/Train.json": b"<html>", "LISC/Train/1.bmp": image_bytes()})
+    with pytest.raises(DataError, match=r"'LISC/Train.json' is no JSON object"):
+        read_lisc(tmp_path, LISC)

@@ -1,0 +1,219 @@
+import logging
+import os
+import resource
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.data.conftest import Site
+from tests.data.samples import CELLS, cells_domain, image_bytes, images, write_tree, zip_bytes
+from wbc.cells import CLASSES
+from wbc.data.cache import Geometry
+from wbc.data.catalog import DOMAINS, find_domain
+from wbc.data.domain import Domain
+from wbc.data.manifest import digest
+from wbc.data.prepare import load_domain_images, load_images, prepare, prepare_domain
+from wbc.data.references import Reference, parse_reference
+from wbc.errors import DataError
+
+SQUASH = Geometry("squash", 16)
+ZHENG = "segmentation_WBC-fa9c"
+ARCHIVES: dict[str, dict[str, dict[str, bytes]]] = {
+    "raabin": {
+        "Train.rar": images(*(f"Train/{name}/1.jpg" for name in CLASSES)),
+        "TestA.rar": images("TestA/Neutrophil/1.jpg", "TestA/Basophil/1.jpg"),
+        "TestB.zip": images("Test-B/Lymphocyte/1.jpg", "Test-B/Neutrophil/1.jpg", "Test-B/Neutrophil/2.jpg"),
+    },
+    "lisc": {
+        "LISC.zip": images("LISC/Train/1.bmp", "LISC/Test/1.bmp", "LISC/Train_Aug/1.bmp")
+        | {"LISC/Train.json": b'{"1.bmp": 1}', "LISC/Test.json": b'{"1.bmp": "2"}'}
+    },
+    "bccd": {"": images("BCCD-775/BCCD_cropped/Basophil/B_1.jpg", "BCCD-775/BCCD_cropped/Neutrophil/B_2.jpg")},
+    "pbc2500": {"": images(*(f"l/Data/dataset_leukocytes/monocyte/MO_{number}.jpg" for number in range(10)))},
+    "tecom": {
+        "": images(f"{ZHENG}/Dataset 1/001.bmp", f"{ZHENG}/Dataset 1/001.png", f"{ZHENG}/Dataset 1/002.bmp")
+        | {f"{ZHENG}/Class Labels of Dataset 1.csv": b"image ID,class label\r\n1,2\r\n2,1\r\n"}
+    },
+    "cellavision": {
+        "": images(f"{ZHENG}/Dataset 2/001.bmp", f"{ZHENG}/Dataset 2/001.png", f"{ZHENG}/Dataset 1/001.bmp")
+        | {f"{ZHENG}/Class Labels of Dataset 2.csv": b"image ID,class\r\n1,5\r\n"}
+    },
+}
+COUNTS = {
+    "raabin": {"train": (1, 1, 1, 1, 1), "test_a": (1, 0, 0, 0, 1), "test_b": (0, 0, 1, 0, 2)},
+    "lisc": {"all": (0, 0, 1, 0, 1)},
+    "bccd": {"all": (1, 0, 0, 0, 1)},
+    "pbc2500": {"train": (0, 0, 0, 7, 0), "test": (0, 0, 0, 3, 0)},
+    "tecom": {"all": (0, 0, 1, 0, 1)},
+    "cellavision": {"all": (1, 0, 0, 0, 0)},
+}
+
+
+@pytest.fixture
+def cells(site: Site) -> Domain:
+    site.files["/cells.zip"] = zip_bytes(CELLS)
+    return cells_domain(f"{site.url}/cells.zip")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "My cells", images("Neutrophils/1.png", "lymph/2.png"))
+
+
+def _left(home: Path) -> list[str]:
+    return sorted(path.name for path in home.iterdir() if path.name != ".lock")
+
+
+@pytest.mark.parametrize("key", ARCHIVES)
+def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path) -> None:
+    domain = replace(DOMAINS[key], counts=COUNTS[key])
+    for name, files in ARCHIVES[key].items():
+        write_tree(tmp_path / "hand", {name or domain.archives[0].basename: zip_bytes(files)})
+    rows = prepare_domain(domain, SQUASH, data_dir=tmp_path / "data", archive=tmp_path / "hand")
+    assert list(rows["split"].unique()) == list(COUNTS[key])
+    for split in COUNTS[key]:
+        loaded = load_domain_images(domain, Reference(key, split), SQUASH, data_dir=tmp_path / "data")
+        assert len(loaded.pixels) == len(loaded.ids) == len(loaded.labels) == sum(COUNTS[key][split])
+
+
+def test_drawn_domain_is_prepared(tmp_path: Path) -> None:
+    domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 2)})
+    loaded = load_domain_images(domain, Reference("smears_target", "all"), SQUASH, data_dir=tmp_path)
+    assert loaded.labels.tolist() == [0, 4, 4]
+    assert loaded.origin == "drawn by wbc.data.smears, staining target"
+
+
+def test_drawn_domain_is_drawn_again_when_its_counts_change(tmp_path: Path) -> None:
+    domain = DOMAINS["smears_target"]
+    prepare_domain(replace(domain, counts={"all": (1, 0, 0, 0, 2)}), None, data_dir=tmp_path)
+    assert len(prepare_domain(replace(domain, counts={"all": (1, 0, 0, 0, 1)}), None, data_dir=tmp_path)) == 2
+
+
+def test_prepare_leaves_what_the_next_call_needs(cells: Domain, tmp_path: Path, site: Site) -> None:
+    first = prepare_domain(cells, SQUASH, data_dir=tmp_path)
+    assert _left(tmp_path / "cells") == [
+        "archives",
+        "archives.lock.json",
+        "cache-squash16.bin",
+        "cache-squash16.json",
+        "images",
+        "manifest.csv",
+    ]
+    pd.testing.assert_frame_equal(prepare_domain(cells, SQUASH, data_dir=tmp_path), first)
+    assert len(site.asked) == 1
+
+
+def test_prepare_needs_no_archive_when_the_images_are_there(cells: Domain, tmp_path: Path, site: Site) -> None:
+    first = prepare_domain(cells, None, data_dir=tmp_path)
+    (tmp_path / "cells/manifest.csv").unlink()
+    (tmp_path / "cells/archives/cells.zip").unlink()
+    pd.testing.assert_frame_equal(prepare_domain(cells, None, data_dir=tmp_path), first)
+    assert len(site.asked) == 1
+
+
+def test_prepare_unpacks_again_when_the_images_are_spoilt(cells: Domain, tmp_path: Path) -> None:
+    first = prepare_domain(cells, None, data_dir=tmp_path)
+    (tmp_path / "cells/manifest.csv").unlink()
+    (tmp_path / "cells/images/all/all/Neut/1.png").write_bytes(b"")
+    pd.testing.assert_frame_equal(prepare_domain(cells, None, data_dir=tmp_path), first)
+
+
+def test_wrong_counts_stop_and_leave_no_images(cells: Domain, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"all Neutrophil: 2 found, 3 expected.* delete it to fetch it again"):
+        prepare_domain(replace(cells, counts={"all": (0, 0, 1, 0, 3)}), SQUASH, data_dir=tmp_path)
+    assert _left(tmp_path / "cells") == ["archives"]
+
+
+def test_broken_image_in_an_archive_stops_and_leaves_no_images(cells: Domain, tmp_path: Path, site: Site) -> None:
+    site.files["/cells.zip"] = zip_bytes(CELLS | {"all/Neut/2.png": b""})
+    with pytest.raises(DataError, match=r"1 unusable image\(s\): 'all/all/Neut/2\.png' \(an empty file\)"):
+        prepare_domain(cells, SQUASH, data_dir=tmp_path)
+    assert _left(tmp_path / "cells") == ["archives"]
+
+
+def test_what_a_killed_run_left_is_cleared(cells: Domain, tmp_path: Path) -> None:
+    write_tree(tmp_path / "cells", {"images.part/all/Neut/9.png": image_bytes(), "cache-squash16.bin.tmp": b"x"})
+    assert len(prepare_domain(cells, SQUASH, data_dir=tmp_path)) == 3
+    assert not [name for name in _left(tmp_path / "cells") if name.endswith((".part", ".tmp"))]
+
+
+def test_verify_names_an_image_that_changed(cells: Domain, tmp_path: Path) -> None:
+    prepare_domain(cells, None, data_dir=tmp_path)
+    (tmp_path / "cells/images/all/all/Neut/1.png").write_bytes(image_bytes(50))
+    with pytest.raises(DataError, match=r"1 file\(s\) differ from the manifest, such as 'all/all/Neut/1\.png'"):
+        prepare_domain(cells, None, data_dir=tmp_path, verify=True)
+
+
+def test_verify_compares_the_archive_with_its_record(cells: Domain, tmp_path: Path) -> None:
+    prepare_domain(cells, None, data_dir=tmp_path)
+    (tmp_path / "cells/archives/cells.zip").write_bytes(zip_bytes(CELLS | {"more.txt": b""}))
+    with pytest.raises(DataError, match="its SHA-256 is"):
+        prepare_domain(cells, None, data_dir=tmp_path, verify=True)
+
+
+def test_images_carry_where_they_came_from(cells: Domain, tmp_path: Path, site: Site) -> None:
+    loaded = load_domain_images(cells, Reference("bccd", "all"), SQUASH, data_dir=tmp_path)
+    assert (loaded.name, loaded.origin) == ("bccd", f"{site.url}/cells.zip")
+    assert loaded.ids == ("all/all/Lymph/1.png", "all/all/Neut/1.png", "all/all/Neut/2.png")
+
+
+def test_folder_is_prepared_and_never_written_to(folder: Path, tmp_path: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    loaded = load_images(parse_reference(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "data")
+    assert (loaded.name, loaded.labels.tolist()) == ("folder_My_cells", [4, 2])
+    assert loaded.origin == str(folder)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_folder_is_read_again_when_an_image_changes(folder: Path, tmp_path: Path) -> None:
+    reference = parse_reference(f"folder:{folder}")
+    first = load_images(reference, SQUASH, data_dir=tmp_path / "data")
+    (folder / "lymph/2.png").write_bytes(image_bytes(99))
+    second = load_images(reference, SQUASH, data_dir=tmp_path / "data")
+    assert first.digest != second.digest
+    assert (first.pixels[1] != second.pixels[1]).any()
+
+
+def test_folder_without_a_known_class_is_refused(tmp_path: Path) -> None:
+    write_tree(tmp_path / "cells", images("platelet/1.png"))
+    with pytest.raises(DataError, match="There: 'platelet'"):
+        prepare(f"folder:{tmp_path / 'cells'}", None, data_dir=tmp_path / "data")
+
+
+def test_data_folder_that_cannot_be_one_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"the data folder '.*file/data' cannot be written to: Not a directory"):
+        prepare(f"folder:{folder}", SQUASH, data_dir=tmp_path / "file/data")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a read-only folder")
+def test_data_folder_that_is_read_only_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o500)
+    with pytest.raises(DataError, match=r"the data folder '.*data' cannot be written to: Permission denied"):
+        prepare(f"folder:{folder}", SQUASH, data_dir=tmp_path / "data")
+
+
+def test_full_disk_is_named_and_nothing_half_written_is_left(folder: Path, tmp_path: Path) -> None:
+    key, data = f"folder:{folder}", tmp_path / "data"
+    prepare(key, None, data_dir=data)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(DataError, match=r"no space left in the data folder '.*data'"):
+            prepare(key, Geometry("squash", 256), data_dir=data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert _left(data / find_domain(key).home) == ["manifest.csv"]
+
+
+def test_several_may_prepare_one_domain_at_once(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    key, data = f"folder:{folder}", tmp_path / "data"
+    with ThreadPoolExecutor(4) as pool:  # each opens the lock file for itself, so the lock holds as between processes
+        manifests = list(pool.map(lambda _: prepare(key, SQUASH, data_dir=data), range(4)))
+    assert {digest(rows) for rows in manifests} == {digest(manifests[0])}
+    with caplog.at_level(logging.INFO):
+        load_images(parse_reference(key), SQUASH, data_dir=data)
+    assert caplog.text == ""

@@ -1,0 +1,189 @@
+"""Weights from files, what they declare, and what is refused."""
+
+from pathlib import Path
+from typing import Literal
+
+import huggingface_hub
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor
+
+from wbc.errors import ConfigError, WeightsError
+from wbc.models.build import Classifier, backbone_state, build_model, write_backbone
+from wbc.models.catalog import BACKBONES
+from wbc.models.surgery import build_head
+from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation
+
+
+def tiny(name: str, pretrained: object = "none", seed: int = 0, image_size: int = 48) -> Classifier:
+    return build_model(name, scale="tiny", image_size=image_size, pretrained=str(pretrained), seed=seed)
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def statistics(
+    name: str, normalisation: Literal["weights", "imagenet"], scale: Literal["full", "tiny"] = "full"
+) -> list[float]:
+    """Returns the three means and three standard deviations the model subtracts and divides by."""
+    model = build_model(name, scale=scale, image_size=64, pretrained="none", seed=0, normalisation=normalisation)
+    return [*model.mean.flatten().tolist(), *model.std.flatten().tolist()]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_comes_back_from_its_file(name: str, tmp_path: Path) -> None:
+    saved = tiny(name, seed=1)
+    write_backbone(saved, tmp_path / "weights.safetensors")
+    loaded = tiny(name, tmp_path / "weights.safetensors")
+    assert same(backbone_state(loaded), backbone_state(saved))
+    assert not same(loaded.head.state_dict(), saved.head.state_dict())
+
+
+@pytest.mark.parametrize("stem", ["resnet50.tv_in1k", "resnet50"])
+def test_folder_serves_each_row_of_the_backbone(stem: str, tmp_path: Path) -> None:
+    saved = tiny("resnet50", seed=1)
+    write_backbone(saved, tmp_path / f"{stem}.safetensors")
+    for name in ("resnet50_fc", "resnet50_frozenbn", "resnet50_frozenbn_last16"):
+        assert same(backbone_state(tiny(name, tmp_path)), backbone_state(saved))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vgg16", "vit_b_16", "convnext_tiny"])
+def test_imagenet_classifier_in_the_file_is_ignored(name: str, tmp_path: Path) -> None:
+    classifier = {"resnet50": "fc", "vit_b_16": "heads.head"}.get(name, "head.fc")
+    state = backbone_state(tiny(name, seed=1))
+    extra = {f"{classifier}.weight": torch.zeros(1000, 8), f"{classifier}.bias": torch.zeros(1000)}
+    torch.save({"state_dict": state | extra}, tmp_path / "weights.pth")
+    assert same(backbone_state(tiny(name, tmp_path / "weights.pth")), state)
+
+
+def test_torchvision_names_are_translated_for_resnet50(tmp_path: Path) -> None:
+    # Thin weights cannot come from torchvision, so that this is the one full network built on the CPU.
+    original = torchvision.models.resnet50(weights=None).eval()
+    torch.save(original.state_dict(), tmp_path / "resnet50.pth")
+    model = build_model("resnet50", scale="full", image_size=64, pretrained=str(tmp_path), seed=0).eval()
+    original.fc = torch.nn.Identity()
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = original((images / 255 - model.mean) / model.std)
+        torch.testing.assert_close(model.embed(images), expected)
+
+
+def test_vit_positions_are_interpolated_when_the_image_size_differs(tmp_path: Path) -> None:
+    saved = tiny("vit_b_16", seed=1)
+    write_backbone(saved, tmp_path / "weights.safetensors")
+    loaded = backbone_state(tiny("vit_b_16", tmp_path / "weights.safetensors", image_size=64))
+    before = backbone_state(saved)
+    assert loaded["encoder.pos_embedding"].shape == (1, 8 * 8 + 1, 64)
+    assert torch.equal(loaded["encoder.pos_embedding"][:, 0], before["encoder.pos_embedding"][:, 0])
+    assert torch.equal(loaded["conv_proj.weight"], before["conv_proj.weight"])
+
+
+@pytest.mark.parametrize("name", [key for key in BACKBONES if key != "resnet50"])
+def test_weights_of_another_network_are_refused(name: str, tmp_path: Path) -> None:
+    write_backbone(tiny("resnet50"), tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match=f"do not fit backbone '{name}'"):
+        tiny(name, tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"conv1.weight": None}, r"\(missing: conv1.weight\)"),
+        ({"layer5.weight": torch.zeros(1)}, r"\(not in the network: layer5.weight\)"),
+        ({"conv1.weight": torch.zeros(1)}, r"\(of another shape: conv1.weight\)"),
+    ],
+)
+def test_tensor_that_does_not_fit_is_named(change: dict[str, Tensor | None], fault: str, tmp_path: Path) -> None:
+    state = {key: value for key, value in (backbone_state(tiny("resnet50")) | change).items() if value is not None}
+    safetensors.torch.save_file(state, tmp_path / "weights.safetensors")
+    with pytest.raises(WeightsError, match=fault):
+        tiny("resnet50", tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_damaged_file_is_refused(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"weights{suffix}").write_bytes(b"not weights at all")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        tiny("resnet50", tmp_path / f"weights{suffix}")
+
+
+def test_missing_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="is not there"):
+        tiny("resnet50", tmp_path / "nowhere.pth")
+
+
+def test_folder_without_the_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"expected resnet50\.tv_in1k\.safetensors"):
+        tiny("resnet50", tmp_path)
+
+
+@pytest.mark.parametrize("key", BACKBONES)
+def test_imagenet_is_refused_with_the_remedy_when_offline(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with torch.device("meta"), pytest.raises(WeightsError, match=BACKBONES[key].weights) as refusal:
+        build_model(key, scale="full", image_size=224, pretrained="imagenet", seed=0)
+    message = str(refusal.value)
+    assert "HF_HUB_OFFLINE is set" in message
+    assert "pretrained=PATH" in message
+    assert "pretrained=none" in message
+    assert "\n" not in message
+
+
+def test_imagenet_is_refused_when_tiny() -> None:
+    with pytest.raises(WeightsError, match="no ImageNet weights exist for scale=tiny"):
+        tiny("resnet50", "imagenet")
+
+
+@pytest.mark.parametrize("key", BACKBONES)
+def test_declared_normalisation_is_one_half_for_resnetv2_only(key: str) -> None:
+    mean, std = declared_normalisation(BACKBONES[key])
+    half = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert (mean, std) == (half if key.startswith("resnetv2") else (IMAGENET_MEAN, IMAGENET_STD))
+
+
+def test_model_normalises_as_its_weights_declare_unless_asked_otherwise() -> None:
+    assert statistics("timm:test_vit2", "weights") == pytest.approx([0.5] * 6)
+    assert statistics("timm:test_vit2", "imagenet") == pytest.approx([*IMAGENET_MEAN, *IMAGENET_STD])
+
+
+def test_tiny_model_normalises_as_for_imagenet() -> None:
+    assert statistics("resnetv2_50d_gn", "weights", "tiny") == pytest.approx([*IMAGENET_MEAN, *IMAGENET_STD])
+
+
+def test_bytes_are_scaled_and_normalised_before_the_backbone() -> None:
+    model = Classifier(
+        backbone=torch.nn.Flatten(), head=build_head("linear", 3), mean=(0.5, 0.5, 0.5), std=(0.5, 0.25, 0.1)
+    )
+    embedding = model.embed(torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1))
+    torch.testing.assert_close(embedding, torch.tensor([[-1.0, 2.0, -3.0]]))
+
+
+def test_vit_refuses_an_image_that_its_patches_do_not_divide() -> None:
+    with pytest.raises(ConfigError, match="image_size=50 does not divide into the patches of vit_b_16: 8 pixels"):
+        tiny("vit_b_16", image_size=50)
+
+
+def test_vgg_refuses_an_image_that_pools_to_nothing() -> None:
+    with pytest.raises(ConfigError, match="vgg16 does not take image_size=16"):
+        tiny("vgg16", image_size=16)
+
+
+def test_timm_backbone_is_built_at_full_scale_only() -> None:
+    assert (
+        build_model("timm:test_resnet", scale="full", image_size=64, pretrained="none", seed=0).head[-1].out_features
+        == 5
+    )
+    with pytest.raises(ConfigError, match="scale=full"):
+        build_model("timm:test_resnet", scale="tiny", image_size=64, pretrained="none", seed=0)
+
+
+def test_timm_transformer_takes_the_image_size() -> None:
+    model = build_model("timm:test_vit", scale="full", image_size=96, pretrained="none", seed=0).eval()
+    assert model(torch.zeros(1, 3, 96, 96, dtype=torch.uint8)).shape == (1, 5)

@@ -1,0 +1,24 @@
+import pytest
+
+from wbc.cells import class_index
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Basophil", 0),
+        ("eosinophils", 1),
+        ("LYMPHOCYTE", 2),
+        ("mono", 3),
+        ("NEU", 4),
+        ("02_Lymph", 2),
+        ("linfocitos", 2),
+    ],
+)
+def test_class_index_of_a_common_spelling(name: str, label: int) -> None:
+    assert class_index(name) == label
+
+
+@pytest.mark.parametrize("name", ["platelet", "erythroblast", "lymphoblast", "", "basic", "train"])
+def test_class_index_of_no_class(name: str) -> None:
+    assert class_index(name) is None

@@ -1,0 +1,56 @@
+"""Imports point one way, as the design says; report reads tables without torch, and tracking alone knows MLflow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# A module may import those of its own rank and of the ranks after it.
+RANKS = (
+    ("entrypoints",),
+    ("wbc.sweep",),
+    ("wbc.run", "wbc.serving", "wbc.profiles"),
+    ("wbc.tracking",),
+    ("wbc.training", "wbc.processes", "wbc.report"),
+    ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
+    ("wbc.config", "wbc.seeding", "wbc.environment"),
+    ("wbc.cells", "wbc.errors"),
+)
+MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def rank_of(module: str) -> int:
+    for rank, prefixes in enumerate(RANKS):
+        if any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes):
+            return rank
+    return len(RANKS)
+
+
+def imports_of(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_imports_point_one_way(file: Path) -> None:
+    own = rank_of(name_of(file))
+    upward = {module for module in imports_of(file) if module.split(".")[0] in ("wbc", "entrypoints")}
+    assert not {module for module in upward if rank_of(module) < own}
+
+
+def test_only_tracking_imports_mlflow() -> None:
+    users = {name_of(file) for file in MODULES if any(module.split(".")[0] == "mlflow" for module in imports_of(file))}
+    assert users == {"wbc.tracking"}
+
+
+def test_report_does_not_import_torch() -> None:
+    script = "import sys, wbc.report.statistics, wbc.models.catalog; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT).stdout == "False\n"

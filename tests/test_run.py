@@ -1,0 +1,220 @@
+"""The main path from end to end on small folders of cells: done already, resumed, scored elsewhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from tests.conftest import write_cells
+from wbc import run as run_module
+from wbc.config import EvaluateConfig, RunConfig
+from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
+from wbc.run import Outcome, score_run, train_and_score
+from wbc.training.loop import train_epoch
+
+ROOT = Path(__file__).parents[1]
+
+
+def predictions_of(run_id: str, domain: str) -> bytes:
+    return Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/predictions/{domain}.csv")).read_bytes()
+
+
+def stop_after(epochs: int, error: BaseException) -> Callable[..., object]:
+    """Returns a `train_epoch` that raises in the epoch after `epochs`."""
+
+    def train(*arguments: object) -> object:
+        if arguments[3] == epochs:
+            raise error
+        return train_epoch(*arguments)  # type: ignore[arg-type]
+
+    return train
+
+
+def interrupted(config: RunConfig, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(run_module, "train_epoch", stop_after(2, error))
+        train_and_score(config)
+
+
+def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., RunConfig]) -> None:
+    outcome = train_and_score(small_config())
+    client = mlflow.MlflowClient()
+    logged = client.get_run(outcome.run_id)
+    assert logged.info.status == "FINISHED"
+    assert logged.info.run_name == "resnet50/seed0"
+    assert {"model", "seed", "profile", "source", "fingerprint", "complete"} <= set(logged.data.tags)
+    assert logged.data.params["model"] == "resnet50"
+    assert [point.step for point in client.get_metric_history(outcome.run_id, "train/loss")] == [1, 2, 3]
+    assert logged.data.metrics["test/folder_away/accuracy"] == outcome.accuracies["folder_away"]
+    assert logged.data.metrics["test/folder_away/images"] == 10
+    assert {item.dataset.name for item in logged.inputs.dataset_inputs} == {"folder_home", "folder_away"}
+    folder = Path(mlflow.artifacts.download_artifacts(run_id=outcome.run_id, artifact_path=""))
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == {
+        "config.json",
+        "environment.json",
+        "checkpoint/final.pt",
+        "predictions/folder_away.csv",
+        "embeddings/folder_away.npy",
+        "confusion/folder_away.png",
+    }
+    assert json.loads((folder / "config.json").read_text())["epochs"] == 3
+    assert "torch" in json.loads((folder / "environment.json").read_text())["libraries"]
+
+
+def test_logged_model_scores_whole_images_as_the_run_did(small_config: Callable[..., RunConfig]) -> None:
+    config = small_config()
+    outcome = train_and_score(config)
+    model = mlflow.pyfunc.load_model(f"runs:/{outcome.run_id}/model")
+    table = np.genfromtxt(predictions_of(outcome.run_id, "folder_away").decode().splitlines(), delimiter=",", dtype=str)
+    from PIL import Image
+
+    folder = Path(config.targets[0].removeprefix("folder:"))
+    images = np.stack([np.asarray(Image.open(folder / name)) for name in table[1:, 0]])
+    np.testing.assert_allclose(model.predict(images), table[1:, 2:].astype(np.float32), atol=1e-5)
+
+
+def test_same_run_again_is_done_already(small_config: Callable[..., RunConfig]) -> None:
+    first, second = train_and_score(small_config()), train_and_score(small_config())
+    assert second == Outcome(run_id=first.run_id, config=first.config, accuracies=first.accuracies, done_already=True)
+
+
+def test_other_settings_are_another_run(small_config: Callable[..., RunConfig]) -> None:
+    first, second = train_and_score(small_config(epochs=1)), train_and_score(small_config(epochs=1, seed=1))
+    assert first.run_id != second.run_id
+
+
+def test_same_fingerprint_gives_the_same_predictions(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train_and_score(small_config())
+    before = predictions_of(first.run_id, "folder_away")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
+    second = train_and_score(first.config)
+    assert second.run_id != first.run_id
+    assert predictions_of(second.run_id, "folder_away") == before
+
+
+@pytest.mark.parametrize("model", ["resnet50", "vgg16", "resnet50_gn_mixup"])
+def test_resumed_run_equals_an_uninterrupted_one(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    config = small_config(model=model)
+    interrupted(config, monkeypatch, KeyboardInterrupt())
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "KILLED"
+    resumed = train_and_score(config)
+    assert resumed.run_id == stopped.info.run_id
+    history = mlflow.MlflowClient().get_metric_history(resumed.run_id, "train/loss")
+    assert [point.step for point in history] == [1, 2, 3]
+    predictions = predictions_of(resumed.run_id, "folder_away")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
+    assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+
+
+def test_epochs_logged_after_the_last_checkpoint_are_not_logged_twice(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(checkpoint_every=5)
+    interrupted(config, monkeypatch, RuntimeError("stopped"))
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "FAILED"
+    resumed = train_and_score(config)
+    assert resumed.run_id == stopped.info.run_id
+    history = mlflow.MlflowClient().get_metric_history(resumed.run_id, "train/loss")
+    assert [point.step for point in history] == [1, 2, 3]
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config()
+    interrupted(config, monkeypatch, TrainingError("loss is nan in epoch 3, step 1 of 4"))
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
+    artifacts = mlflow.artifacts.list_artifacts(run_id=stopped.info.run_id, artifact_path="checkpoint")
+    assert [artifact.path for artifact in artifacts] == ["checkpoint/epoch_0002.pt"]
+
+
+def test_huge_learning_rate_is_told_by_epoch_and_step(small_config: Callable[..., RunConfig]) -> None:
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch \d+, step \d+"):
+        train_and_score(small_config(model="vgg16", lr=1e30))
+
+
+def test_run_killed_outright_is_resumed_under_its_id(small_config: Callable[..., RunConfig]) -> None:
+    config = small_config(epochs=40)
+    command = [sys.executable, "-m", "entrypoints.train"]
+    for name in ("model", "source", "scale", "pretrained", "image_size", "epochs", "batch_size", "checkpoint_every"):
+        command += [f"--{name}", str(getattr(config, name))]
+    command += ["--targets", ",".join(config.targets), "--device", "cpu"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    stopped = None
+    while time.monotonic() < deadline and not (stopped and "checkpoint" in stopped.data.tags):
+        time.sleep(0.2)
+        found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        stopped = found[0] if found else None
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert stopped is not None
+    assert mlflow.get_run(stopped.info.run_id).info.status == "RUNNING"
+    assert train_and_score(config).run_id == stopped.info.run_id
+    history = mlflow.MlflowClient().get_metric_history(stopped.info.run_id, "train/loss")
+    assert [point.step for point in history] == list(range(1, 41))
+
+
+def test_evaluate_scores_an_earlier_run_on_a_further_folder(
+    small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    trained = train_and_score(small_config(epochs=1))
+    write_cells(store / "slides", 1)
+    scored = score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}"), "cpu")
+    assert scored.run_id == trained.run_id
+    assert set(scored.accuracies) == {"folder_slides"}
+    logged = mlflow.get_run(trained.run_id)
+    assert logged.info.status == "FINISHED"
+    assert "test/folder_slides/macro_f1" in logged.data.metrics
+    assert score_run(EvaluateConfig(targets=f"folder:{store / 'slides'}"), "cpu").accuracies == scored.accuracies
+
+
+def test_evaluate_of_a_checkpoint_file_is_a_run_of_its_own(small_config: Callable[..., RunConfig], store: Path) -> None:
+    trained = train_and_score(small_config(epochs=1))
+    path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
+    scored = score_run(EvaluateConfig(run=path), "cpu")
+    assert scored.run_id != trained.run_id
+    assert scored.accuracies == trained.accuracies
+
+
+def test_evaluate_of_another_model_than_expected_is_refused(small_config: Callable[..., RunConfig]) -> None:
+    trained = train_and_score(small_config(epochs=1))
+    with pytest.raises(CheckpointError, match="holds resnet50, not vgg16"):
+        score_run(EvaluateConfig(run=trained.run_id, model="vgg16"), "cpu")
+
+
+def test_evaluate_of_an_unknown_run_names_it(store: Path) -> None:
+    with pytest.raises(TrackingError, match="no run 0123abc"):
+        score_run(EvaluateConfig(run="0123abc"), "cpu")
+    with pytest.raises(TrackingError, match="no finished training run"):
+        score_run(EvaluateConfig(), "cpu")
+
+
+def test_target_that_the_model_trains_on_is_refused(small_config: Callable[..., RunConfig]) -> None:
+    config = small_config()
+    with pytest.raises(ConfigError, match="is what the model trains on"):
+        train_and_score(small_config(targets=config.source))
+
+
+def test_folder_of_no_known_class_leaves_no_run_behind(small_config: Callable[..., RunConfig], store: Path) -> None:
+    (store / "odd" / "Platelet").mkdir(parents=True)
+    (store / "odd" / "Platelet" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError, match="Platelet"):
+        train_and_score(small_config(targets=f"folder:{store / 'odd'}"))
+    assert not mlflow.search_runs(search_all_experiments=True, output_format="list")

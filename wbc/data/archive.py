@@ -1,0 +1,176 @@
+"""Archives nobody vouches for: their kind by the first bytes, and extraction that refuses what leaves the folder."""
+
+import gzip
+import lzma
+import re
+import shutil
+import stat
+import subprocess
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from wbc.errors import DataError
+
+Kind = Literal["zip", "tar", "rar"]
+_TAR_MAGIC_AT: Final = 257
+_DAMAGE: Final = (
+    zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError
+)  # fmt: skip
+_RAR_TOOLS: Final = {
+    "unar": ("-quiet", "-force-overwrite", "-no-directory", "-output-directory", "{folder}", "{archive}"),
+    "unrar": ("x", "-idq", "-o+", "-p-", "{archive}", "{folder}/"),
+    "7zz": ("x", "-y", "-bd", "-o{folder}", "{archive}"),
+    "7z": ("x", "-y", "-bd", "-o{folder}", "{archive}"),
+    "bsdtar": ("-x", "-f", "{archive}", "-C", "{folder}"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What an archive may unpack to. Raabin, the largest domain, is 12,000 files and 0.5 GB."""
+
+    members: int = 200_000
+    total_bytes: int = 64 << 30
+    ratio: int = 200
+    """Unpacked over packed size; checked only above `ratio_from_bytes`."""
+    ratio_from_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Member:
+    name: str
+    size: int
+    kind: str
+    """ "file", "folder", or what else it is."""
+
+
+def check_archive(path: Path) -> Kind:
+    """Returns the archive's kind, and makes sure that it came whole as far as its index tells.
+
+    Raises:
+        DataError: Empty, an HTML page, no known kind, or a zip whose end is missing.
+    """
+    with path.open("rb") as handle:
+        head = handle.read(512)
+    size = f"{path.stat().st_size:,} bytes"
+    if not head:
+        raise DataError("an empty file.")
+    if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|\?xml|!--)", head, re.IGNORECASE):
+        raise DataError(
+            f"an HTML page, not an archive ({size}): the host asks for a login or a click, or has moved it."
+        )
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"a truncated zip: {size}, and its index at the end is missing.")
+        return "zip"
+    if head.startswith(b"Rar!\x1a\x07"):
+        return "rar"
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or head[_TAR_MAGIC_AT:].startswith(b"ustar"):
+        return "tar"
+    raise DataError(f"neither zip, tar nor rar ({size}, starting with {head[:8]!r}).")
+
+
+def extract(path: Path, folder: Path, limits: Limits = Limits()) -> None:
+    """Unpacks an archive into an empty folder.
+
+    Raises:
+        DataError: A damaged archive, a password, a member that is no plain file or would leave the folder, a size bomb,
+            or a rar that no installed tool can unpack.
+    """
+    try:
+        kind = check_archive(path)
+        if kind == "zip":
+            _extract_zip(path, folder, limits)
+        elif kind == "tar":
+            _extract_tar(path, folder, limits)
+        else:
+            _extract_rar(path, folder)
+    except DataError as error:
+        raise DataError(f"'{path}' is not usable: {error}") from error
+    except _DAMAGE as error:
+        raise DataError(f"'{path}' is damaged ({path.stat().st_size:,} bytes): {error}. Fetch it again.") from error
+
+
+def _extract_zip(path: Path, folder: Path, limits: Limits) -> None:
+    with zipfile.ZipFile(path) as archive:
+        infos = archive.infolist()
+        locked = next((info.filename for info in infos if info.flag_bits & 1), None)
+        if locked is not None:
+            raise DataError(f"'{locked}' asks for a password.")
+        _check_members((_zip_member(info) for info in infos), path, limits)
+        archive.extractall(folder)
+
+
+def _extract_tar(path: Path, folder: Path, limits: Limits) -> None:
+    with tarfile.open(path) as archive:
+        _check_members((_tar_member(info) for info in archive), path, limits)
+        archive.extractall(folder, filter="data")
+
+
+def _extract_rar(path: Path, folder: Path) -> None:
+    tools = {name: found for name in _RAR_TOOLS if (found := shutil.which(name))}
+    reasons = []
+    for name, program in tools.items():
+        words = [word.format(folder=folder, archive=path) for word in _RAR_TOOLS[name]]
+        done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            _check_unpacked(folder)
+            return
+        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        reasons.append(f"{name} failed with exit code {done.returncode} ({last})")
+        for child in folder.iterdir():
+            shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+    tried = "; ".join(reasons) or f"none of {', '.join(_RAR_TOOLS)} is installed"
+    raise DataError(f"a rar archive, and {tried}. Install unar (apt install unar; brew install unar) and run again.")
+
+
+def _check_members(members: Iterable[_Member], path: Path, limits: Limits) -> None:
+    """Refuses, by its name, the first member that is not plainly a file or folder below the target; then size bombs."""
+    total, packed = 0, path.stat().st_size
+    for count, member in enumerate(members, start=1):
+        name = member.name.replace("\\", "/")
+        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
+            raise DataError(f"member '{member.name}' would be written outside the target folder.")
+        if member.kind not in ("file", "folder"):
+            raise DataError(f"member '{member.name}' is a {member.kind}; only files and folders are taken.")
+        total += member.size
+        if count > limits.members:
+            raise DataError(f"more than {limits.members:,} members.")
+        if total > limits.total_bytes:
+            raise DataError(f"unpacks to more than {limits.total_bytes:,} bytes.")
+        if total > limits.ratio_from_bytes and total > limits.ratio * packed:
+            raise DataError(f"unpacks to more than {limits.ratio} times its {packed:,} bytes: a size bomb.")
+
+
+def _check_unpacked(folder: Path) -> None:
+    """Refuses links and devices that a rar tool unpacked, since those can point anywhere."""
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        kind = _mode_kind(status.st_mode)
+        if kind == "file" and status.st_nlink > 1:
+            kind = "hard link"
+        if kind not in ("file", "folder"):
+            raise DataError(f"member '{path.relative_to(folder)}' is a {kind}; only files and folders are taken.")
+
+
+def _zip_member(info: zipfile.ZipInfo) -> _Member:
+    mode = info.external_attr >> 16
+    plain = "folder" if info.is_dir() else "file"
+    return _Member(name=info.filename, size=info.file_size, kind=_mode_kind(mode) if stat.S_IFMT(mode) else plain)
+
+
+def _tar_member(info: tarfile.TarInfo) -> _Member:
+    kinds = {"file": info.isreg(), "folder": info.isdir(), "symbolic link": info.issym(), "hard link": info.islnk()}
+    return _Member(
+        name=info.name, size=info.size, kind=next((kind for kind, is_it in kinds.items() if is_it), "device")
+    )
+
+
+def _mode_kind(mode: int) -> str:
+    known = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symbolic link"}
+    return known.get(stat.S_IFMT(mode), "device")

@@ -1,0 +1,180 @@
+"""The pixel cache: a domain's images, decoded and resized once, as one memory-mapped file of 8-bit RGB.
+
+`cache-<kind><size>.bin` holds height × width × 3 bytes per image, in the manifest's order; the `.json` beside it holds
+shapes, the manifest's digest and a SHA-256 per split.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int64, UInt8
+from PIL import Image
+
+from wbc.data.decode import decode, map_images
+from wbc.data.disk import one_writer, whole_file
+from wbc.data.manifest import digest
+from wbc.errors import ConfigError, DataError
+
+VERSION: Final = 1
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How images are brought to size, bilinearly, as torchvision's Resize does on PIL images."""
+
+    kind: Literal["squash", "short_side"]
+    """"squash": to size_px × size_px, whatever the shape; "short_side": the short side to size_px, the shape kept."""
+    size_px: int
+    """At least 1."""
+
+    def __post_init__(self) -> None:
+        if self.size_px < 1:
+            raise ConfigError(f"size_px is {self.size_px}; an image must be at least 1 pixel wide.")
+
+    def __str__(self) -> str:
+        return f"{self.kind}{self.size_px}"
+
+    def apply(self, image: Image.Image) -> Image.Image:
+        """Returns the image at this size."""
+        width, height = image.size
+        short = min(width, height)
+        if self.kind == "squash":
+            size = (self.size_px, self.size_px)
+        else:
+            size = (
+                self.size_px if width == short else int(self.size_px * width / short),
+                self.size_px if height == short else int(self.size_px * height / short),
+            )
+        return image.resize(size, Image.Resampling.BILINEAR)
+
+
+class PixelCache:
+    """Images of one split, read-only; each access is a view into the memory map, nothing is copied."""
+
+    def __init__(self, pixels: UInt8[np.ndarray, " bytes"], shapes: Int64[np.ndarray, "n 2"]) -> None:
+        """Takes the images' bytes one after the other, and their heights and widths in pixels."""
+        self._pixels, self._shapes = pixels, shapes
+        self._starts = np.concatenate([[0], np.cumsum(3 * shapes.prod(axis=1))])
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        index = range(len(self))[index]
+        height, width = self._shapes[index]
+        return self._pixels[self._starts[index] : self._starts[index + 1]].reshape(height, width, 3)
+
+    @property
+    def square(self) -> UInt8[np.ndarray, "n size size 3"]:
+        """All images as one array. Only for images of one square size: any under "squash"."""
+        size = self._shapes[0, 0]
+        if not (self._shapes == size).all():
+            raise ValueError("these images are not all of one square size; take them one by one.")
+        return self._pixels.reshape(len(self), size, size, 3)
+
+
+def ensure_cache(home: Path, geometry: Geometry, rows: pd.DataFrame, root: Path) -> None:
+    """Writes the cache of the manifest `rows`, whose images lie below `root`, unless it is there."""
+    if _fault(home, geometry, rows) is None:
+        return
+    with one_writer(home):
+        fault = _fault(home, geometry, rows)
+        if fault is None:
+            return
+        if _paths(home, geometry)[0].exists():
+            _log.warning("%s: %s; building it again", _paths(home, geometry)[0], fault)
+        _write(home, geometry, rows, root)
+
+
+def load_cache(home: Path, geometry: Geometry, rows: pd.DataFrame, root: Path, split: str) -> PixelCache:
+    """Returns one split's images, their checksum verified; a cache that is missing or wrong is built anew."""
+    ensure_cache(home, geometry, rows, root)
+    cache = _read(home, geometry, rows, split)
+    if cache is None:
+        _log.warning("%s: its checksum does not fit; building it again", _paths(home, geometry)[0])
+        with one_writer(home):
+            _write(home, geometry, rows, root)
+        cache = _read(home, geometry, rows, split)
+    if cache is None:
+        raise DataError(f"'{_paths(home, geometry)[0]}' does not read back as it was written; check the disk.")
+    return cache
+
+
+def _paths(home: Path, geometry: Geometry) -> tuple[Path, Path]:
+    return home / f"cache-{geometry}.bin", home / f"cache-{geometry}.json"
+
+
+def _fault(home: Path, geometry: Geometry, rows: pd.DataFrame) -> str | None:
+    """Returns why the cache cannot be used, by its size and description alone; None if it can."""
+    data, description = _paths(home, geometry)
+    if not (data.exists() and description.exists()):
+        return "it is not complete"
+    try:
+        meta = json.loads(description.read_bytes())
+        made_for, size = (
+            (meta["version"], meta["manifest"]),
+            sum(3 * height * width for height, width in meta["shapes"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return "its description is damaged"
+    if made_for != (VERSION, digest(rows)):
+        return "it is of another version or of other images"
+    if data.stat().st_size != size:
+        return f"it has {data.stat().st_size:,} bytes and should have {size:,}"
+    return None
+
+
+def _read(home: Path, geometry: Geometry, rows: pd.DataFrame, split: str) -> PixelCache | None:
+    data, description = _paths(home, geometry)
+    meta: dict[str, Any] = json.loads(description.read_bytes())
+    mask = (rows["split"] == split).to_numpy()
+    sizes = 3 * np.array(meta["shapes"], np.int64).prod(axis=1)
+    begin, length = int(sizes[: mask.argmax()].sum()), int(sizes[mask].sum())
+    pixels = np.memmap(data, np.uint8, "r", offset=begin, shape=(length,))
+    if hashlib.sha256(pixels.data).hexdigest() != meta["sha256"].get(split):
+        return None
+    return PixelCache(pixels, np.array(meta["shapes"], np.int64)[mask])
+
+
+def _write(home: Path, geometry: Geometry, rows: pd.DataFrame, root: Path) -> None:
+    data, description = _paths(home, geometry)
+    shapes: list[tuple[int, int]] = []
+    sums = {split: hashlib.sha256() for split in rows["split"].unique()}
+    with whole_file(data) as handle:
+        for split, image in zip(rows["split"], _resized(rows, root, geometry, home.name), strict=True):
+            content = image.tobytes()
+            handle.write(content)
+            sums[split].update(content)
+            shapes.append((image.height, image.width))
+    meta = {
+        "version": VERSION,
+        "manifest": digest(rows),
+        "sha256": {split: value.hexdigest() for split, value in sums.items()},
+        "shapes": shapes,
+    }
+    with whole_file(description) as handle:
+        handle.write(json.dumps(meta).encode())
+
+
+def _resized(rows: pd.DataFrame, root: Path, geometry: Geometry, name: str) -> Iterator[Image.Image]:
+    def resize(item: tuple[str, str]) -> Image.Image:
+        path, expected = item
+        try:
+            image, sha256 = decode(root / path)
+        except (DataError, OSError) as error:
+            raise DataError(f"'{root / path}' cannot be read: {error}.") from error
+        if sha256 != expected:
+            raise DataError(
+                f"'{root / path}' has changed since the manifest was made; delete '{root}' and prepare again."
+            )
+        return geometry.apply(image)
+
+    return map_images(resize, list(zip(rows["path"], rows["sha256"], strict=True)), f"{name}: resizing to {geometry}")

@@ -1,0 +1,199 @@
+"""The benchmark's domains, each with what is known of it, and the look-up by name.
+
+Counts are in the order Basophil, Eosinophil, Lymphocyte, Monocyte, Neutrophil.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from wbc.data.domain import Archive, Domain
+from wbc.data.layouts import (
+    read_bccd,
+    read_cellavision,
+    read_class_folders,
+    read_lisc,
+    read_pbc2500,
+    read_split_folders,
+    read_tecom,
+)
+from wbc.errors import ConfigError, unknown
+
+SMEAR_SIZE_PX: Final = 64
+_FOLDER: Final = "folder:"
+_RAABIN: Final = "dl.raabindata.com/WBC/Cropped_double_labeled"
+_ZHENG: Final = (
+    "X. Zheng, Y. Wang, G. Wang, J. Liu: Fast and robust segmentation of white blood cell images by self-supervised "
+    "learning, Micron 107:55-71 (2018)."
+)
+_ZHENG_URL: Final = "https://github.com/zxaoyou/segmentation_WBC/archive/fa9c01622f52bccb9aeb8a6f2628f564e377767d.zip"
+_ZHENG_CLASSES: Final = {"1": "Neutrophil", "2": "Lymphocyte", "3": "Monocyte", "4": "Eosinophil", "5": "Basophil"}
+_ZHENG_CAUTION: Final = "Labels partly by the set's authors, not checked by an expert."
+_TSUTSUI: Final = (
+    "S. Tsutsui, Z. Su, B. Wen: Benchmarking white blood cell classification under domain shift, ICASSP 2023, "
+    "arXiv:2303.01777."
+)
+
+_ROWS: Final = (
+    Domain(
+        key="raabin",
+        title="Raabin-WBC, double-labelled crops",
+        read=read_split_folders,
+        archives=(
+            Archive(folder="train", urls=(f"https://{_RAABIN}/Train.rar", f"http://{_RAABIN}/Train.rar"), about_mb=279),
+            Archive(
+                folder="test_a", urls=(f"https://{_RAABIN}/TestA.rar", f"http://{_RAABIN}/TestA.rar"), about_mb=115
+            ),
+            Archive(
+                folder="test_b", urls=(f"https://{_RAABIN}/TestB.zip", f"http://{_RAABIN}/TestB.zip"), about_mb=104
+            ),
+        ),
+        counts={
+            "train": (212, 744, 2427, 561, 6231),
+            "test_a": (89, 322, 1034, 234, 2660),
+            "test_b": (0, 0, 148, 0, 1971),
+        },
+        train_split="train",
+        licence="Free to use; no formal licence.",
+        citation="Z. M. Kouzehkanan et al.: A large dataset of white blood cells containing cell locations and types, "
+        "along with segmented nuclei and cytoplasm, Sci. Rep. 12:1123 (2022).",
+        page="https://raabindata.com/free-data",
+        caution="All basophils are from a campaign of their own, by their file names: class and campaign are "
+        "confounded. Test-B holds lymphocytes and neutrophils only, 93 % neutrophils.",
+    ),
+    Domain(
+        key="lisc",
+        title="LISC, cropped cells",
+        read=read_lisc,
+        archives=(Archive(folder="LISC", drive_id="1gknVrSs1CRy8PoIh1HXiGu-1ObH3cQ9S", drive_name="LISC.zip"),),
+        counts={"all": (55, 39, 59, 48, 56)},
+        class_names={"1": "Neutrophil", "2": "Lymphocyte", "3": "Monocyte", "4": "Eosinophil", "5": "Basophil"},
+        dropped="Train_Aug: augmented copies of Train. Train and Test are read as one split.",
+        licence="Research use, no redistribution: downloaded, never shipped.",
+        citation="S. H. Rezatofighi, H. Soltanian-Zadeh: Automatic recognition of five types of white blood cells in "
+        "peripheral blood, Comput. Med. Imaging Graph. 35(4):333-343 (2011).",
+        page="https://vl4ai.erc.monash.edu/pages/LISC.html",
+        caution="Cropped by third parties.",
+    ),
+    Domain(
+        key="bccd",
+        title="BCCD, cropped cells",
+        read=read_bccd,
+        archives=(
+            Archive(
+                folder="BCCD",
+                urls=("https://github.com/apple2373/BCCD/archive/7751031e0b41bcfdff998cbc4c698a445a60b49e.zip",),
+            ),
+        ),
+        counts={"all": (3, 88, 33, 20, 207)},
+        dropped="labels.csv: it names the images before they were cropped.",
+        licence="MIT.",
+        citation=f"BCCD as cleaned for {_TSUTSUI}",
+        page="https://github.com/apple2373/BCCD",
+        caution="3 basophils; 59 % neutrophils.",
+    ),
+    Domain(
+        key="pbc2500",
+        title="PBC, a balanced subset of 2,500",
+        read=read_pbc2500,
+        archives=(
+            Archive(
+                folder="PBC",
+                urls=(
+                    "https://github.com/nhan123lise/leukocyte-classification/archive/"
+                    "fbd0474210723dfd5186cf4089c5c20ed6628e0f.zip",
+                ),
+            ),
+        ),
+        counts={"train": (350, 350, 350, 350, 350), "test": (150, 150, 150, 150, 150)},
+        train_split="train",
+        dropped="PBC's erythroblasts, immature granulocytes and platelets: left out by those who drew the subset.",
+        licence="CC BY 4.0.",
+        citation="A. Acevedo et al.: A dataset of microscopic peripheral blood cell images for development of "
+        "automatic recognition systems, Data in Brief 30 (2020).",
+        page="https://github.com/nhan123lise/leukocyte-classification",
+        caution="The split is this project's, by image: PBC does not say which images share a patient or slide. "
+        "Neutrophils are 496 band and 4 segmented.",
+    ),
+    Domain(
+        key="tecom",
+        title="Jiangxi Tecom, Dataset 1 of segmentation_WBC",
+        read=read_tecom,
+        archives=(Archive(folder="segmentation_WBC", urls=(_ZHENG_URL,), shared_with="cellavision"),),
+        counts={"all": (1, 22, 53, 48, 176)},
+        class_names=_ZHENG_CLASSES,
+        dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
+        licence="GPL-3 repository; acknowledge Jiangxi Tecom Science Corporation.",
+        citation=_ZHENG,
+        page="https://github.com/zxaoyou/segmentation_WBC",
+        caution=f"{_ZHENG_CAUTION} 1 basophil.",
+    ),
+    Domain(
+        key="cellavision",
+        title="CellaVision blog, Dataset 2 of segmentation_WBC",
+        read=read_cellavision,
+        archives=(Archive(folder="segmentation_WBC", urls=(_ZHENG_URL,), shared_with="tecom"),),
+        counts={"all": (3, 12, 37, 15, 33)},
+        class_names=_ZHENG_CLASSES,
+        dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
+        licence="GPL-3 repository; acknowledge the CellaVision blog.",
+        citation=_ZHENG,
+        page="https://github.com/zxaoyou/segmentation_WBC",
+        caution=f"{_ZHENG_CAUTION} 3 basophils.",
+    ),
+    Domain(
+        key="smears_source",
+        title="Drawn smears, source staining",
+        read=read_split_folders,
+        staining="source",
+        # Near Raabin's proportions, with basophils enough to learn from.
+        counts={"train": (19, 60, 150, 51, 320), "test": (10, 26, 72, 22, 170)},
+        train_split="train",
+        licence="That of this project: drawn by its code.",
+        citation="None: drawn by wbc.data.smears, no patient's cells.",
+        page="wbc/data/smears.py",
+        caution="Drawings: scores say that the code works, nothing about blood.",
+    ),
+    Domain(
+        key="smears_target",
+        title="Drawn smears, target staining",
+        read=read_split_folders,
+        staining="target",
+        counts={"all": (55, 39, 59, 48, 56)},  # LISC's
+        licence="That of this project: drawn by its code.",
+        citation="None: drawn by wbc.data.smears, no patient's cells.",
+        page="wbc/data/smears.py",
+        caution="Drawings: scores say that the code works, nothing about blood.",
+    ),
+)
+DOMAINS: Final[dict[str, Domain]] = {domain.key: domain for domain in _ROWS}
+
+
+def find_domain(key: str) -> Domain:
+    """Returns the domain of a key: a row of `DOMAINS`, or `folder:PATH` for a tree of <Class>/<image>.
+
+    Raises:
+        ConfigError: No such domain; the message names the nearest one.
+    """
+    if key.startswith(_FOLDER):
+        return _folder_domain(key.removeprefix(_FOLDER))
+    if key not in DOMAINS:
+        raise unknown("domain", key, [*DOMAINS, "folder:PATH"])
+    return DOMAINS[key]
+
+
+def _folder_domain(text: str) -> Domain:
+    if not text.strip():
+        raise ConfigError("'folder:' names no folder; write folder:PATH, where PATH holds a folder for each class.")
+    path = Path(text).expanduser().resolve()
+    return Domain(
+        key=f"{_FOLDER}{path}",
+        title=f"Images in {path}",
+        read=read_class_folders,
+        path=path,
+        counts={},
+        train_split="all",
+        licence="Not known: a folder of the user's.",
+        citation="Not known: a folder of the user's.",
+        page=str(path),
+        dropped="Folders that are no class's.",
+    )

@@ -1,0 +1,90 @@
+"""Files and folders that appear whole or not at all, one writer at a time, and the disk's refusals in one sentence."""
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from filelock import FileLock, Timeout
+
+from wbc.errors import DataError
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns whatever the operating system refuses below `folder` into one line that names the folder.
+
+    Raises:
+        DataError: The disk is full, the folder is read-only or not ours, or no folder can be there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        if error.errno in _FULL:
+            raise DataError(
+                f"no space left in the data folder '{folder}': {error.strerror}. Free some, or set WBC_DATA_DIR to "
+                "another folder."
+            ) from error
+        if error.filename is not None and not Path(error.filename).is_relative_to(folder):
+            raise DataError(f"'{error.filename}' cannot be used: {error.strerror}.") from error
+        raise DataError(
+            f"the data folder '{folder}' cannot be written to: {error.strerror} ('{error.filename or folder}'). "
+            "Make it writable, or set WBC_DATA_DIR to another folder."
+        ) from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yields a file to write; `path` becomes it when the block ends well, else nothing is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.tmp")
+    try:
+        with part.open("wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder to fill; `path` becomes it when the block ends well, else nothing is left."""
+    part = path.with_name(f"{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock; waits, and says so, while another process holds it. Not to be nested."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.info("%s: another process is preparing it; waiting", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

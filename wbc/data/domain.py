@@ -1,0 +1,116 @@
+"""What the catalogue says about a domain: where it comes from, how it is read, what is known of it."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+Counts = tuple[int, int, int, int, int]
+"""Images of each class, in the order of `wbc.cells.CLASSES`."""
+
+
+class Entry(NamedTuple):
+    """One image as a layout lists it."""
+
+    path: str
+    """Relative to the domain's image root, with forward slashes."""
+    label: int
+    split: str
+
+
+Reader = Callable[[Path, Mapping[str, str]], list[Entry]]
+"""Lists the images below an image root; the second argument is the domain's `class_names`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """One file to download. It has addresses (`urls`, tried in this order), or an id on Google Drive."""
+
+    folder: str
+    """Where below the image root it is extracted; a split's name if the archive is one split."""
+    urls: tuple[str, ...] = ()
+    drive_id: str | None = None
+    drive_name: str | None = None
+    """What a file from Google Drive is called here; its kind is found by its first bytes, not by this name."""
+    about_mb: int | None = None
+    """Size in MB as others quote it: for the reader of an error, not checked."""
+    sha256: str | None = None
+    """Published by the host, so checked. None: recorded when first used, checked from then on."""
+    shared_with: str | None = None
+    """Another domain that is cut from the same archive: its folder on a mirror is looked into as well."""
+
+    @property
+    def basename(self) -> str:
+        """The file's name, on a mirror and below `archives/`."""
+        return self.drive_name or unquote(urlsplit(self.urls[0]).path).rsplit("/", 1)[-1]
+
+    @property
+    def origin(self) -> str:
+        """The address of record."""
+        return self.urls[0] if self.urls else f"https://drive.google.com/uc?id={self.drive_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """Images from one laboratory: downloaded (`archives`), drawn (`staining`) or somebody's folder (`path`)."""
+
+    key: str
+    title: str
+    read: Reader
+    counts: Mapping[str, Counts]
+    """Images per split and class that must be there; empty: not checked, and the one split is "all"."""
+    licence: str
+    citation: str
+    page: str
+    """Where a human reads about the set, and downloads it by hand."""
+    archives: tuple[Archive, ...] = ()
+    staining: str | None = None
+    path: Path | None = None
+    class_names: Mapping[str, str] = field(default_factory=dict)
+    """The class for each label of the set; empty: a folder's name says the class."""
+    dropped: str = "nothing"
+    """What is in the files and not in the benchmark, and why."""
+    caution: str = ""
+    """What a reader of the scores must know."""
+    train_split: str | None = None
+    """The split meant when the domain is named as a source; None: a source must name its split."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """All splits, in the catalogue's order."""
+        return tuple(self.counts) or ("all",)
+
+    @property
+    def test_splits(self) -> tuple[str, ...]:
+        """The splits meant when the domain is named as a target: all but the training split, or the only one."""
+        return tuple(split for split in self.splits if split != self.train_split) or self.splits
+
+    @property
+    def slug(self) -> str:
+        """The domain's name in letters, digits, _ and -, as metrics and files carry it."""
+        if self.path is None:
+            return self.key
+        base = re.sub(r"[^A-Za-z0-9_-]+", "_", self.path.name).strip("_")
+        return f"folder_{base or self._path_hash}"
+
+    @property
+    def home(self) -> str:
+        """The domain's folder below the data folder."""
+        if self.path is None:
+            return self.key
+        return f"folder-{self.slug.removeprefix('folder_')}-{self._path_hash}"
+
+    @property
+    def _path_hash(self) -> str:
+        return hashlib.sha256(str(self.path).encode()).hexdigest()[:8]
+
+    def origin(self, split: str) -> str:
+        """Returns the address or path that a split came from."""
+        if self.path is not None:
+            return str(self.path)
+        if self.staining is not None:
+            return f"drawn by wbc.data.smears, staining {self.staining}"
+        return next((archive for archive in self.archives if archive.folder == split), self.archives[0]).origin

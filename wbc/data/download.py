@@ -1,0 +1,198 @@
+"""Fetches a domain's archives: from a hand-downloaded file, a mirror (WBC_MIRROR), the host, or Google Drive."""
+
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from wbc.data.archive import check_archive
+from wbc.data.checksums import check_sha256, expected_sha256
+from wbc.data.domain import Archive, Domain
+from wbc.data.progress import progress
+from wbc.errors import DataError
+
+MIRROR_VARIABLE: Final = "WBC_MIRROR"
+RETRY_WAITS_S: Final = (1.0, 4.0)
+_TIMEOUT_S: Final = (10.0, 60.0)
+_CHUNK: Final = 1 << 16
+_log = logging.getLogger(__name__)
+
+
+def fetch(archive: Archive, domain: Domain, home: Path, given: Path | None = None) -> tuple[Path, str]:
+    """Returns where the archive lies, and its SHA-256; downloads it to `<home>/archives` if it is not there.
+
+    A file under its final name has come whole, is of a known kind and has the SHA-256 that is expected of it. What
+    came of an interrupted download stays as `.part`, and the next call goes on from there.
+
+    Args:
+        archive: The archive to fetch.
+        domain: The domain it belongs to.
+        home: The domain's folder below the data folder.
+        given: A hand-downloaded file, or a folder that holds it under its basename, to be used instead.
+
+    Raises:
+        DataError: No source gave a usable file; the message says why each did not, and how to fetch it by hand.
+    """
+    target = home / "archives" / archive.basename
+    here = _given_file(archive, domain, given) if given is not None else target
+    if given is not None or target.exists():
+        try:
+            check_archive(here)
+            return here, check_sha256(here, archive, home)
+        except DataError as error:
+            again = "" if given is not None else " Delete it to fetch it again."
+            raise DataError(f"'{here}' is not usable: {error}{again}") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    reasons = []
+    for source in _sources(archive, domain):
+        try:
+            _fetch_from(source, part, f"{domain.key}: {archive.basename}")
+            return _accept(part, target, archive, home)
+        except DataError as error:
+            reasons.append(f"{source}: {error}")
+            if source not in archive.urls:  # another source does not go on from what this one left
+                part.unlink(missing_ok=True)
+            _log.warning("%s: %s: %s", domain.key, source, error)
+    raise DataError(
+        f"{domain.key}: cannot fetch {archive.basename}. {' '.join(reasons)} {_by_hand(archive, domain, home)}"
+    )
+
+
+def _accept(part: Path, target: Path, archive: Archive, home: Path) -> tuple[Path, str]:
+    try:
+        check_archive(part)
+        digest = check_sha256(part, archive, home)
+    except DataError:
+        part.unlink()
+        raise
+    part.replace(target)
+    return target, digest
+
+
+def _given_file(archive: Archive, domain: Domain, given: Path) -> Path:
+    if given.is_dir():
+        given = given / archive.basename
+    elif len(domain.archives) > 1:
+        names = ", ".join(each.basename for each in domain.archives)
+        raise DataError(f"{domain.key} has several archives; give the folder that holds {names}, not '{given}'.")
+    if not given.is_file():
+        raise DataError(f"{domain.key}: there is no archive '{given}'.")
+    return given
+
+
+def _sources(archive: Archive, domain: Domain) -> Iterator[str]:
+    """Yields addresses and, of a mirror that is a folder, paths; only those files that are there."""
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    if mirror:
+        is_url = mirror.startswith(("http://", "https://"))
+        if not is_url and not Path(mirror).is_dir():
+            raise DataError(f"{MIRROR_VARIABLE} is '{mirror}', and no such folder is there; correct it or unset it.")
+        for key in filter(None, (domain.key, archive.shared_with)):
+            place = f"{mirror.rstrip('/')}/{key}/{archive.basename}"
+            if is_url or Path(place).is_file():
+                yield place
+        _log.info("%s: not to be had from the mirror %s", archive.basename, mirror)
+    yield from archive.urls or (archive.origin,)
+
+
+def _fetch_from(source: str, part: Path, what: str) -> None:
+    if source.startswith("https://drive.google.com/"):
+        _fetch_from_drive(source.rpartition("=")[2], part, what)
+    elif source.startswith(("http://", "https://")):
+        _log.info("%s: downloading from %s", what, source)
+        _fetch_from_url(source, part, what)
+    else:
+        _log.info("%s: copying from %s", what, source)
+        try:
+            shutil.copyfile(source, part)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _fetch_from_url(url: str, part: Path, what: str) -> None:
+    for wait_s in (*RETRY_WAITS_S, None):
+        try:
+            _stream(url, part, what)
+            return
+        except requests.RequestException as error:
+            answer = error.response.status_code if error.response is not None else None
+            refused = answer is not None and answer < 500 and answer not in (408, 416, 429)
+            if wait_s is None or refused:
+                raise DataError(f"{_short(error)}.") from error
+            _log.warning("%s: %s; again in %.0f s", what, _short(error), wait_s)
+            time.sleep(wait_s)
+
+
+def _stream(url: str, part: Path, what: str) -> None:
+    """Appends to what is there of the file, if the server agrees on where to go on; else starts over."""
+    offset = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
+        if response.status_code == 416:  # nothing beyond what is there: all of it, or of another file
+            if response.headers.get("Content-Range") == f"bytes */{offset}":
+                return
+            part.unlink()
+        response.raise_for_status()
+        if response.status_code != 206:
+            offset = 0
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+            part.unlink()
+            raise requests.ConnectionError("the server went on at another place than asked; starting over")
+        length = response.headers.get("Content-Length")
+        total = offset + int(length) if length else None
+        with part.open("ab" if offset else "wb") as handle, progress(what, total, "bytes", start=offset) as advance:
+            for chunk in response.iter_content(_CHUNK):
+                handle.write(chunk)
+                advance(len(chunk))
+    if total is not None and part.stat().st_size != total:
+        raise requests.ConnectionError(f"{part.stat().st_size:,} of {total:,} bytes came")
+
+
+def _fetch_from_drive(drive_id: str, part: Path, what: str) -> None:
+    import gdown  # here, because it costs every command half a second and few need it
+
+    _log.info("%s: downloading from Google Drive, id %s", what, drive_id)
+    done = 0
+    with part.open("wb") as handle, progress(what, None, "bytes") as advance:
+
+        def report(so_far: int, total: int | None) -> None:
+            nonlocal done
+            advance(so_far - done)
+            done = so_far
+
+        try:
+            gdown.download(
+                id=drive_id,
+                output=handle,
+                quiet=True,
+                use_cookies=False,
+                progress=report,
+                timeout=_TIMEOUT_S,
+            )
+        except (gdown.exceptions.DownloadError, requests.RequestException) as error:
+            raise DataError(f"Google Drive gave no file: {_short(error)}.") from error
+
+
+def _short(error: Exception) -> str:
+    """Returns the first line of what went wrong, without the layers of objects that requests wraps it in."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    cause = re.search(r"\[Errno [^\]]*\] ([^'\")]+)|IncompleteRead\(([^)]+)\)|(timed out)", lines[0])
+    return next(filter(None, cause.groups())) if cause else lines[0].rstrip(".")
+
+
+def _by_hand(archive: Archive, domain: Domain, home: Path) -> str:
+    digest = expected_sha256(archive, home)
+    facts = [f"about {archive.about_mb} MB" if archive.about_mb else "", f"SHA-256 {digest}" if digest else ""]
+    known = ", ".join(filter(None, facts)) or "size and SHA-256 not published"
+    return (
+        f"By hand: download {archive.origin} ({known}; see {domain.page}), put it into '{home / 'archives'}' as "
+        f"{archive.basename}, or name it with --archive."
+    )

@@ -1,0 +1,157 @@
+"""How each domain's files are laid out: from an image root to a list of images with label and split."""
+
+import csv
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from wbc.cells import CLASSES, class_index
+from wbc.data.domain import Entry
+from wbc.errors import DataError
+
+TRAIN_SHARE: Final = 0.7
+_SUFFIXES: Final = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_log = logging.getLogger(__name__)
+
+
+def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+    """Lists `<Class>/**/<image>`, all of one split; other folders are ignored, and named in the log.
+
+    Raises:
+        DataError: `root` is no folder, or none of its folders has a class's name.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no folder '{root}'.")
+    folders = sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
+    known = {folder: label for folder in folders if (label := class_index(folder.name)) is not None}
+    seen = ", ".join(f"'{folder.name}'" for folder in folders if folder not in known)
+    if not known:
+        raise DataError(
+            f"no folder of '{root}' has the name of a class. There: {seen or 'no folder'}. Expected some of: "
+            f"{', '.join(CLASSES)}, in any common spelling."
+        )
+    if seen:
+        _log.info("%s: ignored, not the name of a class: %s", root, seen)
+    entries = [
+        Entry(_relative(image, root), label, "all")
+        for folder, label in known.items()
+        for image in _images(folder, root)
+    ]
+    if not entries:
+        raise DataError(f"the class folders of '{root}' hold no image ({', '.join(sorted(_SUFFIXES))}).")
+    return entries
+
+
+def read_split_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+    """Lists `<split>/**/<Class>/<image>`, whatever folders an archive puts between: Raabin, and the drawn smears."""
+    entries = []
+    for image in _images(root, root):
+        label = class_index(image.parent.name)
+        if label is not None:
+            entries.append(Entry(_relative(image, root), label, image.relative_to(root).parts[0]))
+    return entries
+
+
+def read_bccd(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+    """Lists `BCCD_cropped/<Class>/<image>`."""
+    return _below(root, "BCCD_cropped")
+
+
+def read_pbc2500(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+    """Lists `dataset_leukocytes/<class>/<image>`, split 70/30 within each class.
+
+    The images of a class are put in the order of the SHA-256 of their file names; the first 70 % are "train", the
+    others "test". So the split depends on nothing but the names: no seed, no order of a folder's listing.
+    """
+    entries = []
+    images = _below(root, "dataset_leukocytes")
+    for label in range(len(CLASSES)):
+        paths = sorted((entry.path for entry in images if entry.label == label), key=_name_hash)
+        for rank, path in enumerate(paths):
+            entries.append(Entry(path, label, "train" if rank < round(TRAIN_SHARE * len(paths)) else "test"))
+    return entries
+
+
+def read_tecom(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+    """Lists Dataset 1 of segmentation_WBC, labelled by its CSV."""
+    return _read_zheng(root, class_names, "Dataset 1")
+
+
+def read_cellavision(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+    """Lists Dataset 2 of segmentation_WBC, labelled by its CSV."""
+    return _read_zheng(root, class_names, "Dataset 2")
+
+
+def read_lisc(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+    """Lists `{Train,Test}/<image>` as `{Train,Test}.json` beside them label it; a name may be in both."""
+    entries = []
+    for part in ("Train", "Test"):
+        table = _find(root, f"{part}.json")
+        try:
+            labels = dict(json.loads(table.read_text(encoding="utf-8-sig")))
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"'{_relative(table, root)}' is no JSON object of file names and labels: {error}."
+            ) from error
+        for name, value in labels.items():
+            image = table.parent / part / Path(name).name
+            entries.append(_labelled(root, image, str(value), class_names, table))
+    return entries
+
+
+def _read_zheng(root: Path, class_names: Mapping[str, str], name: str) -> list[Entry]:
+    table = _find(root, f"Class Labels of {name}.csv")
+    with table.open(newline="", encoding="utf-8-sig") as handle:
+        rows = [row for row in csv.reader(handle) if row][1:]
+    try:
+        return [
+            _labelled(root, table.parent / name / f"{int(number):03d}.bmp", label.strip(), class_names, table)
+            for number, label in rows
+        ]
+    except ValueError as error:
+        raise DataError(f"'{_relative(table, root)}' has a row that is not '<number>,<label>': {error}.") from error
+
+
+def _labelled(root: Path, image: Path, value: str, class_names: Mapping[str, str], table: Path) -> Entry:
+    if value not in class_names:
+        raise DataError(
+            f"'{_relative(table, root)}' labels '{image.name}' as '{value}'; known are {', '.join(class_names)}."
+        )
+    if not image.is_file():
+        raise DataError(f"'{_relative(table, root)}' lists '{_relative(image, root)}', which is not there.")
+    return Entry(_relative(image, root), CLASSES.index(class_names[value]), "all")
+
+
+def _below(root: Path, name: str) -> list[Entry]:
+    folder = _find(root, name)
+    prefix = _relative(folder, root)
+    return [entry._replace(path=f"{prefix}/{entry.path}") for entry in read_class_folders(folder, {})]
+
+
+def _find(root: Path, name: str) -> Path:
+    """Returns the one file or folder of that name, however deep an archive puts it."""
+    found = sorted((path for path in root.rglob(name) if _visible(path, root)), key=lambda path: len(path.parts))
+    if not found:
+        raise DataError(f"'{name}' is nowhere among the files.")
+    return found[0]
+
+
+def _images(folder: Path, root: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _SUFFIXES and _visible(path, root) and path.is_file():
+            yield path
+
+
+def _visible(path: Path, root: Path) -> bool:
+    return not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts)
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _name_hash(path: str) -> str:
+    return hashlib.sha256(path.rsplit("/", 1)[-1].encode()).hexdigest()

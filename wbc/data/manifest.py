@@ -1,0 +1,139 @@
+"""The manifest: one row per image of a domain, made only if every image decodes and the counts are the catalogue's."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from wbc.cells import CLASSES
+from wbc.data.checksums import file_sha256
+from wbc.data.decode import decode, map_images
+from wbc.data.disk import whole_file
+from wbc.data.domain import Counts, Domain, Entry
+from wbc.errors import DataError
+
+COLUMNS: Final = ("path", "label", "domain", "split", "width", "height", "sha256")
+_NAMED: Final = 3
+_log = logging.getLogger(__name__)
+
+
+def build_manifest(domain: Domain, root: Path) -> pd.DataFrame:
+    """Returns the domain's images below `root`, ordered by split (as in the catalogue) and path.
+
+    Columns: path (relative to `root`, forward slashes), label (0 to 4), domain, split, width and height in pixels,
+    sha256 of the file.
+
+    Raises:
+        DataError: The layout is another one, an image does not decode, or the counts differ from the catalogue's.
+    """
+    entries = list_entries(domain, root)
+    results = list(map_images(lambda entry: _describe(root / entry.path), entries, f"{domain.key}: checking images"))
+    broken = [f"'{entry.path}' ({what})" for entry, what in zip(entries, results, strict=True) if isinstance(what, str)]
+    if broken:
+        more = f", and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+        raise DataError(f"{domain.key}: {len(broken)} unusable image(s): {', '.join(broken[:_NAMED])}{more}.")
+    rows = pd.DataFrame(
+        [
+            (entry.path, entry.label, domain.key, entry.split, *what)
+            for entry, what in zip(entries, results, strict=True)
+            if not isinstance(what, str)
+        ],
+        columns=list(COLUMNS),
+    )
+    check_counts(rows, domain)
+    return rows
+
+
+def list_entries(domain: Domain, root: Path) -> list[Entry]:
+    """Returns what the domain's layout lists below `root`, ordered by split and path.
+
+    Raises:
+        DataError: The files are laid out in another way.
+    """
+    try:
+        entries = domain.read(root, domain.class_names)
+    except DataError as error:
+        raise DataError(f"{domain.key}: {error}") from error
+    stray = sorted({entry.split for entry in entries} - set(domain.splits))
+    if stray:
+        raise DataError(
+            f"{domain.key}: images of unknown splits: {', '.join(stray)}; known: {', '.join(domain.splits)}."
+        )
+    return sorted(entries, key=lambda entry: (domain.splits.index(entry.split), entry.path))
+
+
+def count_classes(rows: pd.DataFrame, split: str) -> Counts:
+    """Returns how many images of each class a split holds."""
+    labels = rows.loc[rows["split"] == split, "label"]
+    bas, eos, lymp, mono, neut = (int((labels == label).sum()) for label in range(len(CLASSES)))
+    return bas, eos, lymp, mono, neut
+
+
+def check_counts(rows: pd.DataFrame, domain: Domain) -> None:
+    """Compares with the catalogue, split by split and class by class.
+
+    Raises:
+        DataError: A count differs; the message gives both numbers of each.
+    """
+    wrong = [
+        f"{split} {name}: {found} found, {expected} expected"
+        for split, counts in domain.counts.items()
+        for name, found, expected in zip(CLASSES, count_classes(rows, split), counts, strict=True)
+        if found != expected
+    ]
+    if wrong:
+        raise DataError(f"{domain.key}: the images are not those of the catalogue. {'; '.join(wrong)}.")
+
+
+def changed_files(rows: pd.DataFrame, domain: Domain, root: Path) -> list[str]:
+    """Returns the paths added, removed or altered below `root` since the manifest was made; decodes nothing."""
+    entries = list_entries(domain, root)
+    hashes = map_images(lambda entry: file_sha256(root / entry.path), entries, f"{domain.key}: looking for changes")
+    now = {(entry, digest) for entry, digest in zip(entries, hashes, strict=True)}
+    then = {
+        (Entry(path, label, split), digest)
+        for path, label, split, digest in rows[["path", "label", "split", "sha256"]].itertuples(index=False)
+    }
+    return sorted({entry.path for entry, _ in now ^ then})
+
+
+def digest(rows: pd.DataFrame) -> str:
+    """Returns one SHA-256, in hexadecimal, for path, label, split and content of all rows, in their order."""
+    lines: Iterable[str] = (
+        "\t".join(map(str, row)) for row in rows[["path", "label", "split", "sha256"]].itertuples(index=False)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def write_manifest(rows: pd.DataFrame, path: Path) -> None:
+    """Writes the manifest as CSV."""
+    with whole_file(path) as handle:
+        handle.write(rows.to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_manifest(path: Path) -> pd.DataFrame | None:
+    """Returns the manifest; None if there is none, and, with a warning, if this version cannot read it."""
+    if not path.exists():
+        return None
+    types = {"label": "int64", "width": "int64", "height": "int64"}
+    try:
+        rows = pd.read_csv(path, keep_default_na=False, dtype={column: types.get(column, "str") for column in COLUMNS})
+    except ValueError as error:
+        _log.warning("%s is damaged (%s); making it again", path, error)
+        return None
+    if tuple(rows.columns) != COLUMNS or rows.empty:
+        _log.warning("%s has other columns than this version's, or no rows; making it again", path)
+        return None
+    return rows
+
+
+def _describe(path: Path) -> tuple[int, int, str] | str:
+    """Returns width, height and SHA-256, or what is wrong with the image."""
+    try:
+        image, sha256 = decode(path)
+    except (DataError, OSError) as error:
+        return str(error)
+    return image.width, image.height, sha256

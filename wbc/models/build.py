@@ -1,0 +1,163 @@
+"""Builds a classifier from a row of the catalogue: backbone, head, what is frozen, weights and their normalisation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, Self
+
+import safetensors.torch
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from wbc.errors import ConfigError, WeightsError
+from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
+from wbc.models.surgery import build_head, freeze_all_but_last_convolutions, freeze_batch_norm
+from wbc.models.thin import build_network
+from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights, load_weights
+from wbc.seeding import derive_seed
+
+
+class Classifier(nn.Module):
+    """A network with its own normalisation: bytes of an image in, five scores before softmax out."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        head: nn.Sequential,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        frozen_batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.frozen_batch_norm = frozen_batch_norm
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+
+    def embed(
+        self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Returns the input of the last linear layer, for images with values from 0 to 255, mixed or not."""
+        features: Tensor = self.backbone((images.to(self.mean.dtype) / 255 - self.mean) / self.std)
+        for layer in list(self.head)[:-1]:
+            features = layer(features)
+        return features
+
+    def forward(
+        self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 5"]:
+        """Returns the scores of the five classes, before softmax."""
+        scores: Tensor = self.head[-1](self.embed(images))
+        return scores
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode; frozen batch norms stay frozen."""
+        super().train(mode)
+        if self.frozen_batch_norm:
+            freeze_batch_norm(self.backbone)
+        return self
+
+
+def build_model(
+    name: str,
+    *,
+    scale: Literal["full", "tiny"],
+    image_size: int,
+    pretrained: str,
+    seed: int,
+    normalisation: Literal["weights", "imagenet"] = "weights",
+) -> Classifier:
+    """Returns the classifier of a row, in training mode on the CPU; the global generators stay as they were.
+
+    Args:
+        name: a key of `MODELS`, or "timm:" and timm's name.
+        scale: the network as published, or the same topology thin.
+        image_size: height and width of the images in pixels.
+        pretrained: "imagenet", "none", or the path of a file of weights or of a folder of them.
+        seed: decides the initial weights; backbone and head draw from streams of their own.
+        normalisation: the mean and standard deviation the weights declare (recipe=paper), or ImageNet's whatever they
+            declare (recipe=released). The two differ for ResNetV2 only; thin networks always take ImageNet's.
+
+    Raises:
+        ConfigError: no such model, no thin variant of it, or an image size it does not take.
+        WeightsError: the weights cannot be had or do not fit.
+    """
+    row = find_model(name)
+    record = find_backbone(row.backbone)
+    if scale == "tiny" and row.backbone.startswith(TIMM_PREFIX):
+        raise ConfigError(f"model '{name}' has no thin variant: scale=full is the only one of a timm: backbone.")
+    if scale == "tiny" and pretrained == "imagenet":
+        raise WeightsError("no ImageNet weights exist for scale=tiny: give pretrained=PATH or pretrained=none.")
+    with _stream(seed, "init"):
+        backbone = _build_backbone(record, scale, image_size)
+    width = _count_features(backbone, record.name, image_size)
+    if pretrained != "none":
+        load_weights(backbone, find_weights(pretrained, row.backbone, record), row.backbone, record)
+    with _stream(seed, "head"):
+        head = build_head(row.head, width)
+    if row.trainable == "last16":
+        freeze_all_but_last_convolutions(backbone)
+    imagenet = scale == "tiny" or normalisation == "imagenet"
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if imagenet else declared_normalisation(record)
+    frozen = row.norm == "frozen_batch"
+    return Classifier(backbone=backbone, head=head, mean=mean, std=std, frozen_batch_norm=frozen).train()
+
+
+def backbone_state(model: Classifier) -> dict[str, Tensor]:
+    """Returns the backbone's weights on the CPU, without the head."""
+    return {name: value.detach().cpu().contiguous() for name, value in model.backbone.state_dict().items()}
+
+
+def write_backbone(model: Classifier, path: Path) -> None:
+    """Writes the backbone's weights as .safetensors, which `pretrained=PATH` takes for each row of that backbone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors.torch.save_file(backbone_state(model), path)
+
+
+@contextmanager
+def _stream(seed: int, name: str) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would reseed the GPUs as well, which fork_rng with no devices does not restore.
+        torch.default_generator.manual_seed(derive_seed(seed, name))
+        yield
+
+
+def _build_backbone(backbone: Backbone, scale: Literal["full", "tiny"], image_size: int) -> nn.Module:
+    keywords = backbone.full if scale == "full" else backbone.tiny
+    patch = keywords.get("patch_size", 1)
+    if image_size % patch:
+        raise ConfigError(
+            f"image_size={image_size} does not divide into the patches of {backbone.name}: {patch} pixels."
+        )
+    try:
+        return build_network(backbone, keywords, image_size)
+    except (AssertionError, ValueError) as error:
+        raise _unfit_size(backbone.name, image_size, error) from error
+
+
+def _count_features(backbone: nn.Module, name: str, image_size: int) -> int:
+    """Returns the width of the features, and refuses an unfit image size before training meets it.
+
+    The pass is on the meta device, which follows shapes and computes nothing.
+    """
+    shapes = {key: value.to("meta") for key, value in (*backbone.named_parameters(), *backbone.named_buffers())}
+    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    try:
+        with torch.no_grad():
+            features = torch.func.functional_call(backbone.eval(), shapes, (image,))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise _unfit_size(name, image_size, error) from error
+    if features.ndim != 2:
+        raise ConfigError(f"{name} does not pool its features: shape {tuple(features.shape)}, expected (1, width).")
+    return int(features.shape[1])
+
+
+def _unfit_size(name: str, image_size: int, error: Exception) -> ConfigError:
+    reason = (str(error).splitlines() or ["no reason given"])[0]
+    return ConfigError(f"{name} does not take image_size={image_size}: {reason}")

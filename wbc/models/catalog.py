@@ -1,0 +1,221 @@
+"""The networks of the benchmark: the nine rows of the paper's Table 4, their controls, and any timm backbone.
+
+A row of `MODELS` is a backbone, a head and a rule of what is trained; rows that share a backbone share its weights.
+This file imports neither torch nor timm, so that reports can read the rows' titles.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from wbc.errors import ConfigError, unknown
+
+Norm = Literal["batch", "frozen_batch", "group", "layer", "none", "own"]
+
+TIMM_PREFIX: Final = "timm:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One row of the benchmark."""
+
+    index: str = ""
+    """The row's index in the paper's Table 4: "(a')"; empty where the paper has no such row."""
+    title: str
+    """The row's name in the paper's Table 4."""
+    backbone: str
+    """A key of `BACKBONES`, or "timm:" and timm's name."""
+    norm: Norm
+    """The normalisation layers. "frozen_batch" stays as the weights have it; "own" is whatever timm has."""
+    head: Literal["linear", "fc"] = "linear"
+    """What follows the backbone: one linear layer, or the VGG-style three of row (a')."""
+    trainable: Literal["all", "last16"] = "all"
+    """Every parameter that is not a frozen norm's, or the last 16 convolutions and the head: row (iii)."""
+    mixup: bool = False
+    """Whether training mixes pairs of images (the released code only)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A network without its ImageNet classifier, and the weights it starts from."""
+
+    library: Literal["timm", "torchvision"]
+    """Where the network's code is."""
+    name: str
+    """The library's name for the architecture."""
+    weights: str
+    """The library's name for the ImageNet weights; empty where there are none. Files of weights go by this name too."""
+    full: dict[str, Any] = field(default_factory=dict)
+    """Keywords of the network as published."""
+    tiny: dict[str, Any] = field(default_factory=dict)
+    """Keywords of the thin variant: the same code, a sixteenth to a quarter of the width, fewer blocks."""
+
+
+_THIN_RESNET: Final = {
+    "layers": (1, 1, 3, 3),
+    "channels": (8, 16, 32, 64),
+    "stem_channels": 16,
+    "zero_init_last": False,
+}
+_THIN_RESNETV2: Final = {"layers": (1, 1, 3, 3), "channels": (32, 64, 128, 256), "stem_chs": 16}
+_THIN_VGG: Final = {"widths": (4, 8, 16, 32, 48), "hidden": 96}
+
+# Keywords are timm's and torchvision's, and four of wbc.models.thin: num_groups, stem_channels, widths, hidden.
+BACKBONES: Final[dict[str, Backbone]] = {
+    "resnet50": Backbone(library="timm", name="resnet50", weights="resnet50.tv_in1k", tiny=_THIN_RESNET),
+    "resnet50_gn": Backbone(
+        library="timm", name="resnet50_gn", weights="resnet50_gn.a1h_in1k", tiny={**_THIN_RESNET, "num_groups": 4}
+    ),
+    "resnetv2_50": Backbone(library="timm", name="resnetv2_50", weights="resnetv2_50.a1h_in1k", tiny=_THIN_RESNETV2),
+    "resnetv2_50d_gn": Backbone(
+        library="timm",
+        name="resnetv2_50d_gn",
+        weights="resnetv2_50d_gn.ah_in1k",
+        tiny={**_THIN_RESNETV2, "num_groups": 4},
+    ),
+    # timm leaves out VGG's two dropouts unless told.
+    "vgg16": Backbone(library="timm", name="vgg16", weights="vgg16.tv_in1k", full={"drop_rate": 0.5}, tiny=_THIN_VGG),
+    "vgg16_bn": Backbone(
+        library="timm", name="vgg16_bn", weights="vgg16_bn.tv_in1k", full={"drop_rate": 0.5}, tiny=_THIN_VGG
+    ),
+    "vit_b_16": Backbone(
+        library="torchvision",
+        name="vit_b_16",
+        weights="ViT_B_16_Weights.IMAGENET1K_V1",
+        full={"patch_size": 16, "num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072},
+        tiny={"patch_size": 8, "num_layers": 4, "num_heads": 4, "hidden_dim": 64, "mlp_dim": 256},
+    ),
+    "convnext_tiny": Backbone(
+        library="timm",
+        name="convnext_tiny",
+        weights="convnext_tiny.fb_in1k",
+        tiny={"depths": (1, 1, 3, 1), "dims": (16, 32, 64, 128)},
+    ),
+}
+
+MODELS: Final[dict[str, Model]] = {
+    "resnet50": Model(
+        index="(a)",
+        title="Default ResNet50 (has batch norm; no fully-connected layers)",
+        backbone="resnet50",
+        norm="batch",
+    ),
+    "resnet50_fc": Model(
+        index="(a')",
+        title="ResNet50 (has batch norm; add fully-connected layers)",
+        backbone="resnet50",
+        norm="batch",
+        head="fc",
+    ),
+    "resnet50_gn": Model(
+        index="(i)",
+        title="ResNet50 (replace batch norm with group norm; no fully-connected layers)",
+        backbone="resnet50_gn",
+        norm="group",
+    ),
+    "resnet50_frozenbn": Model(
+        index="(ii)",
+        title="ResNet50 (freeze batch norm; no fully-connected layers)",
+        backbone="resnet50",
+        norm="frozen_batch",
+    ),
+    "resnet50_frozenbn_last16": Model(
+        index="(iii)",
+        title="ResNet50 (freeze batch norm; no fully-connected layers; fine-tune last 16 layers only)",
+        backbone="resnet50",
+        norm="frozen_batch",
+        trainable="last16",
+    ),
+    "vgg16": Model(
+        index="(b)",
+        title="Default VGG16 (no batch norm; has fully-connected layers)",
+        backbone="vgg16",
+        norm="none",
+    ),
+    "vgg16_bn": Model(
+        index="(b')",
+        title="VGG16 (add batch norm; has fully-connected layers)",
+        backbone="vgg16_bn",
+        norm="batch",
+    ),
+    "vit_b_16": Model(
+        index="(c)",
+        title="ViT-Base-16 (use layer norm instead of batch norm)",
+        backbone="vit_b_16",
+        norm="layer",
+    ),
+    "convnext_tiny": Model(
+        index="(d)",
+        title="ConvNeXt-Tiny (similar # params with ResNet50 but many incremental updates;"
+        " use layer norm instead of batch norm)",
+        backbone="convnext_tiny",
+        norm="layer",
+    ),
+    "resnet50_gn_mixup": Model(
+        title="ResNet50 (replace batch norm with group norm; mixup)",
+        backbone="resnet50_gn",
+        norm="group",
+        mixup=True,
+    ),
+    "resnetv2_50d_gn": Model(
+        title="ResNetV2-50d (group norm, as in the released code)",
+        backbone="resnetv2_50d_gn",
+        norm="group",
+    ),
+    "resnetv2_50": Model(
+        title="ResNetV2-50 (batch norm; control of ResNetV2-50d)",
+        backbone="resnetv2_50",
+        norm="batch",
+    ),
+}
+
+PAPER_ROWS: Final = (
+    "resnet50",
+    "resnet50_fc",
+    "resnet50_gn",
+    "resnet50_frozenbn",
+    "resnet50_frozenbn_last16",
+    "vgg16",
+    "vgg16_bn",
+    "vit_b_16",
+    "convnext_tiny",
+)
+
+
+def find_model(name: str) -> Model:
+    """Returns the row called `name`, or one for timm's backbone where `name` is "timm:" and a timm name.
+
+    Raises:
+        ConfigError: there is no such row, or timm has no such backbone; the message names the nearest.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if name.startswith(TIMM_PREFIX):
+        _check_timm_name(name.removeprefix(TIMM_PREFIX))
+        return Model(title=name.removeprefix(TIMM_PREFIX), backbone=name, norm="own")
+    raise unknown("model", name, [*MODELS, "timm:<name>"])
+
+
+def find_backbone(key: str) -> Backbone:
+    """Returns the backbone of a row's `backbone` field."""
+    if not key.startswith(TIMM_PREFIX):
+        return BACKBONES[key]
+    import timm
+
+    name = key.removeprefix(TIMM_PREFIX)
+    declared = timm.get_pretrained_cfg(name)
+    weights = f"{declared.architecture}.{declared.tag}" if declared and declared.has_weights else ""
+    return Backbone(library="timm", name=name.split(".")[0], weights=weights)
+
+
+def _check_timm_name(name: str) -> None:
+    import timm
+
+    architectures = timm.list_models()
+    known = [*architectures, *timm.list_pretrained()]
+    if name in known:
+        return
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{TIMM_PREFIX}{nearest[0]}'?" if nearest else "."
+    # Thirteen hundred names are no help on one line, so that errors.unknown does not fit here.
+    raise ConfigError(f"unknown timm backbone '{name}'{hint} timm.list_models() returns all {len(architectures)}.")

@@ -1,0 +1,65 @@
+"""Builds the networks, and what the thin variants need beyond the keywords of timm's constructors.
+
+timm fixes the width of VGG's layers and of ResNet's stem; here they are replaced by the same layers, narrower.
+"""
+
+from functools import partial
+from typing import Any
+
+import timm
+from timm.layers.classifier import ClassifierHead
+from timm.layers.norm import GroupNorm
+from timm.models.vgg import VGG, ConvMlp
+from torch import nn
+from torchvision.models import VisionTransformer
+
+from wbc.models.catalog import Backbone
+
+
+def build_network(backbone: Backbone, keywords: dict[str, Any], image_size: int) -> nn.Module:
+    """Returns the backbone with random weights and no classifier: images in, pooled features out.
+
+    Args:
+        backbone: what to build.
+        keywords: the backbone's `full` or `tiny`.
+        image_size: height and width in pixels, for networks whose position embedding depends on it.
+    """
+    if backbone.library == "torchvision":
+        transformer: nn.Module = VisionTransformer(image_size=image_size, **keywords)
+        transformer.heads = nn.Identity()
+        return transformer
+    if "widths" in keywords:
+        return _thin_vgg(batch_norm=backbone.name.endswith("_bn"), **keywords)
+    keywords = dict(keywords)
+    stem_channels = keywords.pop("stem_channels", None)
+    if "num_groups" in keywords:
+        keywords["norm_layer"] = partial(GroupNorm, num_groups=keywords.pop("num_groups"))
+    declared = timm.get_pretrained_cfg(backbone.name)
+    if declared and declared.fixed_input_size:
+        keywords["img_size"] = image_size
+    network: nn.Module = timm.create_model(backbone.name, num_classes=0, **keywords)
+    if stem_channels:
+        _narrow_stem(network, stem_channels, keywords.get("norm_layer", nn.BatchNorm2d))
+    return network
+
+
+def _thin_vgg(*, batch_norm: bool, widths: tuple[int, ...], hidden: int) -> nn.Module:
+    layers: list[int | str] = []
+    for width, depth in zip(widths, (2, 2, 3, 3, 3), strict=True):
+        layers += [*[width] * depth, "M"]
+    norm = nn.BatchNorm2d if batch_norm else None
+    network = VGG(layers, num_classes=0, norm_layer=norm, mlp_ratio=1 / 64)
+    network.pre_logits = ConvMlp(widths[-1], hidden, network.pre_logits.input_kernel_size, drop_rate=0.5)
+    network.head = ClassifierHead(hidden, 0, drop_rate=0.5)
+    network._initialize_weights()
+    return network
+
+
+def _narrow_stem(network: Any, channels: int, norm_layer: Any) -> None:
+    network.conv1 = nn.Conv2d(3, channels, kernel_size=7, stride=2, padding=3, bias=False)
+    network.bn1 = norm_layer(channels)
+    first = network.layer1[0]
+    for parent, name in ((first, "conv1"), (first.downsample, "0")):
+        wide = getattr(parent, name)
+        setattr(parent, name, nn.Conv2d(channels, wide.out_channels, wide.kernel_size, wide.stride, bias=False))
+    network.init_weights(zero_init_last=False)

@@ -1,0 +1,188 @@
+"""Pretrained weights: where they are, what they declare, and loading them into a backbone with nothing left over.
+
+A file holds a state dictionary in timm's names (torchvision's for ViT) or, where timm can translate them, in those of
+the network's authors. The ImageNet classifier in it is ignored; any other difference stops the run.
+"""
+
+import inspect
+import os
+import pickle
+import sys
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import huggingface_hub
+import requests
+import safetensors
+import safetensors.torch
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.vision_transformer import interpolate_embeddings
+
+from wbc.errors import WeightsError
+from wbc.models.catalog import Backbone
+
+EXTENSIONS: Final = (".safetensors", ".pth", ".pt", ".bin")
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+
+_TIMEOUT_S: Final = 10
+
+
+def declared_normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation of red, green and blue, in [0, 1], that the weights were trained with."""
+    if backbone.library == "torchvision":
+        preset = torchvision.models.get_weight(backbone.weights).transforms()
+        return tuple(preset.mean), tuple(preset.std)
+    declared = timm.get_pretrained_cfg(backbone.weights or backbone.name)
+    return (tuple(declared.mean), tuple(declared.std)) if declared else (IMAGENET_MEAN, IMAGENET_STD)
+
+
+def find_weights(pretrained: str, key: str, backbone: Backbone) -> Path:
+    """Returns the file that `pretrained` stands for, downloading it if need be.
+
+    Args:
+        pretrained: "imagenet", a file, or a folder with a file named after the weights or after the backbone's key.
+        key: the backbone's key in the catalogue.
+        backbone: whose weights.
+
+    Raises:
+        WeightsError: there is no such file, or the download fails.
+    """
+    if pretrained == "imagenet":
+        return _imagenet_file(backbone)
+    path = Path(pretrained).expanduser()
+    if path.is_file():
+        return path
+    names = [stem + extension for stem in (backbone.weights, key) if stem for extension in EXTENSIONS]
+    for name in names:
+        if (path / name).is_file():
+            return path / name
+    if path.is_dir():
+        raise WeightsError(
+            f"no weights of '{key}' in folder pretrained={pretrained}: expected {names[0]} or {key}.pth."
+        )
+    raise WeightsError(f"pretrained={pretrained} is not there: give a file, a folder, 'imagenet' or 'none'.")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Returns the tensors in a .safetensors or PyTorch file; nothing in the file is executed.
+
+    Raises:
+        WeightsError: the file cannot be read or is not a state dictionary.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
+        raise WeightsError(f"weights '{path}' cannot be read: {_first_line(error)}") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"weights '{path}' are not a state dictionary of tensors.")
+    return state
+
+
+def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -> None:
+    """Fills the network with the file's tensors, each of them and nothing else; ViT's positions are interpolated.
+
+    Raises:
+        WeightsError: tensors other than the ImageNet classifier's are missing, left over or of another shape.
+    """
+    expected = network.state_dict()
+    try:
+        given = _translate(read_weights(path), network)
+    except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+        raise WeightsError(f"weights '{path}' do not fit backbone '{key}': {_first_line(error)}") from error
+    classifier = _classifier_names(backbone)
+    given = {name: value for name, value in given.items() if not name.startswith(classifier) or name in expected}
+    # Files older than PyTorch 0.4.1 lack this counter, which only momentum=None reads.
+    missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
+    surplus = [name for name in given if name not in expected]
+    reshaped = [name for name in expected if name in given and given[name].shape != expected[name].shape]
+    faults = {"missing": missing, "not in the network": surplus, "of another shape": reshaped}
+    if any(faults.values()):
+        listed = "; ".join(f"{what}: {_first_few(names)}" for what, names in faults.items() if names)
+        raise WeightsError(f"weights '{path}' do not fit backbone '{key}' ({listed}).")
+    network.load_state_dict(given, strict=False)
+
+
+def _imagenet_file(backbone: Backbone) -> Path:
+    if not backbone.weights:
+        raise WeightsError(f"timm has no weights for '{backbone.name}': give pretrained=PATH or pretrained=none.")
+    try:
+        if backbone.library == "torchvision":
+            return _torch_hub_file(torchvision.models.get_weight(backbone.weights).url)
+        declared = timm.get_pretrained_cfg(backbone.weights)
+        if declared and declared.hf_hub_id:
+            return _hugging_face_file(declared.hf_hub_id)
+        return _torch_hub_file(str(declared and declared.url))
+    # Hugging Face's client raises errors of httpx, of its own and of the standard library.
+    except Exception as error:
+        raise WeightsError(
+            f"ImageNet weights '{backbone.weights}' cannot be reached ({_first_line(error)}): give pretrained=PATH,"
+            f" a file or a folder that holds {backbone.weights}.safetensors or .pth, or choose pretrained=none."
+        ) from error
+
+
+def _hugging_face_file(repository: str) -> Path:
+    name = "model.safetensors"
+    cached = huggingface_hub.try_to_load_from_cache(repository, name)
+    if isinstance(cached, str):
+        return Path(cached)
+    _check_reachable(huggingface_hub.hf_hub_url(repository, name))
+    return Path(huggingface_hub.hf_hub_download(repository, name))
+
+
+def _torch_hub_file(url: str) -> Path:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+    if not path.is_file():
+        _check_reachable(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = torch.hub.HASH_REGEX.search(path.name)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digest and digest.group(1), progress=False)
+    return path
+
+
+def _check_reachable(url: str) -> None:
+    """Fails within seconds where there is no network; the libraries' own downloads retry for a minute."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise ConnectionError("HF_HUB_OFFLINE is set")
+    try:
+        requests.head(url, timeout=_TIMEOUT_S)
+    except requests.RequestException as error:
+        raise ConnectionError(f"no answer from {urlsplit(url).netloc}: {type(error).__name__}") from error
+
+
+def _translate(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    if isinstance(network, torchvision.models.VisionTransformer):
+        return dict(interpolate_embeddings(network.image_size, network.patch_size, state))
+    source = sys.modules[type(network).__module__]
+    translate = getattr(source, "checkpoint_filter_fn", None) or getattr(source, "_filter_fn", None)
+    if translate is None:
+        return state
+    takes_network = len(inspect.signature(translate).parameters) > 1
+    translated: dict[str, Tensor] = translate(state, network) if takes_network else translate(state)
+    return translated
+
+
+def _classifier_names(backbone: Backbone) -> tuple[str, ...]:
+    if backbone.library == "torchvision":
+        return ("heads.",)
+    declared = timm.get_pretrained_cfg(backbone.weights or backbone.name)
+    names = declared.classifier if declared and declared.classifier else ()
+    # With its classifier timm also drops what only serves it: levit's "head.linear" takes "head.bn" along.
+    return tuple(f"{name.split('.')[0]}." for name in ((names,) if isinstance(names, str) else names))
+
+
+def _first_few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
