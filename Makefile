@@ -38,7 +38,7 @@ reproduce: setup  ## all models and seeds: make reproduce [PROFILE=demo|open|pap
 
 ui: setup  ## compare runs in the browser
 	@echo "Open http://localhost:$(PORT)/#/experiments?workflowType=machine_learning"
-	@$(RUN) -m mlflow ui --port $(PORT)
+	@$(RUN) -m mlflow ui --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)

@@ -29,7 +29,7 @@ def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path) -> Path:
-    """A working directory with a data folder and two empty SQLite stores, the first of them in use; returns its path."""
+    """A working directory with a data folder and two empty SQLite stores, the first in use; returns its path."""
     for name in ("mlflow.db", "other.db"):
         shutil.copy(fresh_database, tmp_path / name)
     monkeypatch.chdir(tmp_path)

@@ -39,9 +39,10 @@ def stop_after(epochs: int, error: BaseException) -> Callable[..., object]:
 
 
 def interrupted(config: RunConfig, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    with monkeypatch.context() as patch, pytest.raises(type(error)):
+    with monkeypatch.context() as patch:
         patch.setattr(run_module, "train_epoch", stop_after(2, error))
-        train_and_score(config)
+        with pytest.raises(type(error)):
+            train_and_score(config)
 
 
 def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., RunConfig]) -> None:

@@ -80,14 +80,13 @@ class TrackedRun:
         """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is."""
         if epoch not in self._logged_epochs:
             metrics = {f"train/{name}": value for name, value in dataclasses.asdict(result).items()}
-            mlflow.log_metrics(metrics, step=epoch, synchronous=False)
+            mlflow.log_metrics(metrics, step=epoch)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Uploads a checkpoint, names it in a tag, drops the one before: a kill at any point leaves a whole one.
 
         The checkpoint of a finished run has no optimiser; with it goes the model that MLflow can load.
         """
-        mlflow.flush_async_logging()
         before = mlflow.get_run(self.id).data.tags.get("checkpoint")
         name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
         with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +119,6 @@ class TrackedRun:
 
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
-        mlflow.flush_async_logging()
         mlflow.set_tag("complete", "true")
 
     def _log_model(self, checkpoint: Path) -> None:
@@ -238,13 +236,15 @@ def connect() -> str:
     uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
-    lock = FileLock(f"{uri.removeprefix('sqlite:///')}.lock") if uri.startswith("sqlite:///") else nullcontext()
+    database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+    lock = FileLock(f"{database}.lock") if database else nullcontext()
+    artifacts = str(database.with_name("mlartifacts")) if database else None
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     try:
         with lock:
             client = mlflow.MlflowClient()
             experiment = client.get_experiment_by_name(name)
-            experiment_id: str = experiment.experiment_id if experiment else client.create_experiment(name)
+            experiment_id: str = experiment.experiment_id if experiment else client.create_experiment(name, artifacts)
             return experiment_id
     except (MlflowException, OSError, SQLAlchemyError) as error:
         reason = str(error).strip().splitlines()[0]

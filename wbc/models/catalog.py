@@ -51,6 +51,8 @@ class Backbone:
     """Keywords of the thin variant: the same code, a sixteenth to a quarter of the width, fewer blocks."""
 
 
+# torchvision's way, and the released code's: timm starts each residual branch at zero, where frozen batch norm stays.
+_TORCHVISION_INIT: Final = {"zero_init_last": False}
 _THIN_RESNET: Final = {
     "layers": (1, 1, 3, 3),
     "channels": (8, 16, 32, 64),
@@ -62,9 +64,15 @@ _THIN_VGG: Final = {"widths": (4, 8, 16, 32, 48), "hidden": 96}
 
 # Keywords are timm's and torchvision's, and four of wbc.models.thin: num_groups, stem_channels, widths, hidden.
 BACKBONES: Final[dict[str, Backbone]] = {
-    "resnet50": Backbone(library="timm", name="resnet50", weights="resnet50.tv_in1k", tiny=_THIN_RESNET),
+    "resnet50": Backbone(
+        library="timm", name="resnet50", weights="resnet50.tv_in1k", full=_TORCHVISION_INIT, tiny=_THIN_RESNET
+    ),
     "resnet50_gn": Backbone(
-        library="timm", name="resnet50_gn", weights="resnet50_gn.a1h_in1k", tiny={**_THIN_RESNET, "num_groups": 4}
+        library="timm",
+        name="resnet50_gn",
+        weights="resnet50_gn.a1h_in1k",
+        full=_TORCHVISION_INIT,
+        tiny={**_THIN_RESNET, "num_groups": 4},
     ),
     "resnetv2_50": Backbone(library="timm", name="resnetv2_50", weights="resnetv2_50.a1h_in1k", tiny=_THIN_RESNETV2),
     "resnetv2_50d_gn": Backbone(

@@ -35,7 +35,9 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         seeds=_seeds(options.seeds) if options.seeds else None,
         epochs=options.epochs,
     )
-    jobs = options.jobs or default_jobs(configs)
+    jobs = default_jobs(configs) if options.jobs is None else options.jobs
+    if jobs < 1:
+        raise ConfigError(f"jobs={jobs}: must be 1 or more.")
     connect()
     leave_project_run()
     _, tests = load_domains(configs[0])
@@ -74,17 +76,21 @@ def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome], tests
 def _run(configs: Sequence[RunConfig], jobs: int) -> list[Outcome]:
     """Returns the outcomes of the runs that did not fail; tells of each as it ends, and how long the rest takes."""
     outcomes: list[Outcome] = []
-    started, ran = time.monotonic(), 0
+    ended: list[float] = []
     _log.info("%d runs of profile %s, %d at a time", len(configs), configs[0].profile, jobs)
     for count, (config, result) in enumerate(run_plan(configs, jobs), start=1):
         if isinstance(result, Outcome):
             outcomes.append(result)
             line = result.line()
-            ran += not result.done_already
+            if not result.done_already:
+                ended.append(time.monotonic())
         else:
             line = f"{config.model}/seed{config.seed} failed: {result}"
-        left = (time.monotonic() - started) / max(ran, 1) * (len(configs) - count)
-        _log.info("%d/%d  %s  (%s left)", count, len(configs), line, f"{left // 60:.0f}:{left % 60:02.0f}")
+        left = ""
+        if len(ended) > jobs:  # the first ones include what is done once: imports, weights
+            minutes, seconds = divmod((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count), 60)
+            left = f"  ({minutes:.0f}:{seconds:02.0f} left)"
+        _log.info("%d/%d  %s%s", count, len(configs), line, left)
     return outcomes
 
 

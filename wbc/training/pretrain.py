@@ -28,7 +28,7 @@ SEED: Final = 0
 IMAGES: Final = 3000
 EPOCHS: Final = 5
 BATCH_SIZE: Final = 32
-LR: Final = 2e-3
+LR: Final = 1e-3
 
 _log = logging.getLogger(__name__)
 

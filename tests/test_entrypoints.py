@@ -1,0 +1,196 @@
+"""The commands as a user meets them: bad input gets one line on stderr and exit code 2, and leaves nothing behind."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import torch
+
+from entrypoints.command import main
+from entrypoints.evaluate import evaluate
+from entrypoints.prepare import prepare
+from entrypoints.reproduce import reproduce
+from entrypoints.train import train
+from tests.conftest import write_cells
+from wbc.config import EvaluateConfig, PrepareConfig, ReproduceConfig, RunConfig, TrainConfig
+
+ROOT = Path(__file__).parents[1]
+COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
+    "prepare": (PrepareConfig, prepare),
+    "train": (TrainConfig, train),
+    "evaluate": (EvaluateConfig, evaluate),
+    "reproduce": (ReproduceConfig, reproduce),
+}
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Returns a function that runs a command in this process: exit code, stdout, and the last line of stderr."""
+
+    def call(name: str, *options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [f"entrypoints.{name}", *options])
+        with pytest.raises(SystemExit) as ended:
+            main(*COMMANDS[name])
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err
+        return int(ended.value.code or 0), output.out, (output.err.splitlines() or [""])[-1]
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train --model resnet_50", "unknown model 'resnet_50'; did you mean 'resnet50'"),
+        ("train --model timm:resnet1888", "unknown timm backbone 'resnet1888'; did you mean"),
+        ("train --source rabin", "unknown domain 'rabin'; did you mean 'raabin'"),
+        ("train --targets bcd", "unknown domain 'bcd'; did you mean 'bccd'"),
+        ("train --targets raabin:testb", "did you mean 'test_b'"),
+        ("train --recipe relesed", "unknown recipe 'relesed'; did you mean 'released'"),
+        ("train --sede 3", "No such option: --sede"),
+        ("train --lr abc", "Invalid value for '--lr': 'abc' is not a number, nor auto."),
+        ("train --seed x", "Invalid value for '--seed': 'x' is not a valid"),
+        ("train --epochs 0", "epochs=0: must be 1 or more."),
+        ("train --epochs 1.5", "'1.5' is not a whole number"),
+        ("train --pretrained nowhere.pth", "pretrained=nowhere.pth is not there"),
+        ("train --scale full", "pretrained=patterns is for scale=tiny"),
+        ("train --model vit_b_16 --image_size 50", "image_size=50"),
+        ("evaluate --run 0123", "no run 0123 in sqlite:"),
+        ("evaluate --run gone.pt", "no checkpoint at gone.pt"),
+        ("evaluate", "no finished training run here yet"),
+        ("prepare --domains bccd,tekom", "unknown domain 'tekom'; did you mean 'tecom'"),
+        ("prepare --recipe none", "unknown recipe 'none'"),
+        ("prepare --domains folder:gone", "gone"),
+        ("prepare --domains bccd --archive gone.zip", "gone.zip"),
+        ("reproduce --profile opn", "unknown profile 'opn'; did you mean 'open'"),
+        ("reproduce --seeds 0,x", "seeds=0,x: must be whole numbers by commas"),
+        ("reproduce --models resnet5", "unknown model 'resnet5'"),
+        ("reproduce --jobs 0", "jobs=0: must be 1 or more"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(run: Run, store: Path, command: str, message: str) -> None:
+    code, out, line = run(*command.split())
+    assert (code, out) == (2, "")
+    assert line.startswith("error: ")
+    assert message in line
+    assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html><html><body>Quota exceeded</body></html>", "HTML"),
+        (b"PK\x03\x04 and then nothing", "zip"),
+        (b"", "empty"),
+    ],
+)
+def test_archive_that_is_none_is_named(run: Run, store: Path, content: bytes, message: str) -> None:
+    (store / "bccd.zip").write_bytes(content)
+    code, _, line = run("prepare", "--domains", "bccd", "--archive", "bccd.zip")
+    assert code == 2
+    assert message.lower() in line.lower()
+    assert not (store / "data" / "bccd" / "manifest.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ("../../escaped.jpg", "escaped.jpg"),
+        ("BCCD/BCCD_cropped/Basophil/BloodImage_00001_1.jpg", "BloodImage_00001_1.jpg"),
+    ],
+)
+def test_archive_with_a_bad_member_is_refused_by_its_name(run: Run, store: Path, member: str, message: str) -> None:
+    with zipfile.ZipFile(store / "bccd.zip", "w") as archive:
+        archive.writestr(member, b"not an image")
+    code, _, line = run("prepare", "--domains", "bccd", "--archive", "bccd.zip")
+    assert code == 2
+    assert message in line
+    assert not (store / "data" / "bccd" / "images").exists()
+    assert not list(store.rglob("escaped.jpg"))
+
+
+def test_corrupt_image_in_a_folder_is_named(run: Run, store: Path) -> None:
+    write_cells(store / "slides", 2)
+    (store / "slides" / "Monocyte" / "1.png").write_bytes(b"")
+    code, _, line = run("prepare", "--domains", f"folder:{store / 'slides'}")
+    assert code == 2
+    assert "Monocyte/1.png" in line
+
+
+def test_data_folder_that_cannot_be_written_is_named(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (store / "file").write_text("")
+    monkeypatch.setenv("WBC_DATA_DIR", str(store / "file" / "data"))
+    code, _, line = run("prepare", "--domains", f"folder:{write_cells(store / 'slides', 1)}")
+    assert code == 2
+    assert str(store / "file" / "data") in line
+
+
+def test_tracking_server_that_does_not_answer_is_named_at_once(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch, small_config: Callable[..., RunConfig]
+) -> None:
+    config = small_config()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    options = ["--source", config.source, "--targets", config.targets[0], "--pretrained", "none"]
+    code, _, line = run("train", *options)
+    assert code == 2
+    assert "no MLflow server at http://127.0.0.1:9" in line
+
+
+def test_checkpoint_of_another_model_is_refused(run: Run, store: Path, small_config: Callable[..., RunConfig]) -> None:
+    torch.save({"weights": torch.zeros(2)}, store / "other.pt")
+    code, _, line = run("evaluate", "--run", "other.pt")
+    assert code == 2
+    assert "other.pt is not a whole checkpoint of this project" in line
+
+
+def test_train_then_evaluate_prints_one_line_each(
+    run: Run, store: Path, small_config: Callable[..., RunConfig]
+) -> None:
+    config = small_config()
+    options = ["--source", config.source, "--targets", config.targets[0], "--pretrained", "none", "--epochs", "1"]
+    code, out, _ = run("train", "--model", "vgg16", *options)
+    assert code == 0
+    assert out.startswith("vgg16/seed0  folder_away ")
+    assert len(out.splitlines()) == 1
+    write_cells(store / "slides", 1)
+    code, out, _ = run("evaluate", "--targets", f"folder:{store / 'slides'}")
+    assert code == 0
+    assert "folder_slides" in out
+
+
+def test_prepare_prints_the_images_by_split_and_class(run: Run, store: Path) -> None:
+    code, out, _ = run("prepare", "--domains", f"folder:{write_cells(store / 'slides', 2)}", "--image_size", "16")
+    assert code == 0
+    assert "10 images" in out
+    assert "Basophil" in out
+
+
+def test_help_shows_every_option_with_its_default() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "entrypoints.train", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"COLUMNS": "160", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0
+    for name in TrainConfig.__dataclass_fields__:
+        assert f"--{name}" in done.stdout
+    assert "[default: auto]" in done.stdout
+
+
+def test_module_goes_on_in_the_projects_environment_where_python_lacks_the_packages() -> None:
+    if not (ROOT / ".venv" / "bin" / "python").exists():
+        pytest.skip("make setup has not made .venv here")
+    base = Path(sys.base_prefix) / "bin" / "python3"
+    done = subprocess.run([base, "-I", "-c", "import mlflow"], capture_output=True)
+    if done.returncode == 0:
+        pytest.skip("the base interpreter has MLflow itself")
+    done = subprocess.run([base, "-m", "entrypoints.train", "--epochs", "0"], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (2, "error: epochs=0: must be 1 or more.\n")

@@ -1,0 +1,47 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from wbc.config import RunConfig, TrainConfig
+from wbc.errors import ConfigError
+from wbc.profiles import resolve
+from wbc.run import build
+from wbc.training import pretrain
+from wbc.training.pretrain import find_weights
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrain, "IMAGES", 64)
+    monkeypatch.setattr(pretrain, "EPOCHS", 2)
+
+
+def test_rows_that_share_a_backbone_share_its_learned_weights(
+    quick: None, small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    frozen, plain = (small_config(model=model, pretrained="patterns") for model in ("resnet50_frozenbn", "resnet50"))
+    assert find_weights(frozen) == find_weights(plain)
+    assert len(list((store / "data" / "weights").glob("*.safetensors"))) == 1
+
+
+def test_learned_weights_are_the_same_each_time_and_are_loaded(
+    quick: None, small_config: Callable[..., RunConfig]
+) -> None:
+    config = small_config(pretrained="patterns")
+    path = Path(find_weights(config))
+    first = path.read_bytes()
+    path.unlink()
+    assert Path(find_weights(config)).read_bytes() == first
+    loaded, fresh = build(config, str(path)).state_dict(), build(config, "none").state_dict()
+    assert not torch.equal(loaded["backbone.bn1.running_mean"], fresh["backbone.bn1.running_mean"])
+
+
+def test_patterns_for_a_full_model_are_refused() -> None:
+    with pytest.raises(ConfigError, match="scale=tiny"):
+        find_weights(resolve(TrainConfig(scale="full")))
+
+
+def test_other_choices_are_passed_on() -> None:
+    assert find_weights(resolve(TrainConfig(pretrained="none"))) == "none"
