@@ -48,23 +48,26 @@ def _callback(config_class: type[Any], run: Callable[[Any], None]) -> Callable[.
 
 
 def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
-    settings: dict[str, Any] = {"help": field.metadata["help"]}
-    if type(None) in typing.get_args(hint):
-        (kind,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
-        settings |= {"parser": _or_auto(kind), "metavar": f"{kind.__name__}|auto", "show_default": "auto"}
+    auto = type(None) in typing.get_args(hint)
+    kind = typing.get_args(hint)[0] if auto else hint
+    settings: dict[str, Any] = {"help": field.metadata["help"], "parser": _parser(kind, auto), "metavar": kind.__name__}
+    if auto:
+        settings |= {"metavar": f"{kind.__name__}|auto", "show_default": "auto"}
     annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
 
 
-def _or_auto(kind: type[Any]) -> Callable[[str], Any]:
+def _parser(kind: type[Any], auto: bool) -> Callable[[str], Any]:
+    """Returns what turns an option's text into a value; with `auto`, that word into None."""
+
     def parse(text: str) -> Any:
-        if text == "auto":
+        if auto and text == "auto":
             return None
         try:
             return kind(text)
         except ValueError:
-            wanted = {"int": "a whole number", "float": "a number"}[kind.__name__]
-            raise typer.BadParameter(f"'{text}' is not {wanted}, nor auto.") from None
+            wanted = {"int": "a whole number", "float": "a number"}[kind.__name__] + (", nor auto" if auto else "")
+            raise typer.BadParameter(f"'{text}' is not {wanted}.") from None
 
     return parse
 

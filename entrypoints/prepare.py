@@ -3,23 +3,29 @@
 from pathlib import Path
 
 from entrypoints.command import main
+from wbc.cells import CLASSES
 from wbc.config import PrepareConfig, data_dir
 
 
 def prepare(options: PrepareConfig) -> None:
     """Prepares the domains one by one and prints each one's images by split and class."""
+    from wbc.data.catalog import find_domain
     from wbc.data.prepare import prepare as prepare_domain
     from wbc.profiles import find_profile
     from wbc.recipes import find_recipe
 
     profile = find_profile(options.profile)
     geometry = find_recipe(options.recipe or profile.recipe).geometry(options.image_size or profile.image_size)
-    for key in options.domains.split(",") if options.domains else profile.domains():
+    keys = options.domains.split(",") if options.domains else profile.domains()
+    for key in keys:
+        find_domain(key)  # a misspelt name stops before anything is downloaded
+    for key in keys:
         archive = None if options.archive == "none" else Path(options.archive)
         manifest = prepare_domain(key, geometry, data_dir=data_dir(), archive=archive)
-        counts = manifest.groupby("split")["label"].value_counts().unstack(fill_value=0)
         print(f"{key}: {len(manifest)} images")
-        print(counts.to_string())
+        for split, rows in manifest.groupby("split", sort=False):
+            counts = rows["label"].value_counts()
+            print(f"  {split:8}" + "".join(f"  {name} {counts.get(label, 0)}" for label, name in enumerate(CLASSES)))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("train --recipe relesed", "unknown recipe 'relesed'; did you mean 'released'"),
         ("train --sede 3", "No such option: --sede"),
         ("train --lr abc", "Invalid value for '--lr': 'abc' is not a number, nor auto."),
-        ("train --seed x", "Invalid value for '--seed': 'x' is not a valid"),
+        ("train --seed x", "Invalid value for '--seed': 'x' is not a whole number."),
         ("train --epochs 0", "epochs=0: must be 1 or more."),
         ("train --epochs 1.5", "'1.5' is not a whole number"),
         ("train --pretrained nowhere.pth", "pretrained=nowhere.pth is not there"),
@@ -182,7 +182,7 @@ def test_help_shows_every_option_with_its_default() -> None:
     assert done.returncode == 0
     for name in TrainConfig.__dataclass_fields__:
         assert f"--{name}" in done.stdout
-    assert "[default: auto]" in done.stdout
+    assert "[default: (auto)]" in done.stdout
 
 
 def test_module_goes_on_in_the_projects_environment_where_python_lacks_the_packages() -> None:

@@ -23,7 +23,7 @@ from wbc.evaluation.predict import predict
 from wbc.models.build import Classifier, build_model
 from wbc.recipes import RECIPES
 from wbc.tracking import TrackedRun, fetch_checkpoint, latest_run, open_run, open_scoring
-from wbc.training.checkpoint import Checkpoint, read_checkpoint, restore_model
+from wbc.training.checkpoint import Checkpoint, load_weights, read_checkpoint, restore_model
 from wbc.training.loop import build_optimiser, train_epoch
 from wbc.training.pretrain import digest_of, find_weights
 
@@ -54,28 +54,30 @@ def train_and_score(config: RunConfig) -> Outcome:
     """
     if config.scale == "tiny":  # more threads would slow thin layers down, and change the last bits of sums
         torch.set_num_threads(1)
-    train, tests = load_domains(config)
     weights = find_weights(config)
+    model = build(config, weights)
+    train, tests = load_domains(config)
     identity = fingerprint(config, [train, *tests], weights)
     with open_run(config, identity) as run:
         done_already = run.done
         if not run.done:
             run.log_start(train, tests, identity)
-            model = train_model(config, train, weights, run)
+            train_model(model, train, config, run)
             score_domains(model, tests, config, run)
             run.complete()
         accuracies = run.accuracies([images.name for images in tests])
         return Outcome(run_id=run.id, config=config, accuracies=accuracies, done_already=done_already)
 
 
-def train_model(config: RunConfig, train: Images, weights: str, run: TrackedRun) -> Classifier:
-    """Returns the model as it is after the last epoch, from the run's last checkpoint on where it has one."""
-    checkpoint = run.load_checkpoint()
-    model = restore_model(checkpoint) if checkpoint else build(config, weights)
+def train_model(model: Classifier, train: Images, config: RunConfig, run: TrackedRun) -> None:
+    """Trains in place to the last epoch, from the run's last checkpoint on where it has one."""
     model.to(config.device)
     optimiser = build_optimiser(model, config)
-    if checkpoint and checkpoint.optimiser:
-        optimiser.load_state_dict(checkpoint.optimiser)
+    checkpoint = run.load_checkpoint()
+    if checkpoint:
+        load_weights(model, checkpoint)
+        if checkpoint.optimiser:
+            optimiser.load_state_dict(checkpoint.optimiser)
     for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
         result = train_epoch(model, optimiser, train, epoch, config)
         run.log_epoch(epoch + 1, result)
@@ -83,7 +85,6 @@ def train_model(config: RunConfig, train: Images, weights: str, run: TrackedRun)
         if last or (epoch + 1) % config.checkpoint_every == 0:
             state = None if last else optimiser.state_dict()
             run.save_checkpoint(Checkpoint(config=config, epoch=epoch + 1, model=model.state_dict(), optimiser=state))
-    return model
 
 
 def score_domains(model: Classifier, tests: Iterable[Images], config: RunConfig, run: TrackedRun) -> None:

@@ -70,9 +70,16 @@ def restore_model(checkpoint: Checkpoint) -> Classifier:
         seed=config.seed,
         normalisation=RECIPES[config.recipe].normalisation,
     )
+    load_weights(model, checkpoint)
+    return model
+
+
+def load_weights(model: Classifier, checkpoint: Checkpoint) -> None:
+    """Puts the checkpoint's weights into a model of the kind it names; raises a CheckpointError if they do not fit."""
     try:
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"the checkpoint's weights are not those of {config.model}: {reason}") from error
-    return model
+        raise CheckpointError(
+            f"the checkpoint's weights are not those of {checkpoint.config.model}: {reason}"
+        ) from error
