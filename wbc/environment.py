@@ -24,6 +24,18 @@ _DECIDING: Final = (
     "evaluation/predict.py",
 )
 _LIBRARIES: Final = ("torch", "torchvision", "timm", "numpy", "pillow", "mlflow")
+_SERVING: Final = (
+    *_LIBRARIES,
+    "filelock",
+    "gdown",
+    "huggingface-hub",
+    "jaxtyping",
+    "pandas",
+    "requests",
+    "rich",
+    "safetensors",
+    "threadpoolctl",
+)
 
 
 def describe_environment() -> dict[str, Any]:
@@ -41,6 +53,11 @@ def describe_environment() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda if torch.cuda.is_available() else None,
     }
+
+
+def serving_requirements() -> list[str]:
+    """Returns what a logged model needs to be served elsewhere, each at the version that is installed here."""
+    return [f"{name}=={version(name)}" for name in _SERVING]
 
 
 @cache

@@ -81,6 +81,10 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
     for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
         result = train_epoch(model, optimiser, train, epoch, config)
         run.log_epoch(epoch + 1, result)
+        _log.info(
+            "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
+            *(epoch + 1, config.epochs, result.loss, 100 * result.accuracy, result.lr, result.images_per_s),
+        )
         last = epoch + 1 == config.epochs
         if last or (epoch + 1) % config.checkpoint_every == 0:
             state = None if last else optimiser.state_dict()

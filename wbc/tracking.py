@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from wbc.cells import CLASSES
 from wbc.config import RunConfig
 from wbc.data.prepare import Images
-from wbc.environment import describe_environment
+from wbc.environment import describe_environment, serving_requirements
 from wbc.errors import TrackingError
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
@@ -122,7 +122,6 @@ class TrackedRun:
         mlflow.set_tag("complete", "true")
 
     def _log_model(self, checkpoint: Path) -> None:
-        libraries = describe_environment()["libraries"]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             model = mlflow.pyfunc.log_model(
@@ -134,7 +133,7 @@ class TrackedRun:
                     Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
                     Schema([TensorSpec(np.dtype("float32"), (-1, len(CLASSES)))]),
                 ),
-                pip_requirements=[f"{name}=={version}" for name, version in libraries.items()],
+                pip_requirements=serving_requirements(),
             )
         self._model_id = model.model_id
         mlflow.set_tag("model_id", model.model_id)
@@ -306,7 +305,7 @@ def _dataset(images: Images) -> MetaDataset:
 
 def _flat(metrics: Metrics, domain: str) -> dict[str, float]:
     """Returns the metrics by name; those that are not defined on the domain are left out."""
-    values = {name: getattr(metrics, name) for name in ("images", "accuracy", "balanced_accuracy", "macro_f1", "ece")}
+    values = {name: getattr(metrics, name) for name in ("accuracy", "balanced_accuracy", "macro_f1", "ece")}
     for name in ("precision", "recall", "f1"):
         values |= {f"{name}/{cell}": value for cell, value in zip(CLASSES, getattr(metrics, name), strict=True)}
     return {f"test/{domain}/{name}": value for name, value in values.items() if not math.isnan(value)}

@@ -1,5 +1,6 @@
 """Runs a plan in worker processes of this machine, each of which imports PyTorch and MLflow once."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,8 @@ from wbc.models.catalog import find_model
 from wbc.run import Outcome, train_and_score
 from wbc.training.pretrain import find_weights
 
+_log = logging.getLogger(__name__)
+
 
 def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
     """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
@@ -29,7 +32,9 @@ def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfi
     )
     try:
         # Runs that share a backbone share its weights: made once, before the first of them asks.
-        list(pool.map(find_weights, {find_model(config.model).backbone: config for config in configs}.values()))
+        backbones = {find_model(config.model).backbone: config for config in configs}
+        for count, _ in enumerate(pool.map(find_weights, backbones.values()), start=1):
+            _log.info("weights to start from: %d of %d backbones", count, len(backbones))
         runs: dict[Future[Outcome], RunConfig] = {pool.submit(train_and_score, config): config for config in configs}
         for future in as_completed(runs):
             error = future.exception()
