@@ -130,7 +130,7 @@ def load_domains(config: RunConfig) -> tuple[Images, list[Images]]:
     train = parse_source(config.source)
     home = [Reference(train.key, split) for split in find_domain(train.key).test_splits[:1] if split != train.split]
     if not home:
-        _log.warning("%s has no test split of its own: the model is scored on the targets alone.", train.key)
+        _log.info("%s has no test split of its own: the model is scored on the targets alone.", train.key)
     targets = expand_targets(",".join(config.targets))
     if train in targets:
         raise ConfigError(f"target {train} is what the model trains on: name another target or split.")

@@ -5,13 +5,15 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
 from wbc.config import RunConfig
-from wbc.errors import WbcError
+from wbc.errors import TrainingError, WbcError
 from wbc.models.catalog import find_model
 from wbc.run import Outcome, train_and_score
 from wbc.training.pretrain import find_weights
@@ -35,7 +37,7 @@ def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfi
         backbones = {find_model(config.model).backbone: config for config in configs}
         for count, _ in enumerate(pool.map(find_weights, backbones.values()), start=1):
             _log.info("weights to start from: %d of %d backbones", count, len(backbones))
-        runs: dict[Future[Outcome], RunConfig] = {pool.submit(train_and_score, config): config for config in configs}
+        runs: dict[Future[Outcome], RunConfig] = {pool.submit(_work, config): config for config in configs}
         for future in as_completed(runs):
             error = future.exception()
             if error is None:
@@ -44,6 +46,10 @@ def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfi
                 yield runs[future], error
             else:
                 raise error
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a worker process was killed, for want of memory perhaps: try fewer jobs; the same command goes on."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -54,13 +60,23 @@ def default_jobs(configs: Sequence[RunConfig]) -> int:
     return min(len(configs), os.cpu_count() or 1) if thin else 1
 
 
+def _work(config: RunConfig) -> Outcome:
+    try:
+        return train_and_score(config)
+    except SystemExit as stop:  # told to end: the pool would hand this to the parent as a result and wait for more work
+        os._exit(stop.code if isinstance(stop.code, int) else 1)
+
+
 def _start_worker(threads: int) -> None:
     torch.set_num_threads(threads)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 
 
 def _stop_with_parent() -> None:
+    """Ends this worker once its parent is gone: in good order, or after ten seconds in any."""
     parent = multiprocessing.parent_process()
     if parent:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        os._exit(128 + signal.SIGTERM)

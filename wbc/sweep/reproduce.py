@@ -56,8 +56,7 @@ def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome], tests
     for outcome in outcomes:
         by_model[outcome.config.model].append(outcome)
     seeds = sorted({config.seed for config in configs})
-    title = f"Accuracy in %, mean ± 95 % interval over seeds {', '.join(map(str, seeds))} (Student t)"
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for heading in ("", "model", *domains):
         table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "model") else "right")
     for model in dict.fromkeys(config.model for config in configs):
@@ -70,7 +69,9 @@ def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome], tests
     table.add_section()
     majority = {images.name: np.bincount(images.labels).max() / len(images.labels) for images in tests}
     table.add_row("", "always the largest class", *(f"{100 * majority[domain]:.2f}" for domain in domains))
-    Console(width=None if Console().is_terminal else 120).print(table)
+    console = Console(width=None if Console().is_terminal else 120)
+    console.print(f"Accuracy in %, mean ± 95 % interval over seeds {', '.join(map(str, seeds))} (Student t)")
+    console.print(table)
 
 
 def _run(configs: Sequence[RunConfig], jobs: int) -> list[Outcome]:

@@ -1,0 +1,101 @@
+"""A run against a real MLflow server over HTTP: stopped, resumed, scored elsewhere."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+import requests
+
+from tests.conftest import write_cells
+from tests.test_run import interrupted
+from wbc.config import EvaluateConfig, RunConfig
+from wbc.run import score_run, train_and_score
+from wbc.tracking import EXPERIMENT, connect
+
+
+@pytest.fixture
+def server(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an MLflow server with a store of its own; `MLFLOW_TRACKING_URI` points to it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = [
+        "--backend-store-uri",
+        f"sqlite:///{store}/other.db",
+        "--artifacts-destination",
+        str(store / "artifacts"),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", *options],
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    uri = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            if requests.get(f"{uri}/health", timeout=1).ok:
+                break
+        except requests.ConnectionError:
+            time.sleep(0.2)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    yield uri
+    process.terminate()
+    process.wait()
+
+
+def test_run_on_a_server_is_resumed_and_scored_elsewhere(
+    server: str, small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config()
+    interrupted(config, monkeypatch, KeyboardInterrupt())
+    trained = train_and_score(config)
+    run = mlflow.get_run(trained.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+    history = mlflow.MlflowClient().get_metric_history(trained.run_id, "train/loss")
+    assert [point.step for point in history] == [1, 2, 3]
+    artifacts = mlflow.artifacts.list_artifacts(run_id=trained.run_id, artifact_path="checkpoint")
+    assert [artifact.path for artifact in artifacts] == ["checkpoint/final.pt"]
+    slides = write_cells(store / "slides", 1)
+    assert set(score_run(EvaluateConfig(targets=f"folder:{slides}"), "cpu").accuracies) == {"folder_slides"}
+    assert not (store / "mlflow.db").stat().st_mtime > (store / "other.db").stat().st_mtime
+
+
+def test_experiment_is_created_once_and_beside_the_database(store: Path) -> None:
+    assert connect() == connect()
+    experiment = mlflow.get_experiment_by_name(EXPERIMENT)
+    assert experiment.artifact_location == str(store / "mlartifacts")
+
+
+def test_run_of_mlflow_run_is_adopted_and_keeps_the_words_typed(
+    store: Path, small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, client = small_config(epochs=1), mlflow.MlflowClient()
+    project_run = client.create_run("0", run_name="stylish-foal-1")
+    client.log_param(project_run.info.run_id, "lr", "1e-3")
+    monkeypatch.setenv("MLFLOW_RUN_ID", project_run.info.run_id)
+    outcome = train_and_score(config)
+    assert outcome.run_id == project_run.info.run_id
+    run = mlflow.get_run(outcome.run_id)
+    assert run.info.run_name == "resnet50/seed0"
+    assert run.data.params["lr"] == "1e-3"
+    assert run.data.params["epochs"] == "1"
+
+
+def test_run_of_mlflow_run_points_to_the_one_that_was_done_already(
+    store: Path, small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, client = small_config(epochs=1), mlflow.MlflowClient()
+    done = train_and_score(config)
+    project_run = client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", project_run)
+    again = train_and_score(config)
+    assert (again.run_id, again.done_already) == (done.run_id, True)
+    assert client.get_run(project_run).data.tags["forwarded_to"] == done.run_id
