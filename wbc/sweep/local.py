@@ -73,10 +73,10 @@ def _start_worker(threads: int) -> None:
 
 
 def _stop_with_parent() -> None:
-    """Ends this worker once its parent is gone: in good order, or after ten seconds in any."""
+    """Ends this worker once its parent is gone: in good order, or after half a minute in any."""
     parent = multiprocessing.parent_process()
     if parent:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(10)
+        time.sleep(30)
         os._exit(128 + signal.SIGTERM)
