@@ -60,6 +60,6 @@ $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)-uv
 	$(VENV)-uv/bin/python -m pip install --quiet "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
 	$(UV) venv --quiet --clear --python 3.11 $(VENV)
-	$(UV) pip install --quiet --require-hashes --python $(VENV)/bin/python -r requirements.lock
+	$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(VENV)/bin/python -r requirements.lock
 	rm -rf $(VENV)-uv
 	touch $@

@@ -18,7 +18,8 @@ from wbc.errors import WbcError
 def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     """Parses the command line into `config_class`, calls `run` with it and exits.
 
-    Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted, 143 terminated.
+    Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted, 143 terminated; 1 is a bug,
+    with its traceback.
     """
     _log_to_stderr()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,7 +30,7 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
         _fail(" ".join(error.format_message().split()), 2)
     except WbcError as error:
         _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    if code == 130:  # what Typer makes of Ctrl-C
         _fail("interrupted; the same command goes on from the last checkpoint.", 130)
     sys.exit(code if isinstance(code, int) else 0)
 

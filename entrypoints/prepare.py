@@ -22,10 +22,13 @@ def prepare(options: PrepareConfig) -> None:
     for key in keys:
         archive = None if options.archive == "none" else Path(options.archive)
         manifest = prepare_domain(key, geometry, data_dir=data_dir(), archive=archive)
-        print(f"{key}: {len(manifest)} images")
+        domain = find_domain(key)
+        print(f"{key}: {len(manifest)} images. Licence: {domain.licence} Cite: {domain.citation}")
         for split, rows in manifest.groupby("split", sort=False):
             counts = rows["label"].value_counts()
             print(f"  {split:8}" + "".join(f"  {name} {counts.get(label, 0)}" for label, name in enumerate(CLASSES)))
+        if domain.caution:
+            print(f"  {domain.caution}")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,18 @@ from wbc.cells import class_index
         ("NEU", 4),
         ("02_Lymph", 2),
         ("linfocitos", 2),
+        ("Lymphozyten", 2),
+        ("Monozyt", 3),
+        ("Basófilos", 0),
+        ("Neutrophil granulocytes", 4),
+        ("segmented_neutrophil", 4),
+        ("Eosinophil_1", 1),
     ],
 )
 def test_class_index_of_a_common_spelling(name: str, label: int) -> None:
     assert class_index(name) == label
 
 
-@pytest.mark.parametrize("name", ["platelet", "erythroblast", "lymphoblast", "", "basic", "train"])
+@pytest.mark.parametrize("name", ["platelet", "erythroblast", "lymphoblast", "", "basic", "train", "monolayer", "1"])
 def test_class_index_of_no_class(name: str) -> None:
     assert class_index(name) is None

@@ -18,6 +18,8 @@ from entrypoints.reproduce import reproduce
 from entrypoints.train import train
 from tests.conftest import write_cells
 from wbc.config import EvaluateConfig, PrepareConfig, ReproduceConfig, RunConfig, TrainConfig
+from wbc.run import build
+from wbc.training.checkpoint import Checkpoint, write_checkpoint
 
 ROOT = Path(__file__).parents[1]
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
@@ -60,14 +62,14 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("train --epochs 1.5", "'1.5' is not a whole number"),
         ("train --pretrained nowhere.pth", "pretrained=nowhere.pth is not there"),
         ("train --scale full", "pretrained=patterns is for scale=tiny"),
-        ("train --model vit_b_16 --image_size 50", "image_size=50"),
+        ("train --model vit_b_16 --image_size 50 --pretrained none", "image_size=50"),
         ("evaluate --run 0123", "no run 0123 in sqlite:"),
         ("evaluate --run gone.pt", "no checkpoint at gone.pt"),
         ("evaluate", "no finished training run here yet"),
         ("prepare --domains bccd,tekom", "unknown domain 'tekom'; did you mean 'tecom'"),
         ("prepare --recipe none", "unknown recipe 'none'"),
-        ("prepare --domains folder:gone", "gone"),
-        ("prepare --domains bccd --archive gone.zip", "gone.zip"),
+        ("prepare --domains bccd,tecom --archive bccd.zip", "archive=bccd.zip: name the one domain"),
+        ("prepare --image_size 0", "image_size=0: must be 16 or more"),
         ("reproduce --profile opn", "unknown profile 'opn'; did you mean 'open'"),
         ("reproduce --seeds 0,x", "seeds=0,x: must be whole numbers by commas"),
         ("reproduce --models resnet5", "unknown model 'resnet5'"),
@@ -80,6 +82,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(run: Run, store: Path, comma
     assert line.startswith("error: ")
     assert message in line
     assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert not (store / "data").exists()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,24 @@ def test_archive_with_a_bad_member_is_refused_by_its_name(run: Run, store: Path,
     assert not list(store.rglob("escaped.jpg"))
 
 
+@pytest.mark.parametrize("name", ["bccd --archive gone.zip", "folder:gone"])
+def test_images_that_are_not_there_are_named(run: Run, store: Path, name: str) -> None:
+    code, _, line = run("prepare", "--domains", *name.split())
+    assert code == 2
+    assert "gone" in line
+
+
+def test_wrong_counts_stop_with_both_numbers(run: Run, store: Path) -> None:
+    with zipfile.ZipFile(store / "bccd.zip", "w") as archive:
+        for path in write_cells(store / "few", 2).rglob("*.png"):
+            archive.write(path, f"BCCD-1/BCCD_cropped/{path.parent.name}/{path.name}")
+    code, _, line = run("prepare", "--domains", "bccd", "--archive", "bccd.zip")
+    assert code == 2
+    assert "Neutrophil 2" in line or "2" in line
+    assert "207" in line
+    assert not (store / "data" / "bccd" / "images").exists()
+
+
 def test_corrupt_image_in_a_folder_is_named(run: Run, store: Path) -> None:
     write_cells(store / "slides", 2)
     (store / "slides" / "Monocyte" / "1.png").write_bytes(b"")
@@ -126,9 +147,11 @@ def test_corrupt_image_in_a_folder_is_named(run: Run, store: Path) -> None:
 def test_data_folder_that_cannot_be_written_is_named(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (store / "file").write_text("")
     monkeypatch.setenv("WBC_DATA_DIR", str(store / "file" / "data"))
-    code, _, line = run("prepare", "--domains", f"folder:{write_cells(store / 'slides', 1)}")
-    assert code == 2
-    assert str(store / "file" / "data") in line
+    slides = f"folder:{write_cells(store / 'slides', 1)}"
+    for command in (["prepare", "--domains", slides], ["train", "--source", slides], ["train"]):
+        code, _, line = run(*command)
+        assert code == 2
+        assert str(store / "file" / "data") in line
 
 
 def test_tracking_server_that_does_not_answer_is_named_at_once(
@@ -147,6 +170,15 @@ def test_checkpoint_of_another_model_is_refused(run: Run, store: Path, small_con
     code, _, line = run("evaluate", "--run", "other.pt")
     assert code == 2
     assert "other.pt is not a whole checkpoint of this project" in line
+    config = small_config(model="vgg16")
+    state = build(small_config(), None).state_dict()
+    write_checkpoint(Checkpoint(config=config, epoch=3, model=state, optimiser=None), store / "mixed.pt")
+    code, _, line = run("evaluate", "--run", "mixed.pt")
+    assert code == 2
+    assert "the checkpoint's weights are not those of vgg16" in line
+    code, _, line = run("evaluate", "--run", "mixed.pt", "--model", "resnet50")
+    assert code == 2
+    assert "mixed.pt holds vgg16, not resnet50" in line
 
 
 def test_train_then_evaluate_prints_one_line_each(

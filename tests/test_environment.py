@@ -32,16 +32,21 @@ def test_git_commit_is_that_of_the_checkout() -> None:
     assert (git_commit() or "").removesuffix("+") == done.stdout.strip()
 
 
-def test_code_version_ignores_comments_and_sees_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("cells.py", "seeding.py", "data/batches.py", "data/cache.py", "evaluation/predict.py", "models/a.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("a = 1\n")
+def test_code_version_ignores_comments_and_docstrings_and_sees_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.py").write_text("def f():\n    return 1\n")
     monkeypatch.setattr(environment, "_PACKAGE", tmp_path)
-    first = code_version.__wrapped__()
-    (tmp_path / "models" / "a.py").write_text("# why\na  =  1\n")
-    assert code_version.__wrapped__() == first
-    (tmp_path / "models" / "a.py").write_text("a = 2\n")
-    assert code_version.__wrapped__() != first
+    first = code_version.__wrapped__(("models",))
+    (tmp_path / "models" / "a.py").write_text('"""What."""\ndef f():\n    """Why."""\n    return  1  # because\n')
+    assert code_version.__wrapped__(("models",)) == first
+    (tmp_path / "models" / "a.py").write_text("def f():\n    return 2\n")
+    assert code_version.__wrapped__(("models",)) != first
+
+
+def test_code_version_covers_files_that_are_there() -> None:
+    assert all((ROOT / "wbc" / name).exists() for name in environment._RUN_CODE)
 
 
 def test_serving_requirements_cover_what_the_served_model_imports() -> None:

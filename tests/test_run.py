@@ -1,5 +1,6 @@
 """The main path from end to end on small folders of cells: done already, resumed, scored elsewhere."""
 
+import errno
 import json
 import os
 import signal
@@ -12,12 +13,15 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import write_cells
 from wbc import run as run_module
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
-from wbc.run import Outcome, score_run, train_and_score
+from wbc.models.build import backbone_state
+from wbc.run import Outcome, build, score_run, train_and_score
+from wbc.training import loop
 from wbc.training.loop import train_epoch
 
 ROOT = Path(__file__).parents[1]
@@ -137,16 +141,63 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
     small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config()
-    interrupted(config, monkeypatch, TrainingError("loss is nan in epoch 3, step 1 of 4"))
+    interrupted(config, monkeypatch, KeyboardInterrupt())
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "learning_rate", lambda config, epoch: 1e30)
+        with pytest.raises(
+            TrainingError, match=r"scores are not finite after epoch 3|loss is (nan|inf) in epoch 3, step \d of 4"
+        ):
+            train_and_score(config)
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
     artifacts = mlflow.artifacts.list_artifacts(run_id=stopped.info.run_id, artifact_path="checkpoint")
     assert [artifact.path for artifact in artifacts] == ["checkpoint/epoch_0002.pt"]
+    assert stopped.info.status == "FAILED"
+    assert train_and_score(config).run_id == stopped.info.run_id
 
 
 def test_huge_learning_rate_is_told_by_epoch_and_step(small_config: Callable[..., RunConfig]) -> None:
-    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch \d+, step \d+"):
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch 1, step 2 of 4"):
         train_and_score(small_config(model="vgg16", lr=1e30))
+
+
+def test_last_update_that_breaks_the_weights_is_not_saved(small_config: Callable[..., RunConfig]) -> None:
+    with pytest.raises(TrainingError, match="scores are not finite after epoch 1"):
+        train_and_score(small_config(model="vgg16", lr=1e30, epochs=1, batch_size=64))
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert "checkpoint" not in stopped.data.tags
+
+
+def test_weights_from_a_file_or_its_folder_are_one_run(small_config: Callable[..., RunConfig], store: Path) -> None:
+    path = store / "weights" / "resnet50.pth"
+    path.parent.mkdir()
+    torch.save(backbone_state(build(small_config(seed=5), None)), path)
+    first = train_and_score(small_config(pretrained=str(path), epochs=1))
+    assert train_and_score(small_config(pretrained=str(path.parent), epochs=1)).run_id == first.run_id
+    torch.save(backbone_state(build(small_config(seed=6), None)), path)
+    assert train_and_score(small_config(pretrained=str(path), epochs=1)).run_id != first.run_id
+
+
+def test_same_images_under_another_spelling_are_the_same_run(
+    small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    first = train_and_score(small_config(epochs=1))
+    again = train_and_score(small_config(epochs=1, source="folder:home", targets="folder:./away"))
+    assert (again.run_id, again.done_already) == (first.run_id, True)
+
+
+def test_full_disk_while_logging_is_one_error_and_a_failed_run(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **keywords: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow, "log_artifact", full)
+        with pytest.raises(TrackingError, match="No space left on device"):
+            train_and_score(small_config())
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "FAILED"
 
 
 def test_run_killed_outright_is_resumed_under_its_id(small_config: Callable[..., RunConfig]) -> None:
@@ -197,6 +248,35 @@ def test_evaluate_of_another_model_than_expected_is_refused(small_config: Callab
     trained = train_and_score(small_config(epochs=1))
     with pytest.raises(CheckpointError, match="holds resnet50, not vgg16"):
         score_run(EvaluateConfig(run=trained.run_id, model="vgg16"), "cpu")
+
+
+def test_evaluate_of_an_interrupted_run_is_refused_and_leaves_it_so(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(small_config(), monkeypatch, KeyboardInterrupt())
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    with pytest.raises(TrackingError, match="no completed training run"):
+        score_run(EvaluateConfig(run=stopped.info.run_id), "cpu")
+    assert mlflow.get_run(stopped.info.run_id).info.status == "KILLED"
+
+
+def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("stopped")
+
+    trained = train_and_score(small_config(epochs=1))
+    path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
+    monkeypatch.setattr(run_module, "predict", fail)
+    for run in (trained.run_id, path):
+        with pytest.raises(RuntimeError):
+            score_run(EvaluateConfig(run=run), "cpu")
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert {run.info.run_name: run.info.status for run in runs} == {
+        "resnet50/seed0": "FINISHED",
+        "resnet50/seed0/evaluate": "FAILED",
+    }
 
 
 def test_evaluate_of_an_unknown_run_names_it(store: Path) -> None:

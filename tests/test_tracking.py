@@ -16,7 +16,7 @@ from tests.conftest import write_cells
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.run import score_run, train_and_score
-from wbc.tracking import EXPERIMENT, connect
+from wbc.tracking.store import EXPERIMENT, connect
 
 
 @pytest.fixture

@@ -1,23 +1,24 @@
 """The five white blood cells of the benchmark, in the order of every label, score and table."""
 
 import re
+import unicodedata
 from typing import Final
 
 CLASSES: Final = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")
 ABBREVIATIONS: Final = ("Bas", "Eos", "Lymp", "Mono", "Neut")
 
 _LETTERS: Final = {"b": 0, "e": 1, "l": 2, "m": 3, "n": 4}
+# English, Romance and German names, whole or short, singular or plural: basophil, Basófilos, Lymphozyten, mono.
 _SPELLING: Final = re.compile(
-    r"(?:\d+[\s_.-]*)?"  # a numbered folder: 01_Neutrophil
-    r"(?:ba|bas|baso|basophiles?|basophils?|basofilos?|eo|eos|eosi|eosin|eosinophiles?|eosinophils?|eosinofilos?"
-    r"|ly|lym|lymp|lymph|lympho|lymphocytes?|linfocitos?|mo|mon|mono|monocytes?|monocitos?"
-    r"|ne|neu|neut|neutro|neutrophiles?|neutrophils?|neutrofilos?|[belmn])\.?"
+    r"(?:\d+[\s_.-]*)?(?:(?:segmented|seg|band|stab)[\s_.-]*)?"  # 01_Neutrophil, band neutrophils
+    r"(?P<name>(?:baso|eosino|neutro)(?:ph|f)[iy]?l\w{0,2}|(?:lympho|linfo|mono)[cz][yi]t\w{0,3}"
+    r"|ba|bas|baso|eo|eos|eosi|eosin|eosino|ly|lym|lymp|lymph|lympho|mo|mon|mono|ne|neu|neut|neutro|[belmn])"
+    r"(?:[\s_.-]*granulo[cz]yt\w{0,2})?(?:[\s_.-]*\d+)?\.?"
 )
 
 
 def class_index(name: str) -> int | None:
     """Returns the label, 0 to 4, for a common spelling of a class ("baso", "Lymphocytes", "02_NEU"), else None."""
-    folded = name.strip().lower()
-    if not _SPELLING.fullmatch(folded):
-        return None
-    return _LETTERS[re.sub(r"^[\d\s_.-]+", "", folded)[0]]
+    plain = unicodedata.normalize("NFKD", name.strip().lower()).encode("ascii", "ignore").decode()
+    match = _SPELLING.fullmatch(plain)
+    return _LETTERS[match["name"][0]] if match else None

@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 
 from wbc.errors import ConfigError, unknown
 
-RECIPES: Final = ("paper", "released")
+RECIPE_NAMES: Final = ("paper", "released")
+LEAST_IMAGE_SIZE: Final = 16
 SCALES: Final = ("full", "tiny")
 PRECISIONS: Final = ("fp32", "bf16")
 DEVICES: Final = ("cpu", "cuda")
@@ -36,6 +37,12 @@ class PrepareConfig:
     )
     image_size: int | None = option(None, "Side of the network's input in pixels (paper: 224).")
     archive: str = option("none", "Archive of one domain downloaded by hand: a file, or a folder if it has several.")
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and self.image_size < LEAST_IMAGE_SIZE:
+            raise ConfigError(f"image_size={self.image_size}: must be {LEAST_IMAGE_SIZE} or more.")
+        if self.archive != "none" and (self.domains is None or "," in self.domains):
+            raise ConfigError(f"archive={self.archive}: name the one domain that it is of, such as domains=bccd.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +78,7 @@ class EvaluateConfig:
 
     run: str = option("latest", "MLflow run id, or path of a checkpoint file; latest: the last finished training run.")
     targets: str | None = option(
-        None, "Domains to score, by commas: key, key:split or folder:PATH. auto: the run's own."
+        None, "Domains to score, by commas: key, key:split or folder:PATH. auto: the run's targets."
     )
     model: str | None = option(None, "The model that you expect the checkpoint to hold; another one stops.")
     device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
@@ -115,10 +122,21 @@ class RunConfig:
     checkpoint_every: int
 
     def __post_init__(self) -> None:
-        for name, allowed in (("recipe", RECIPES), ("scale", SCALES), ("precision", PRECISIONS), ("device", DEVICES)):
+        for name, allowed in (
+            ("recipe", RECIPE_NAMES),
+            ("scale", SCALES),
+            ("precision", PRECISIONS),
+            ("device", DEVICES),
+        ):
             if getattr(self, name) not in allowed:
                 raise unknown(name, getattr(self, name), allowed)
-        for name, least in (("seed", 0), ("image_size", 16), ("epochs", 1), ("batch_size", 2), ("checkpoint_every", 1)):
+        for name, least in (
+            ("seed", 0),
+            ("image_size", LEAST_IMAGE_SIZE),
+            ("epochs", 1),
+            ("batch_size", 2),
+            ("checkpoint_every", 1),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}={getattr(self, name)}: must be {least} or more.")
         if not 0 <= self.warmup_epochs < self.epochs:
@@ -131,8 +149,6 @@ class RunConfig:
                 raise ConfigError(
                     f"{name}={value}: must be a finite number {'above' if name == 'lr' else 'of at least'} 0."
                 )
-        if not self.targets and not self.source:
-            raise ConfigError("nothing to score: name at least one target.")
 
 
 def data_dir() -> Path:

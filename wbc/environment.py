@@ -14,14 +14,10 @@ import psutil
 import torch
 
 _PACKAGE: Final = Path(__file__).parent
-_DECIDING: Final = (
-    "cells.py",
-    "seeding.py",
-    "data/batches.py",
-    "data/cache.py",
-    "models",
-    "training",
-    "evaluation/predict.py",
+_RUN_CODE: Final = (
+    *("cells.py", "seeding.py", "recipes.py", "models", "training"),
+    *("data/batches.py", "data/cache.py", "data/decode.py", "data/patterns.py"),
+    *("evaluation/predict.py", "evaluation/metrics.py"),
 )
 _LIBRARIES: Final = ("torch", "torchvision", "timm", "numpy", "pillow", "mlflow")
 _SERVING: Final = (
@@ -31,6 +27,7 @@ _SERVING: Final = (
     "huggingface-hub",
     "jaxtyping",
     "pandas",
+    "psutil",
     "requests",
     "rich",
     "safetensors",
@@ -42,7 +39,7 @@ def describe_environment() -> dict[str, Any]:
     """Returns versions, git commit, processor, memory and GPUs, as plain values."""
     return {
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": library_versions(),
         "git": git_commit(),
         "code": code_version(),
         "platform": platform.platform(),
@@ -61,18 +58,31 @@ def serving_requirements() -> list[str]:
 
 
 @cache
-def code_version() -> str:
-    """Returns a hash of the modules that decide a run's outcome; comments and layout do not count."""
-    files = sorted(
-        file
-        for name in _DECIDING
-        for file in ([_PACKAGE / name] if name.endswith(".py") else (_PACKAGE / name).rglob("*.py"))
-    )
+def code_version(modules: tuple[str, ...] = _RUN_CODE) -> str:
+    """Returns a hash of modules and packages of `wbc`, by default those that decide a run's outcome.
+
+    Comments, docstrings and layout do not count.
+    """
+    found = (_PACKAGE / name for name in modules)
+    files = sorted(file for path in found for file in (path.rglob("*.py") if path.is_dir() else [path]))
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.relative_to(_PACKAGE).as_posix().encode())
-        digest.update(ast.dump(ast.parse(file.read_text(encoding="utf-8"))).encode())
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
+        digest.update(f"{file.relative_to(_PACKAGE).as_posix()}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the versions of the libraries that have a part in a run's outcome, and MLflow's."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 @cache

@@ -49,3 +49,8 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
     nearest = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
     return ConfigError(f"unknown {kind} '{value}'{hint} Known: {', '.join(known)}.")
+
+
+def first_line(error: BaseException) -> str:
+    """Returns what an exception of another library says, cut to its first line and 300 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -14,18 +14,20 @@ import torch
 from wbc.config import EvaluateConfig, RunConfig, data_dir
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
+from wbc.data.checksums import file_sha256
 from wbc.data.prepare import Images, load_images
 from wbc.data.references import Reference, expand_targets, parse_source
-from wbc.environment import code_version
-from wbc.errors import CheckpointError, ConfigError
+from wbc.environment import code_version, library_versions
+from wbc.errors import CheckpointError, ConfigError, TrainingError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
 from wbc.models.build import Classifier, build_model
 from wbc.recipes import RECIPES
-from wbc.tracking import TrackedRun, fetch_checkpoint, latest_run, open_run, open_scoring
-from wbc.training.checkpoint import Checkpoint, load_weights, read_checkpoint, restore_model
+from wbc.tracking.runs import TrackedRun, fetch_checkpoint, open_run, open_scoring
+from wbc.tracking.store import connect, latest_run
+from wbc.training.checkpoint import Checkpoint, fill_model, read_checkpoint, restore_model
 from wbc.training.loop import build_optimiser, train_epoch
-from wbc.training.pretrain import digest_of, find_weights
+from wbc.training.pretrain import starting_weights
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +56,8 @@ def train_and_score(config: RunConfig) -> Outcome:
     """
     if config.scale == "tiny":  # more threads would slow thin layers down, and change the last bits of sums
         torch.set_num_threads(1)
-    weights = find_weights(config)
+    check_run(config)
+    weights = starting_weights(config)
     model = build(config, weights)
     train, tests = load_domains(config)
     identity = fingerprint(config, [train, *tests], weights)
@@ -75,11 +78,14 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
     optimiser = build_optimiser(model, config)
     checkpoint = run.load_checkpoint()
     if checkpoint:
-        load_weights(model, checkpoint)
+        fill_model(model, checkpoint)
         if checkpoint.optimiser:
             optimiser.load_state_dict(checkpoint.optimiser)
     for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
-        result = train_epoch(model, optimiser, train, epoch, config)
+        try:
+            result = train_epoch(model, optimiser, train, epoch, config)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(f"no memory left on the GPU: try a batch_size below {config.batch_size}.") from error
         run.log_epoch(epoch + 1, result)
         _log.info(
             "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
@@ -121,20 +127,30 @@ def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcom
         return Outcome(run_id=run.id, config=config, accuracies=accuracies, done_already=False)
 
 
-def load_domains(config: RunConfig) -> tuple[Images, list[Images]]:
-    """Returns the images to train on and those to score: the source's own test split, if it has one, then the targets.
+def check_run(config: RunConfig) -> None:
+    """Makes sure, in no time, that the store answers and that the domains are known: before anything is downloaded.
 
     Raises:
-        ConfigError: a target holds images that the model trains on.
+        TrackingError: the store does not answer.
+        ConfigError: a domain or split is not known, or a target holds what the model trains on.
     """
+    references(config)
+    connect()
+
+
+def references(config: RunConfig) -> tuple[Reference, list[Reference]]:
+    """Returns the split to train on and those to score: the source's own test split, if any, then the targets."""
     train = parse_source(config.source)
     home = [Reference(train.key, split) for split in find_domain(train.key).test_splits[:1] if split != train.split]
-    if not home:
-        _log.info("%s has no test split of its own: the model is scored on the targets alone.", train.key)
     targets = expand_targets(",".join(config.targets))
     if train in targets:
         raise ConfigError(f"target {train} is what the model trains on: name another target or split.")
-    tests = home + [target for target in targets if target not in home]
+    return train, home + [target for target in targets if target not in home]
+
+
+def load_domains(config: RunConfig) -> tuple[Images, list[Images]]:
+    """Returns the images of `references(config)`; prepares what is missing first."""
+    train, tests = references(config)
     loaded = [load_images(reference, geometry(config), data_dir=data_dir()) for reference in (train, *tests)]
     return loaded[0], loaded[1:]
 
@@ -144,29 +160,31 @@ def geometry(config: RunConfig) -> Geometry:
     return RECIPES[config.recipe].geometry(config.image_size)
 
 
-def build(config: RunConfig, weights: str) -> Classifier:
-    """Returns the model before its first epoch; `weights` is `imagenet`, `none` or a path."""
+def build(config: RunConfig, weights: Path | None) -> Classifier:
+    """Returns the model before its first epoch, from a file of weights or from random ones."""
     return build_model(
         config.model,
         scale=config.scale,
         image_size=config.image_size,
-        pretrained=weights,
+        pretrained=str(weights or "none"),
         seed=config.seed,
         normalisation=RECIPES[config.recipe].normalisation,
     )
 
 
-def fingerprint(config: RunConfig, images: Iterable[Images], weights: str) -> str:
-    """Returns a hash of what decides the run's outcome: settings, images, weights, code and PyTorch's version."""
+def fingerprint(config: RunConfig, images: Iterable[Images], weights: Path | None) -> str:
+    """Returns a hash of what decides the run's outcome: settings, images, weights, code and libraries.
+
+    Images and weights count by their content, not by where they lie.
+    """
     settings = dataclasses.asdict(config)
-    for label in ("profile", "checkpoint_every"):
-        del settings[label]
-    path = Path(weights)
+    for name in ("profile", "checkpoint_every", "source", "targets", "pretrained"):
+        del settings[name]
     parts = {
         "settings": settings,
         "images": [(part.name, part.digest) for part in images],
-        "weights": digest_of(path) if path.exists() else weights,
+        "weights": file_sha256(weights) if weights else None,
         "code": code_version(),
-        "torch": torch.__version__,
+        "libraries": {name: version for name, version in library_versions().items() if name != "mlflow"},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""The public archives themselves, where a mirror of them lies beside the checkout or WBC_MIRROR names one."""
+"""The public archives themselves, where WBC_MIRROR names a folder of them."""
 
 import os
 from pathlib import Path
@@ -12,9 +12,9 @@ from wbc.data.cache import Geometry
 from wbc.data.catalog import DOMAINS
 from wbc.data.manifest import count_classes
 from wbc.data.prepare import load_images, prepare
-from wbc.data.references import parse_reference
+from wbc.data.references import expand_targets
 
-MIRROR = Path(os.environ.get("WBC_MIRROR") or Path(__file__).parents[3] / "shared" / "mirror")
+MIRROR = Path(os.environ.get("WBC_MIRROR", "no-mirror")).resolve()
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_counts_are_the_catalogues(key: str, tmp_path: Path) -> None:
 
 @_served("bccd")
 def test_pixels_are_torchvisions(tmp_path: Path) -> None:
-    loaded = load_images(parse_reference("bccd"), Geometry("short_side", 64), data_dir=tmp_path)
+    loaded = load_images(expand_targets("bccd")[0], Geometry("short_side", 64), data_dir=tmp_path)
     for number in (0, 100, 350):
         image = Image.open(tmp_path / "bccd/images" / loaded.ids[number]).convert("RGB")
         assert np.array_equal(loaded.pixels[number], np.asarray(Resize(64)(image)))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from wbc.data.catalog import DOMAINS
-from wbc.data.references import Reference, expand_targets, parse_reference, parse_source
+from wbc.data.references import Reference, expand_targets, parse_source
 from wbc.errors import ConfigError
 
 
@@ -18,32 +18,27 @@ from wbc.errors import ConfigError
     ],
 )
 def test_name_is_fit_for_a_metric(text: str, name: str) -> None:
-    assert parse_reference(text).name == name
+    assert expand_targets(text)[0].name == name
 
 
 def test_name_of_a_folder_in_another_script_is_a_hash() -> None:
-    assert parse_reference("folder:/some/клетки").name == "folder_afb113fc"
+    assert expand_targets("folder:/some/клетки")[0].name == "folder_afb113fc"
 
 
 @pytest.mark.parametrize("key", DOMAINS)
 def test_reference_reads_back_from_its_text(key: str) -> None:
     for split in DOMAINS[key].splits:
-        assert parse_reference(str(Reference(key, split))) == Reference(key, split)
+        assert parse_source(str(Reference(key, split)) if split != "all" else f"{key}:all") == Reference(key, split)
 
 
 def test_folder_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert parse_reference("folder:cells") == Reference(f"folder:{tmp_path / 'cells'}", "all")
+    assert expand_targets("folder:cells")[0] == Reference(f"folder:{tmp_path / 'cells'}", "all")
 
 
-def test_parse_reference_names_the_splits_when_none_is_given() -> None:
-    with pytest.raises(ConfigError, match="raabin:train, raabin:test_a, raabin:test_b"):
-        parse_reference("raabin")
-
-
-def test_parse_reference_names_the_splits_when_unknown() -> None:
+def test_target_names_the_splits_when_unknown() -> None:
     with pytest.raises(ConfigError, match=r"unknown split of raabin 'test_c'.*Known: train, test_a, test_b"):
-        parse_reference("raabin:test_c")
+        expand_targets("raabin:test_c")
 
 
 def test_parse_source_takes_the_training_split() -> None:

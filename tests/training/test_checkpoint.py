@@ -16,7 +16,7 @@ from wbc.training.checkpoint import Checkpoint, read_checkpoint, restore_model, 
 @pytest.fixture
 def checkpoint(small_config: Callable[..., RunConfig]) -> Checkpoint:
     config = small_config()
-    return Checkpoint(config=config, epoch=2, model=build(config, "none").state_dict(), optimiser={"state": {}})
+    return Checkpoint(config=config, epoch=2, model=build(config, None).state_dict(), optimiser={"state": {}})
 
 
 def test_checkpoint_reads_back_as_it_was_written(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_train_epoch_moves_the_trainable_parameters_and_no_others(
 ) -> None:
     config = small_config(model=model, recipe=recipe)
     train, _ = load_domains(config)
-    network = build(config, "none")
+    network = build(config, None)
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     result = train_epoch(network, build_optimiser(network, config), train, 1, config)
     moved = {name for name, value in network.named_parameters() if not torch.equal(value, before[name])}
@@ -47,7 +47,7 @@ def test_train_epoch_moves_the_trainable_parameters_and_no_others(
 def test_train_epoch_learns_what_tells_the_classes_apart(small_config: Callable[..., RunConfig]) -> None:
     config = small_config(epochs=12, lr=3e-3)
     train, _ = load_domains(config)
-    network = build(config, "none")
+    network = build(config, None)
     optimiser = build_optimiser(network, config)
     results = [train_epoch(network, optimiser, train, epoch, config) for epoch in range(config.epochs)]
     assert results[-1].loss < results[0].loss / 2
@@ -57,7 +57,7 @@ def test_train_epoch_learns_what_tells_the_classes_apart(small_config: Callable[
 def test_train_epoch_leaves_the_global_generators_alone(small_config: Callable[..., RunConfig]) -> None:
     config = small_config(model="vgg16")
     train, _ = load_domains(config)
-    network = build(config, "none")
+    network = build(config, None)
     torch.manual_seed(0)
     before = torch.get_rng_state()
     train_epoch(network, build_optimiser(network, config), train, 0, config)
@@ -69,7 +69,7 @@ def test_train_epoch_in_bf16_stays_close_to_fp32(small_config: Callable[..., Run
     for precision in ("fp32", "bf16"):
         config = small_config(precision=precision, lr=1e-6)
         train, _ = load_domains(config)
-        network = build(config, "none")
+        network = build(config, None)
         losses.append(train_epoch(network, build_optimiser(network, config), train, 0, config).loss)
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.05)

@@ -9,7 +9,7 @@ from wbc.errors import ConfigError
 from wbc.profiles import resolve
 from wbc.run import build
 from wbc.training import pretrain
-from wbc.training.pretrain import find_weights
+from wbc.training.pretrain import starting_weights
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_rows_that_share_a_backbone_share_its_learned_weights(
     quick: None, small_config: Callable[..., RunConfig], store: Path
 ) -> None:
     frozen, plain = (small_config(model=model, pretrained="patterns") for model in ("resnet50_frozenbn", "resnet50"))
-    assert find_weights(frozen) == find_weights(plain)
+    assert starting_weights(frozen) == starting_weights(plain)
     assert len(list((store / "data" / "weights").glob("*.safetensors"))) == 1
 
 
@@ -30,18 +30,25 @@ def test_learned_weights_are_the_same_each_time_and_are_loaded(
     quick: None, small_config: Callable[..., RunConfig]
 ) -> None:
     config = small_config(pretrained="patterns")
-    path = Path(find_weights(config))
+    path = starting_weights(config)
+    assert path
     first = path.read_bytes()
     path.unlink()
-    assert Path(find_weights(config)).read_bytes() == first
-    loaded, fresh = build(config, str(path)).state_dict(), build(config, "none").state_dict()
+    assert starting_weights(config) == path
+    assert path.read_bytes() == first
+    loaded, fresh = build(config, path).state_dict(), build(config, None).state_dict()
     assert not torch.equal(loaded["backbone.bn1.running_mean"], fresh["backbone.bn1.running_mean"])
 
 
 def test_patterns_for_a_full_model_are_refused() -> None:
     with pytest.raises(ConfigError, match="scale=tiny"):
-        find_weights(resolve(TrainConfig(scale="full")))
+        starting_weights(resolve(TrainConfig(scale="full")))
 
 
-def test_other_choices_are_passed_on() -> None:
-    assert find_weights(resolve(TrainConfig(pretrained="none"))) == "none"
+def test_none_is_no_file() -> None:
+    assert starting_weights(resolve(TrainConfig(pretrained="none"))) is None
+
+
+def test_imagenet_for_a_thin_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="starts from patterns"):
+        starting_weights(resolve(TrainConfig(pretrained="imagenet")))

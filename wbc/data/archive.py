@@ -1,5 +1,6 @@
 """Archives nobody vouches for: their kind by the first bytes, and extraction that refuses what leaves the folder."""
 
+import errno
 import gzip
 import lzma
 import re
@@ -92,7 +93,9 @@ def extract(path: Path, folder: Path, limits: Limits = Limits()) -> None:
             _extract_rar(path, folder)
     except DataError as error:
         raise DataError(f"'{path}' is not usable: {error}") from error
-    except _DAMAGE as error:
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # zipfile's seek to a place before the start
+            raise
         raise DataError(f"'{path}' is damaged ({path.stat().st_size:,} bytes): {error}. Fetch it again.") from error
 
 

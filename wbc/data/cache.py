@@ -173,7 +173,8 @@ def _resized(rows: pd.DataFrame, root: Path, geometry: Geometry, name: str) -> I
             raise DataError(f"'{root / path}' cannot be read: {error}.") from error
         if sha256 != expected:
             raise DataError(
-                f"'{root / path}' has changed since the manifest was made; delete '{root}' and prepare again."
+                f"'{root / path}' has changed since the manifest was made: prepare again, and if it is not a folder of "
+                f"yours delete '{root}' first."
             )
         return geometry.apply(image)
 

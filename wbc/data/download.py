@@ -15,7 +15,7 @@ from wbc.data.archive import check_archive
 from wbc.data.checksums import check_sha256, expected_sha256
 from wbc.data.domain import Archive, Domain
 from wbc.data.progress import progress
-from wbc.errors import DataError
+from wbc.errors import DataError, first_line
 
 MIRROR_VARIABLE: Final = "WBC_MIRROR"
 RETRY_WAITS_S: Final = (1.0, 4.0)
@@ -183,9 +183,9 @@ def _fetch_from_drive(drive_id: str, part: Path, what: str) -> None:
 
 def _short(error: Exception) -> str:
     """Returns the first line of what went wrong, without the layers of objects that requests wraps it in."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    cause = re.search(r"\[Errno [^\]]*\] ([^'\")]+)|IncompleteRead\(([^)]+)\)|(timed out)", lines[0])
-    return next(filter(None, cause.groups())) if cause else lines[0].rstrip(".")
+    line = first_line(error)
+    cause = re.search(r"\[Errno [^\]]*\] ([^'\")]+)|IncompleteRead\(([^)]+)\)|(timed out)", line)
+    return next(filter(None, cause.groups())) if cause else line.rstrip(".")
 
 
 def _by_hand(archive: Archive, domain: Domain, home: Path) -> str:

@@ -34,7 +34,7 @@ def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
             f"{', '.join(CLASSES)}, in any common spelling."
         )
     if seen:
-        _log.info("%s: ignored, not the name of a class: %s", root, seen)
+        _log.warning("%s: ignored, not the name of a class: %s", root, seen)
     entries = [
         Entry(_relative(image, root), label, "all")
         for folder, label in known.items()

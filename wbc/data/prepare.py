@@ -1,6 +1,6 @@
 """Makes a domain ready: download, verify, extract, check, manifest, pixel cache; each only if it is missing.
 
-    python entrypoints/prepare.py --help
+    python -m entrypoints.prepare --help
 
 Below the data folder each domain has `<key>/`: `archives/`, `archives.lock.json`, `images/`, `manifest.csv`, `cache-*`.
 """
@@ -9,6 +9,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -24,8 +25,11 @@ from wbc.data.download import fetch
 from wbc.data.manifest import build_manifest, changed_files, check_counts, digest, read_manifest, write_manifest
 from wbc.data.references import Reference
 from wbc.data.smears import write_smears
+from wbc.environment import code_version
 from wbc.errors import DataError, unknown
 
+_DRAWING: Final = ("data/smears.py", "data/cell_shapes.py", "data/cell_kinds.py", "seeding.py")
+_VERSION_FILE: Final = ".version"
 _log = logging.getLogger(__name__)
 
 
@@ -56,9 +60,7 @@ def load_images(reference: Reference, geometry: Geometry, *, data_dir: Path) -> 
     return load_domain_images(find_domain(reference.key), reference, geometry, data_dir=data_dir)
 
 
-def prepare(
-    key: str, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None, verify: bool = False
-) -> pd.DataFrame:
+def prepare(key: str, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None) -> pd.DataFrame:
     """Does whatever is missing until the domain is ready, and returns its manifest.
 
     Args:
@@ -66,17 +68,16 @@ def prepare(
         geometry: Of the pixel cache to make; None makes none.
         data_dir: The data folder.
         archive: A hand-downloaded archive to use instead of downloading; for several, the folder that holds them.
-        verify: Also hash every image and compare it with the manifest, and the archive with its recorded SHA-256.
 
     Raises:
         ConfigError: No such domain.
         DataError: An archive, image or folder is missing, wrong or unreadable; nothing half-written is left.
     """
-    return prepare_domain(find_domain(key), geometry, data_dir=data_dir, archive=archive, verify=verify)
+    return prepare_domain(find_domain(key), geometry, data_dir=data_dir, archive=archive)
 
 
 def prepare_domain(
-    domain: Domain, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None, verify: bool = False
+    domain: Domain, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None
 ) -> pd.DataFrame:
     """Does what `prepare` does, for a domain that need not be in the catalogue."""
     home = data_dir / domain.home
@@ -89,8 +90,6 @@ def prepare_domain(
                     rows = _build(domain, home, archive)
         elif archive is not None:
             _log.info("%s: is ready; '%s' was not needed", domain.key, archive)
-        if verify:
-            _verify(domain, home, rows)
         if geometry is not None:
             ensure_cache(home, geometry, rows, _image_root(domain, home))
     return rows
@@ -131,12 +130,21 @@ def _standing_manifest(domain: Domain, home: Path) -> pd.DataFrame | None:
         if changed:
             _log.info("%s: %d file(s) changed, such as '%s'; reading it again", domain.key, len(changed), changed[0])
         return None if changed else rows
+    if domain.staining is not None and _drawn_by(root) != code_version(_DRAWING):
+        _log.info("%s: the code that draws has changed; drawing again", domain.key)
+        return None
     try:
         check_counts(rows, domain)
     except DataError as error:
         _log.warning("%s Preparing it again.", error)
         return None
     return rows
+
+
+def _drawn_by(root: Path) -> str | None:
+    """Returns the version of the code that drew the images below `root`."""
+    path = root / _VERSION_FILE
+    return path.read_text() if path.exists() else None
 
 
 def _build(domain: Domain, home: Path, archive: Path | None) -> pd.DataFrame:
@@ -168,6 +176,7 @@ def _build_images(domain: Domain, home: Path, archive: Path | None) -> pd.DataFr
         if domain.staining is not None:
             _log.info("%s: drawing %d images", domain.key, sum(map(sum, domain.counts.values())))
             write_smears(part, domain.staining, domain.counts, SMEAR_SIZE_PX, os.cpu_count() or 1)
+            (part / _VERSION_FILE).write_text(code_version(_DRAWING))
         for each in domain.archives:
             path, digests[each.basename] = fetch(each, domain, home, archive)
             (part / each.folder).mkdir()
@@ -186,15 +195,3 @@ def _advice(domain: Domain, source: str) -> str:
     if not domain.archives:
         return ""
     return f"The archive in {source} is not whole or has changed: delete it to fetch it again, or use --archive."
-
-
-def _verify(domain: Domain, home: Path, rows: pd.DataFrame) -> None:
-    for each in domain.archives:
-        if (home / "archives" / each.basename).exists():
-            fetch(each, domain, home)
-    changed = changed_files(rows, domain, _image_root(domain, home))
-    if changed:
-        raise DataError(
-            f"{domain.key}: {len(changed)} file(s) differ from the manifest, such as '{changed[0]}'. Delete "
-            f"'{_image_root(domain, home)}' and prepare again."
-        )

@@ -26,18 +26,6 @@ class Reference:
         return self.key if self.split == "all" else f"{self.key}:{self.split}"
 
 
-def parse_reference(text: str) -> Reference:
-    """Returns the split that `text` names: "domain:split", or "domain" for a domain of one split.
-
-    Raises:
-        ConfigError: An unknown domain or split, or a domain of several splits without one.
-    """
-    domain, split = _parse(text)
-    if split is None and len(domain.splits) > 1:
-        raise ConfigError(f"'{domain.key}' has several splits; name one: {_choices(domain)}.")
-    return Reference(domain.key, split or domain.splits[0])
-
-
 def parse_source(text: str) -> Reference:
     """Returns the split to train on: the one that `text` names, or the domain's training split.
 

@@ -28,7 +28,7 @@ def predict_pixels(
     model.eval()
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
         for rows in np.array_split(np.arange(len(pixels)), -(-len(pixels) // config.batch_size)):
-            embedded = model.embed(gather(pixels, rows, crop_px=crop_px).to(device, non_blocking=True))
+            embedded = model.embed(gather(pixels, rows, crop_px=crop_px).to(device))
             scores.append(model.head[-1](embedded).float().softmax(1).cpu())
             embeddings.append(embedded.float().cpu())
     return torch.cat(scores).numpy(), torch.cat(embeddings).numpy()

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import safetensors.torch
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from wbc.errors import ConfigError, WeightsError
+from wbc.errors import ConfigError, WeightsError, first_line
 from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
 from wbc.models.surgery import build_head, freeze_all_but_last_convolutions, freeze_batch_norm
 from wbc.models.thin import build_network
@@ -56,7 +56,7 @@ class Classifier(nn.Module):
         scores: Tensor = self.head[-1](self.embed(images))
         return scores
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Classifier":
         """Sets training mode; frozen batch norms stay frozen."""
         super().train(mode)
         if self.frozen_batch_norm:
@@ -159,5 +159,4 @@ def _count_features(backbone: nn.Module, name: str, image_size: int) -> int:
 
 
 def _unfit_size(name: str, image_size: int, error: Exception) -> ConfigError:
-    reason = (str(error).splitlines() or ["no reason given"])[0]
-    return ConfigError(f"{name} does not take image_size={image_size}: {reason}")
+    return ConfigError(f"{name} does not take image_size={image_size}: {first_line(error)}")

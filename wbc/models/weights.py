@@ -22,7 +22,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
-from wbc.errors import WeightsError
+from wbc.errors import WeightsError, first_line
 from wbc.models.catalog import Backbone
 
 EXTENSIONS: Final = (".safetensors", ".pth", ".pt", ".bin")
@@ -79,7 +79,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"weights '{path}' cannot be read: {_first_line(error)}") from error
+        raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
@@ -98,7 +98,7 @@ def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -
     try:
         given = _translate(read_weights(path), network)
     except (RuntimeError, ValueError, KeyError, AttributeError) as error:
-        raise WeightsError(f"weights '{path}' do not fit backbone '{key}': {_first_line(error)}") from error
+        raise WeightsError(f"weights '{path}' do not fit backbone '{key}': {first_line(error)}") from error
     classifier = _classifier_names(backbone)
     given = {name: value for name, value in given.items() if not name.startswith(classifier) or name in expected}
     # Files older than PyTorch 0.4.1 lack this counter, which only momentum=None reads.
@@ -125,7 +125,7 @@ def _imagenet_file(backbone: Backbone) -> Path:
     # Hugging Face's client raises errors of httpx, of its own and of the standard library.
     except Exception as error:
         raise WeightsError(
-            f"ImageNet weights '{backbone.weights}' cannot be reached ({_first_line(error)}): give pretrained=PATH,"
+            f"ImageNet weights '{backbone.weights}' cannot be reached ({first_line(error)}): give pretrained=PATH,"
             f" a file or a folder that holds {backbone.weights}.safetensors or .pth, or choose pretrained=none."
         ) from error
 
@@ -182,7 +182,3 @@ def _classifier_names(backbone: Backbone) -> tuple[str, ...]:
 
 def _first_few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

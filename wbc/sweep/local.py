@@ -16,7 +16,7 @@ from wbc.config import RunConfig
 from wbc.errors import TrainingError, WbcError
 from wbc.models.catalog import find_model
 from wbc.run import Outcome, train_and_score
-from wbc.training.pretrain import find_weights
+from wbc.training.pretrain import starting_weights
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfi
     try:
         # Runs that share a backbone share its weights: made once, before the first of them asks.
         backbones = {find_model(config.model).backbone: config for config in configs}
-        for count, _ in enumerate(pool.map(find_weights, backbones.values()), start=1):
+        for count, _ in enumerate(pool.map(starting_weights, backbones.values()), start=1):
             _log.info("weights to start from: %d of %d backbones", count, len(backbones))
         runs: dict[Future[Outcome], RunConfig] = {pool.submit(_work, config): config for config in configs}
         for future in as_completed(runs):
@@ -50,6 +50,10 @@ def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfi
         raise TrainingError(
             "a worker process was killed, for want of memory perhaps: try fewer jobs; the same command goes on."
         ) from error
+    except BaseException:  # Ctrl-C, SIGTERM, or the caller's own: the runs under way are marked and can go on later
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -63,11 +67,12 @@ def default_jobs(configs: Sequence[RunConfig]) -> int:
 def _work(config: RunConfig) -> Outcome:
     try:
         return train_and_score(config)
-    except SystemExit as stop:  # told to end: the pool would hand this to the parent as a result and wait for more work
-        os._exit(stop.code if isinstance(stop.code, int) else 1)
+    except SystemExit:  # by SIGTERM: the pool would take this for a result, and give the worker the next run
+        os._exit(128 + signal.SIGTERM)
 
 
 def _start_worker(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
     torch.set_num_threads(threads)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 

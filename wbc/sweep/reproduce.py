@@ -13,11 +13,13 @@ from wbc.config import ReproduceConfig, RunConfig
 from wbc.data.prepare import Images
 from wbc.errors import ConfigError, TrainingError
 from wbc.models.catalog import find_model
+from wbc.processes import sigterm_exits
 from wbc.profiles import plan
 from wbc.report.statistics import seed_interval
-from wbc.run import Outcome, load_domains
+from wbc.run import Outcome, load_domains, references
 from wbc.sweep.local import default_jobs, run_plan
-from wbc.tracking import connect, leave_project_run
+from wbc.tracking.store import connect, leave_project_run
+from wbc.training.pretrain import starting_weights
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +40,16 @@ def reproduce_profile(options: ReproduceConfig) -> None:
     jobs = default_jobs(configs) if options.jobs is None else options.jobs
     if jobs < 1:
         raise ConfigError(f"jobs={jobs}: must be 1 or more.")
-    connect()
     leave_project_run()
+    for config in configs:
+        references(config)
+    connect()
+    for config in {find_model(config.model).backbone: config for config in configs}.values():
+        if config.pretrained != "patterns":  # those are learned in the workers
+            starting_weights(config)
     _, tests = load_domains(configs[0])
-    outcomes = _run(configs, jobs)
+    with sigterm_exits():
+        outcomes = _run(configs, jobs)
     print_table(configs, outcomes, tests)
     if len(outcomes) < len(configs):
         raise TrainingError(

@@ -13,7 +13,7 @@ import torch
 
 from wbc.config import RunConfig
 from wbc.data.disk import whole_file
-from wbc.errors import CheckpointError
+from wbc.errors import CheckpointError, first_line
 from wbc.models.build import Classifier, build_model
 from wbc.recipes import RECIPES
 
@@ -38,8 +38,8 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         raise CheckpointError(f"cannot write the checkpoint {path}: {error}. Free some space and run again.") from error
 
 
-def read_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
-    """Returns the checkpoint at `path`, its tensors on `device`.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Returns the checkpoint at `path`, its tensors on the CPU.
 
     Raises:
         CheckpointError: there is none, or the file is damaged or not a checkpoint of this project.
@@ -47,12 +47,11 @@ def read_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}: give an MLflow run id or the path of a checkpoint file.")
     try:
-        fields = torch.load(path, map_location=device, weights_only=True)
+        fields = torch.load(path, map_location="cpu", weights_only=True)
         config = RunConfig(**{**fields["config"], "targets": tuple(fields["config"]["targets"])})
         return Checkpoint(config=config, **{name: fields[name] for name in ("epoch", "model", "optimiser")})
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is not a whole checkpoint of this project ({reason}).") from error
+        raise CheckpointError(f"{path} is not a whole checkpoint of this project ({first_line(error)}).") from error
 
 
 def restore_model(checkpoint: Checkpoint) -> Classifier:
@@ -70,11 +69,11 @@ def restore_model(checkpoint: Checkpoint) -> Classifier:
         seed=config.seed,
         normalisation=RECIPES[config.recipe].normalisation,
     )
-    load_weights(model, checkpoint)
+    fill_model(model, checkpoint)
     return model
 
 
-def load_weights(model: Classifier, checkpoint: Checkpoint) -> None:
+def fill_model(model: Classifier, checkpoint: Checkpoint) -> None:
     """Puts the checkpoint's weights into a model of the kind it names; raises a CheckpointError if they do not fit."""
     try:
         model.load_state_dict(checkpoint.model)

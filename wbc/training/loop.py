@@ -72,6 +72,7 @@ def train_epoch(
             correct += (scores.argmax(1) == labels).sum()
             seen += len(rows)
     total = finite_sum(losses, epoch)
+    check_scores(model, inputs, epoch)
     return EpochResult(
         loss=total / seen,
         accuracy=correct.item() / seen,
@@ -113,7 +114,7 @@ def load_batch(
         rows,
         crop_px=config.image_size if crops else None,
         corners=drawn.corners[rows] if crops else None,
-    ).to(device, non_blocking=True)
+    ).to(device)
     flips, labels = torch.from_numpy(drawn.flips[rows]), torch.from_numpy(images.labels[rows])
     return flip(batch, flips.to(device)), labels.to(device)
 
@@ -124,6 +125,17 @@ def seeded(device: torch.device, *stream: object) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(*stream))
         yield
+
+
+def check_scores(model: Classifier, images: Tensor, epoch: int) -> None:
+    """Raises a TrainingError if the last update of an epoch, whose effect no loss has seen, broke the model."""
+    model.eval()
+    with torch.no_grad():
+        if not torch.isfinite(model(images)).all():
+            raise TrainingError(
+                f"the model's scores are not finite after epoch {epoch + 1}: try a lower lr or precision=fp32. "
+                "The last checkpoint is kept."
+            )
 
 
 def finite_sum(losses: list[Tensor], epoch: int) -> float:

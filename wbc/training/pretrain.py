@@ -9,17 +9,19 @@ import logging
 from pathlib import Path
 from typing import Final
 
+import safetensors.torch
 import torch
-from filelock import FileLock
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from wbc.config import RunConfig, data_dir
+from wbc.data.disk import disk_errors, one_writer, whole_file
 from wbc.data.patterns import PATTERN_CLASSES, draw_patterns
 from wbc.environment import code_version
 from wbc.errors import ConfigError
-from wbc.models.build import build_model, write_backbone
-from wbc.models.catalog import find_model
+from wbc.models.build import backbone_state, build_model
+from wbc.models.catalog import find_backbone, find_model
+from wbc.models.weights import find_weights
 from wbc.seeding import derive_seed, generator
 from wbc.training.loop import batches, seeded
 from wbc.training.schedule import learning_rates
@@ -33,29 +35,37 @@ LR: Final = 1e-3
 _log = logging.getLogger(__name__)
 
 
-def find_weights(config: RunConfig) -> str:
-    """Returns what `build_model` takes as `pretrained`: imagenet, none, or a path, to which `patterns` are learned.
+def starting_weights(config: RunConfig) -> Path | None:
+    """Returns the file of weights that a run starts from, None for `pretrained=none`.
+
+    ImageNet's are downloaded, and patterns learned, if they are not there yet.
 
     Raises:
-        ConfigError: `patterns` for a full model, which has ImageNet's weights.
+        ConfigError: `patterns` for a full model, or `imagenet` for a thin one.
+        WeightsError: the weights cannot be reached, or there is no such file or folder.
     """
-    if config.pretrained != "patterns":
-        return config.pretrained
-    if config.scale != "tiny":
+    thin = config.scale == "tiny"
+    if config.pretrained == "none":
+        return None
+    if config.pretrained == "imagenet" and thin:
+        raise ConfigError("pretrained=imagenet: a thin model (scale=tiny) starts from patterns, none, or a path.")
+    if config.pretrained == "patterns" and not thin:
         raise ConfigError("pretrained=patterns is for scale=tiny; a full model starts from imagenet, none, or a path.")
-    backbone = find_model(config.model).backbone
+    key = find_model(config.model).backbone
+    if config.pretrained != "patterns":
+        return find_weights(config.pretrained, key, find_backbone(key))
     settings = (code_version(), IMAGES, EPOCHS, BATCH_SIZE, LR, SEED, torch.__version__)
     version = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
-    path = data_dir() / "weights" / f"{backbone}-tiny{config.image_size}-{version}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-{version}.safetensors"
+    with disk_errors(data_dir()), one_writer(path.parent / path.stem):
         if not path.exists():
             _pretrain(config, path)
-    return str(path)
+    return path
 
 
 def _pretrain(config: RunConfig, path: Path) -> None:
-    """Trains the thin backbone to tell drawn patterns apart, and writes its weights."""
+    """Trains the thin backbone to tell drawn patterns apart, on one thread as thin runs are, and writes its weights."""
+    torch.set_num_threads(1)
     backbone = find_model(config.model).backbone
     model = build_model(backbone, scale="tiny", image_size=config.image_size, pretrained="none", seed=SEED)
     images, labels = draw_patterns(IMAGES, config.image_size, derive_seed(SEED, "patterns"))
@@ -75,11 +85,5 @@ def _pretrain(config: RunConfig, path: Path) -> None:
                 optimiser.step()
                 correct += int((scores.argmax(1) == truth[rows]).sum())
     _log.info("%s pretrained on %d drawn patterns: %.1f %% in the last epoch", backbone, IMAGES, 100 * correct / IMAGES)
-    part = path.with_suffix(".part")
-    write_backbone(model, part)
-    part.replace(path)
-
-
-def digest_of(path: Path) -> str:
-    """Returns the SHA-256 of a file of weights."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with whole_file(path) as file:
+        file.write(safetensors.torch.save(backbone_state(model)))

@@ -1,7 +1,6 @@
-"""Runs, metrics and artifacts in MLflow: the only module that knows of it.
+"""What training and scoring log to MLflow, run by run.
 
-The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the working directory. A run is found again by
-its tag `fingerprint`; only one with the tag `complete`, set last, counts as done.
+A run is found again by its tag `fingerprint`; only one with the tag `complete`, set last, counts as done.
 """
 
 import dataclasses
@@ -11,22 +10,19 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import mlflow
 import numpy as np
-import requests
-from filelock import FileLock
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import Schema, TensorSpec
-from sqlalchemy.exc import SQLAlchemyError
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from wbc.cells import CLASSES
 from wbc.config import RunConfig
@@ -37,15 +33,11 @@ from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
 from wbc.evaluation.records import Predictions, write_predictions
 from wbc.processes import only_process, sigterm_exits
+from wbc.tracking.store import connect, find_run, leave_project_run, search, store_errors
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
 
-EXPERIMENT: Final = "white-blood-cells"
-"""The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME`."""
-
 _log = logging.getLogger(__name__)
-logging.getLogger("mlflow").setLevel(logging.WARNING)
-logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv made by uv has no pip to name
 _TAGGED: Final = ("model", "seed", "profile", "source", "targets", "recipe", "scale", "pretrained", "precision")
 
 
@@ -64,17 +56,23 @@ class TrackedRun:
         metrics = mlflow.get_run(self.id).data.metrics
         return {domain: metrics[f"test/{domain}/accuracy"] for domain in domains}
 
-    def log_start(self, train: Images, tests: list[Images], fingerprint: str) -> None:
-        """Logs what identifies the run: tags, parameters, data sets, config.json and environment.json."""
+    def log_start(self, train: Images | None, tests: Iterable[Images], fingerprint: str | None) -> None:
+        """Logs what identifies the run: tags, parameters, data sets, config.json and environment.json.
+
+        Scores of a checkpoint file have neither training images nor a fingerprint.
+        """
         values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
-        mlflow.set_tags({name: values[name] for name in _TAGGED} | {"fingerprint": fingerprint})
+        mlflow.set_tags({name: values[name] for name in _TAGGED})
+        if fingerprint:
+            mlflow.set_tag("fingerprint", fingerprint)
         # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
         typed = mlflow.get_run(self.id).data.params
         mlflow.log_params({name: value for name, value in values.items() if name not in typed})
         mlflow.log_dict(values, "config.json")
         mlflow.log_dict(describe_environment(), "environment.json")
         for images, context in [(train, "training"), *((images, "testing") for images in tests)]:
-            mlflow.log_input(_dataset(images), context=context)
+            if images:
+                self._log_input(images, context)
 
     def log_epoch(self, epoch: int, result: EpochResult) -> None:
         """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is."""
@@ -100,9 +98,8 @@ class TrackedRun:
 
     def load_checkpoint(self) -> Checkpoint | None:
         """Returns the last checkpoint that was saved whole, its tensors on the CPU, or None where there is none."""
-        if "checkpoint" not in mlflow.get_run(self.id).data.tags:
-            return None
-        return fetch_checkpoint(self.id)
+        name = mlflow.get_run(self.id).data.tags.get("checkpoint")
+        return _download_checkpoint(self.id, name) if name else None
 
     def log_domain(self, images: Images, predictions: Predictions, metrics: Metrics) -> None:
         """Logs predictions, embeddings, the confusion image and `test/<domain>/…` metrics of one domain."""
@@ -112,14 +109,19 @@ class TrackedRun:
             draw_confusion(metrics, f"{self._config.model} on {images.name}").savefig(
                 Path(folder) / "confusion" / f"{images.name}.png", dpi=150
             )
-            mlflow.log_artifacts(folder)
-        dataset = _dataset(images)
-        mlflow.log_input(dataset, context="testing")
-        mlflow.log_metrics(_flat(metrics, images.name), model_id=self._model_id, dataset=dataset)
+            mlflow.log_artifacts(folder, run_id=self.id)
+        dataset = self._log_input(images, "testing")
+        mlflow.log_metrics(_flat(metrics, images.name), run_id=self.id, model_id=self._model_id, dataset=dataset)
 
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
         mlflow.set_tag("complete", "true")
+
+    def _log_input(self, images: Images, context: str) -> Dataset:
+        dataset = _dataset(images)
+        tags = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
+        mlflow.MlflowClient().log_inputs(self.id, [DatasetInput(dataset, tags)])
+        return dataset
 
     def _log_model(self, checkpoint: Path) -> None:
         with warnings.catch_warnings():
@@ -128,7 +130,7 @@ class TrackedRun:
                 name="model",
                 loader_module="wbc.serving",
                 data_path=str(checkpoint),
-                code_paths=[str(Path(__file__).parent)],
+                code_paths=[str(Path(__file__).parents[1])],
                 signature=ModelSignature(
                     Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
                     Schema([TensorSpec(np.dtype("float32"), (-1, len(CLASSES)))]),
@@ -146,11 +148,11 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
     It ends as FINISHED, as KILLED after Ctrl-C or SIGTERM, and as FAILED after any other exception.
 
     Raises:
-        TrackingError: the tracking server does not answer, or another process of this machine is at this very run.
+        TrackingError: the tracking store fails, or another process of this machine is at this very run.
     """
     experiment_id = connect()
-    with only_process(fingerprint), sigterm_exits():
-        earlier = _search(f"tags.fingerprint = '{fingerprint}'")
+    with only_process(fingerprint), sigterm_exits(), store_errors():
+        earlier = search(f"tags.fingerprint = '{fingerprint}'")
         run = next((run for run in earlier if run.data.tags.get("complete") == "true"), earlier[0] if earlier else None)
         _forward_project_run(run)
         if run and run.data.tags.get("complete") == "true":
@@ -158,130 +160,65 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
             return
         if run:
             _log.info("going on with the interrupted run %s", run.info.run_id)
-        name = f"{config.model}/seed{config.seed}"
-        mlflow.end_run()
-        active = mlflow.start_run(
-            run_id=run.info.run_id if run else os.environ.get("MLFLOW_RUN_ID"),
-            experiment_id=None if run or "MLFLOW_RUN_ID" in os.environ else experiment_id,
-            run_name=name,
-            log_system_metrics=True,
-        )
-        mlflow.set_tag("mlflow.runName", name)
-        status = "FAILED"
-        try:
+        with _active_run(run, experiment_id, f"{config.model}/seed{config.seed}") as active:
             yield TrackedRun(active, config)
-            status = "FINISHED"
-        except (KeyboardInterrupt, SystemExit):
-            status = "KILLED"
-            raise
-        finally:
-            mlflow.end_run(status)
 
 
 @contextmanager
 def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[TrackedRun]:
-    """Yields the finished run that further domains are scored for; for a checkpoint file (None), a run of its own."""
+    """Yields the finished run that further domains are scored for; for a checkpoint file (None), a run of its own.
+
+    Raises:
+        TrackingError: the tracking store fails, or there is no such run.
+    """
     experiment_id = connect()
-    if run_id:
-        _forward_project_run(_get_run(run_id))
-        active = mlflow.start_run(run_id=run_id)
-    else:
-        project_run = os.environ.get("MLFLOW_RUN_ID")
-        name = f"{config.model}/seed{config.seed}/evaluate"
-        active = mlflow.start_run(project_run, None if project_run else experiment_id, run_name=name)
-        mlflow.set_tags({"model": config.model, "seed": config.seed, "mlflow.runName": name})
-    try:
-        yield TrackedRun(active, config)
-    finally:
-        mlflow.end_run("FINISHED")
+    with sigterm_exits(), store_errors():
+        if run_id:
+            run = find_run(run_id)
+            _forward_project_run(run)
+            yield TrackedRun(run, config)
+        else:
+            with _active_run(None, experiment_id, f"{config.model}/seed{config.seed}/evaluate") as active:
+                scoring = TrackedRun(active, config)
+                scoring.log_start(None, [], None)
+                yield scoring
 
 
 def fetch_checkpoint(run_id: str) -> Checkpoint:
-    """Returns the last whole checkpoint of a run, its tensors on the CPU.
+    """Returns the final checkpoint of a run, its tensors on the CPU.
 
     Raises:
-        TrackingError: there is no such run, or it has no checkpoint.
+        TrackingError: there is no such run, or it is no training run that was completed.
     """
-    name = _get_run(run_id).data.tags.get("checkpoint")
-    if name is None:
+    tags = find_run(run_id).data.tags
+    if tags.get("complete") != "true":
         raise TrackingError(
-            f"run {run_id} has no checkpoint: it was stopped before its first one, or is no training run."
+            f"run {run_id} is no completed training run: start its training again, which goes on with it."
         )
+    return _download_checkpoint(run_id, tags["checkpoint"])
+
+
+def _download_checkpoint(run_id: str, name: str) -> Checkpoint:
     with tempfile.TemporaryDirectory() as folder:
         return read_checkpoint(Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=folder)))
 
 
-def latest_run() -> str:
-    """Returns the id of the last training run that was completed.
-
-    Raises:
-        TrackingError: there is none.
-    """
-    connect()
-    done = _search("tags.complete = 'true'")
-    if not done:
-        raise TrackingError("no finished training run here yet: train a model first (make train).")
-    return str(done[0].info.run_id)
-
-
-def connect() -> str:
-    """Returns the id of the experiment that runs go to, having made sure that the store answers.
-
-    A fresh SQLite store is set up by one process at a time: several at once would leave it broken.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")):
-        _check_server(uri)
-    database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
-    lock = FileLock(f"{database}.lock") if database else nullcontext()
-    artifacts = str(database.with_name("mlartifacts")) if database else None
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+@contextmanager
+def _active_run(run: Run | None, experiment_id: str, name: str) -> Iterator[Run]:
+    """Yields an earlier run, the one that `mlflow run` opened for this process, or a new one; ends it as it went."""
+    run_id = run.info.run_id if run else os.environ.get("MLFLOW_RUN_ID")
+    active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
+    status = "FAILED"
     try:
-        with lock:
-            client = mlflow.MlflowClient()
-            experiment = client.get_experiment_by_name(name)
-            experiment_id: str = experiment.experiment_id if experiment else client.create_experiment(name, artifacts)
-            return experiment_id
-    except (MlflowException, OSError, SQLAlchemyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise TrackingError(f"cannot use the tracking store {uri}: {reason}. Check MLFLOW_TRACKING_URI.") from error
-
-
-def leave_project_run() -> None:
-    """Makes runs that follow in this process runs of their own, also where `mlflow run` has started it."""
-    os.environ.pop("MLFLOW_RUN_ID", None)
-
-
-def _check_server(uri: str) -> None:
-    try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=10)
-        reason = "" if answer.ok else f"it answers {answer.status_code} {answer.reason}"
-    except requests.RequestException as error:
-        reason = f"{type(error).__name__}"
-    if reason:
-        raise TrackingError(
-            f"no MLflow server at {uri} ({reason}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
-        )
-
-
-def _get_run(run_id: str) -> Run:
-    connect()
-    try:
-        return mlflow.get_run(run_id)
-    except MlflowException as error:
-        raise TrackingError(f"no run {run_id} in {mlflow.get_tracking_uri()}: {str(error).splitlines()[0]}") from error
-
-
-def _search(filter_string: str) -> list[Run]:
-    return mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string=filter_string,
-        order_by=["attributes.start_time DESC"],
-        output_format="list",
-    )
+        mlflow.set_tag("mlflow.runName", name)
+        yield active
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    finally:
+        with suppress(Exception) if status == "FAILED" else nullcontext():  # a store that failed may fail at this too
+            mlflow.end_run(status)
 
 
 def _forward_project_run(run: Run | None) -> None:
@@ -294,13 +231,14 @@ def _forward_project_run(run: Run | None) -> None:
         leave_project_run()
 
 
-def _dataset(images: Images) -> MetaDataset:
-    # A digest column of the store holds 36 characters.
+def _dataset(images: Images) -> Dataset:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return MetaDataset(  # type: ignore[abstract]  # MLflow declares a `profile` that it never defines
-            resolve_dataset_source(images.origin), name=images.name, digest=images.digest[:32]
-        )
+        warnings.simplefilter("ignore")  # a path may be read in several ways, says MLflow
+        source = resolve_dataset_source(images.origin)
+    # MLflow declares a `profile` that MetaDataset never defines; its digests hold 36 characters.
+    described = MetaDataset(source, name=images.name, digest=images.digest[:32])  # type: ignore[abstract]
+    fields: dict[str, Any] = {"schema": None, "profile": None, **described.to_dict()}
+    return Dataset(**fields)
 
 
 def _flat(metrics: Metrics, domain: str) -> dict[str, float]:

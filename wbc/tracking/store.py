@@ -1,0 +1,120 @@
+"""The MLflow store: reaching it, the experiment that runs go to, and finding runs.
+
+The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the working directory.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+import mlflow
+import requests
+from filelock import FileLock
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from wbc.errors import TrackingError, first_line
+
+EXPERIMENT: Final = "white-blood-cells"
+"""The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv made by uv has no pip to name
+
+
+def connect() -> str:
+    """Returns the id of the experiment that runs go to, having made sure that the store answers.
+
+    A fresh SQLite store is set up by one process at a time: several at once would leave it broken.
+
+    Raises:
+        TrackingError: the store does not answer, or the experiment was deleted.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+    database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+    with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
+        client = mlflow.MlflowClient()
+        if "MLFLOW_EXPERIMENT_ID" in os.environ:  # set by `mlflow run`, whatever its --experiment-name
+            return str(client.get_experiment(os.environ["MLFLOW_EXPERIMENT_ID"]).experiment_id)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            return str(client.create_experiment(name, str(database.with_name("mlartifacts")) if database else None))
+        if experiment.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"experiment '{name}' was deleted: `mlflow experiments restore -x {experiment.experiment_id}`, or name "
+                "another in MLFLOW_EXPERIMENT_NAME."
+            )
+        return str(experiment.experiment_id)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turns what the store refuses inside the block into one line that names it.
+
+    Raises:
+        TrackingError: the store or its disk does not take what is written, or has not what is read.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingError(
+            f"the tracking store {mlflow.get_tracking_uri()} fails: {first_line(error)} Mend it and run the same "
+            "again: what was saved stays."
+        ) from error
+
+
+def find_run(run_id: str) -> Run:
+    """Returns a run; raises a TrackingError if the store has none of this id."""
+    connect()
+    try:
+        return mlflow.get_run(run_id)
+    except MlflowException as error:
+        raise TrackingError(f"no run {run_id} in {mlflow.get_tracking_uri()}: {first_line(error)}") from error
+
+
+def search(filter_string: str, newest_by: str = "start_time") -> list[Run]:
+    """Returns the runs of all experiments that an MLflow filter selects, the newest first."""
+    runs: list[Run] = mlflow.search_runs(
+        search_all_experiments=True,
+        filter_string=filter_string,
+        order_by=[f"attributes.{newest_by} DESC"],
+        output_format="list",
+    )
+    return runs
+
+
+def latest_run() -> str:
+    """Returns the id of the training run that was completed last.
+
+    Raises:
+        TrackingError: there is none.
+    """
+    connect()
+    done = search("tags.complete = 'true'", newest_by="end_time")
+    if not done:
+        raise TrackingError("no finished training run here yet: train a model first (make train).")
+    return str(done[0].info.run_id)
+
+
+def leave_project_run() -> None:
+    """Makes runs that follow in this process runs of their own, also where `mlflow run` has started it."""
+    os.environ.pop("MLFLOW_RUN_ID", None)
+
+
+def _check_server(uri: str) -> None:
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=10)
+        reason = "" if answer.ok else f"it answers {answer.status_code} {answer.reason}"
+    except requests.RequestException as error:
+        reason = f"{type(error).__name__}"
+    if reason:
+        raise TrackingError(
+            f"no MLflow server at {uri} ({reason}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
+        )
