@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 VENV := .venv
-RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" python
+# exec: so that a signal to make reaches Python and not a shell before it.
+RUN := exec env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" python
 UV := $(VENV)-uv/bin/uv
 
 PROFILE ?= demo

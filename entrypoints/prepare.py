@@ -4,7 +4,7 @@ from pathlib import Path
 
 from entrypoints.command import main
 from wbc.cells import CLASSES
-from wbc.config import PrepareConfig, data_dir
+from wbc.config import PrepareConfig, data_dir, split_names
 
 
 def prepare(options: PrepareConfig) -> None:
@@ -16,7 +16,7 @@ def prepare(options: PrepareConfig) -> None:
 
     profile = find_profile(options.profile)
     geometry = find_recipe(options.recipe or profile.recipe).geometry(options.image_size or profile.image_size)
-    keys = options.domains.split(",") if options.domains else profile.domains()
+    keys = split_names(options.domains) if options.domains else profile.domains()
     for key in keys:
         find_domain(key)  # a misspelt name stops before anything is downloaded
     for key in keys:

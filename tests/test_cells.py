@@ -19,6 +19,8 @@ from wbc.cells import class_index
         ("Neutrophil granulocytes", 4),
         ("segmented_neutrophil", 4),
         ("Eosinophil_1", 1),
+        ("lymphs", 2),
+        ("04_Neutrophils (seg)", 4),
     ],
 )
 def test_class_index_of_a_common_spelling(name: str, label: int) -> None:

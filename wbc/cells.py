@@ -12,8 +12,8 @@ _LETTERS: Final = {"b": 0, "e": 1, "l": 2, "m": 3, "n": 4}
 _SPELLING: Final = re.compile(
     r"(?:\d+[\s_.-]*)?(?:(?:segmented|seg|band|stab)[\s_.-]*)?"  # 01_Neutrophil, band neutrophils
     r"(?P<name>(?:baso|eosino|neutro)(?:ph|f)[iy]?l\w{0,2}|(?:lympho|linfo|mono)[cz][yi]t\w{0,3}"
-    r"|ba|bas|baso|eo|eos|eosi|eosin|eosino|ly|lym|lymp|lymph|lympho|mo|mon|mono|ne|neu|neut|neutro|[belmn])"
-    r"(?:[\s_.-]*granulo[cz]yt\w{0,2})?(?:[\s_.-]*\d+)?\.?"
+    r"|ba|bas|baso|eo|eos|eosi|eosin|eosino|ly|lym|lymp|lymph|lympho|mo|mon|mono|ne|neu|neut|neutro|[belmn])s?"
+    r"(?:[\s_.-]*granulo[cz]yt\w{0,2})?(?:[\s_.-]*(?:\d+|\(.*\)))?\.?"
 )
 
 

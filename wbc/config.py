@@ -151,6 +151,11 @@ class RunConfig:
                 )
 
 
+def split_names(text: str) -> list[str]:
+    """Returns the names in a comma-separated list, each once, without the spaces around them."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
 def data_dir() -> Path:
     """Returns the folder of the images: `$WBC_DATA_DIR`, else `data` below the working directory."""
     return Path(os.environ.get("WBC_DATA_DIR") or "data").expanduser().absolute()

@@ -48,6 +48,7 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
     known = list(known)
     nearest = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+    hint += " Separate several by commas." if " " in value else ""
     return ConfigError(f"unknown {kind} '{value}'{hint} Known: {', '.join(known)}.")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from wbc.config import EvaluateConfig, RunConfig, data_dir
@@ -34,16 +35,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to: its MLflow id, and its accuracy in [0, 1] on each domain scored."""
+    """What a run came to: its MLflow id, and by domain its accuracy and that of guessing, in [0, 1]."""
 
     run_id: str
     config: RunConfig
     accuracies: dict[str, float]
+    guessing: dict[str, float]
+    """The share of each domain's largest class: the accuracy of always saying that class."""
     done_already: bool
 
     def line(self) -> str:
         """Returns the result as one line for a terminal."""
-        scores = "  ".join(f"{domain} {100 * accuracy:.2f} %" for domain, accuracy in self.accuracies.items())
+        scores = "  ".join(
+            f"{domain} {100 * accuracy:.2f} % (guessing {100 * self.guessing[domain]:.2f} %)"
+            for domain, accuracy in self.accuracies.items()
+        )
         already = " (done already)" if self.done_already else ""
         return f"{self.config.model}/seed{self.config.seed}  {scores}  run {self.run_id}{already}"
 
@@ -68,8 +74,7 @@ def train_and_score(config: RunConfig) -> Outcome:
             train_model(model, train, config, run)
             score_domains(model, tests, config, run)
             run.complete()
-        accuracies = run.accuracies([images.name for images in tests])
-        return Outcome(run_id=run.id, config=config, accuracies=accuracies, done_already=done_already)
+        return _outcome(run, config, tests, done_already=done_already)
 
 
 def train_model(model: Classifier, train: Images, config: RunConfig, run: TrackedRun) -> None:
@@ -109,22 +114,25 @@ def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcom
 
     Raises:
         CheckpointError: the checkpoint is of another model than `options.model`.
+        ConfigError: a target is not known, or holds what the model was trained on.
     """
     path = Path(options.run)
     run_id = None if path.exists() or path.suffix == ".pt" else options.run
     if options.run == "latest":
         run_id = latest_run()
+    targets = expand_targets(options.targets) if options.targets else None
     checkpoint = fetch_checkpoint(run_id) if run_id else read_checkpoint(path)
     if options.model not in (None, checkpoint.config.model):
         raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
     config = dataclasses.replace(checkpoint.config, device=device)
-    targets = expand_targets(options.targets or ",".join(config.targets))
+    if targets and parse_source(config.source) in targets:
+        raise ConfigError(f"target {config.source} is what the model was trained on: name another target or split.")
+    targets = targets or expand_targets(",".join(config.targets))
     tests = [load_images(target, geometry(config), data_dir=data_dir()) for target in targets]
     model = restore_model(checkpoint).to(device)
     with open_scoring(config, run_id) as run:
         score_domains(model, tests, config, run)
-        accuracies = run.accuracies([images.name for images in tests])
-        return Outcome(run_id=run.id, config=config, accuracies=accuracies, done_already=False)
+        return _outcome(run, config, tests, done_already=False)
 
 
 def check_run(config: RunConfig) -> None:
@@ -188,3 +196,14 @@ def fingerprint(config: RunConfig, images: Iterable[Images], weights: Path | Non
         "libraries": {name: version for name, version in library_versions().items() if name != "mlflow"},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _outcome(run: TrackedRun, config: RunConfig, tests: Iterable[Images], *, done_already: bool) -> Outcome:
+    guessing = {images.name: float(np.bincount(images.labels).max() / len(images.labels)) for images in tests}
+    return Outcome(
+        run_id=run.id,
+        config=config,
+        accuracies=run.accuracies(guessing),
+        guessing=guessing,
+        done_already=done_already,
+    )

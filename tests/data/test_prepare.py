@@ -122,7 +122,7 @@ def test_prepare_unpacks_again_when_the_images_are_spoilt(cells: Domain, tmp_pat
 
 
 def test_wrong_counts_stop_and_leave_no_images(cells: Domain, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"all Neutrophil: 2 found, 3 expected.* delete it to fetch it again"):
+    with pytest.raises(DataError, match=r"all Neutrophil: 2 found, 3 expected.* replace it, or use --archive"):
         prepare_domain(replace(cells, counts={"all": (0, 0, 1, 0, 3)}), SQUASH, data_dir=tmp_path)
     assert _left(tmp_path / "cells") == ["archives"]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -70,7 +71,10 @@ def test_reproduce_refuses_what_is_not_allowed(settings: dict[str, object], mess
         reproduce_profile(ReproduceConfig(**settings))  # type: ignore[arg-type]
 
 
-def test_workers_end_with_a_parent_that_is_killed(small_profile: Profile, store: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_and_what_they_would_run_next_end_with_their_parent(
+    small_profile: Profile, store: Path, signum: signal.Signals
+) -> None:
     slow = dataclasses.replace(small_profile, epochs=500)
     script = store / "sweep.py"
     script.write_text(
@@ -79,7 +83,7 @@ def test_workers_end_with_a_parent_that_is_killed(small_profile: Profile, store:
         "from wbc.sweep.reproduce import reproduce_profile\n"
         "if __name__ == '__main__':\n"
         f"    PROFILES['demo'] = {slow!r}\n"
-        "    reproduce_profile(ReproduceConfig(seeds='0', jobs=1))\n"
+        "    reproduce_profile(ReproduceConfig(seeds='0,1,2', jobs=1))\n"
     )
     parent = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})
     deadline = time.monotonic() + 120
@@ -87,8 +91,8 @@ def test_workers_end_with_a_parent_that_is_killed(small_profile: Profile, store:
     while not mlflow.search_runs(**filters) and time.monotonic() < deadline:
         time.sleep(0.2)
     children = psutil.Process(parent.pid).children(recursive=True)
-    parent.kill()
-    parent.wait()
+    parent.send_signal(signum)
+    parent.wait(60)
     _, alive = psutil.wait_procs(children, timeout=60)
     assert children
     assert not alive

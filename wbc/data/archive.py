@@ -90,7 +90,7 @@ def extract(path: Path, folder: Path, limits: Limits = Limits()) -> None:
         elif kind == "tar":
             _extract_tar(path, folder, limits)
         else:
-            _extract_rar(path, folder)
+            _extract_rar(path, folder, limits)
     except DataError as error:
         raise DataError(f"'{path}' is not usable: {error}") from error
     except (*_DAMAGE, OSError) as error:
@@ -115,14 +115,14 @@ def _extract_tar(path: Path, folder: Path, limits: Limits) -> None:
         archive.extractall(folder, filter="data")
 
 
-def _extract_rar(path: Path, folder: Path) -> None:
+def _extract_rar(path: Path, folder: Path, limits: Limits) -> None:
     tools = {name: found for name in _RAR_TOOLS if (found := shutil.which(name))}
     reasons = []
     for name, program in tools.items():
         words = [word.format(folder=folder, archive=path) for word in _RAR_TOOLS[name]]
         done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode == 0:
-            _check_unpacked(folder)
+            _check_unpacked(folder, limits)
             return
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         reasons.append(f"{name} failed with exit code {done.returncode} ({last})")
@@ -150,8 +150,9 @@ def _check_members(members: Iterable[_Member], path: Path, limits: Limits) -> No
             raise DataError(f"unpacks to more than {limits.ratio} times its {packed:,} bytes: a size bomb.")
 
 
-def _check_unpacked(folder: Path) -> None:
-    """Refuses links and devices that a rar tool unpacked, since those can point anywhere."""
+def _check_unpacked(folder: Path, limits: Limits) -> None:
+    """Refuses links and devices that a rar tool unpacked, since those can point anywhere, and more than the limit."""
+    total = 0
     for path in folder.rglob("*"):
         status = path.lstat()
         kind = _mode_kind(status.st_mode)
@@ -159,6 +160,9 @@ def _check_unpacked(folder: Path) -> None:
             kind = "hard link"
         if kind not in ("file", "folder"):
             raise DataError(f"member '{path.relative_to(folder)}' is a {kind}; only files and folders are taken.")
+        total += status.st_size
+        if total > limits.total_bytes:
+            raise DataError(f"unpacks to more than {limits.total_bytes:,} bytes, at '{path.relative_to(folder)}'.")
 
 
 def _zip_member(info: zipfile.ZipInfo) -> _Member:

@@ -81,6 +81,8 @@ def prepare_domain(
 ) -> pd.DataFrame:
     """Does what `prepare` does, for a domain that need not be in the catalogue."""
     home = data_dir / domain.home
+    if domain.path is not None and not domain.path.is_dir():
+        raise DataError(f"there is no folder '{domain.path}'.")
     with disk_errors(data_dir):
         rows = _standing_manifest(domain, home)
         if rows is None:
@@ -152,7 +154,7 @@ def _build(domain: Domain, home: Path, archive: Path | None) -> pd.DataFrame:
     if rows is None:
         rows = _build_images(domain, home, archive)
     write_manifest(rows, home / "manifest.csv")
-    _log.info("%s: %d images are ready in '%s'", domain.key, len(rows), _image_root(domain, home))
+    _log.info("%s: %d images are ready", domain.key, len(rows))
     return rows
 
 
@@ -194,4 +196,4 @@ def _build_images(domain: Domain, home: Path, archive: Path | None) -> pd.DataFr
 def _advice(domain: Domain, source: str) -> str:
     if not domain.archives:
         return ""
-    return f"The archive in {source} is not whole or has changed: delete it to fetch it again, or use --archive."
+    return f"The archive in {source} is not whole, has changed or is another one: replace it, or use --archive."

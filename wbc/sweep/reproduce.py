@@ -5,12 +5,10 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from wbc.config import ReproduceConfig, RunConfig
-from wbc.data.prepare import Images
+from wbc.config import ReproduceConfig, RunConfig, split_names
 from wbc.errors import ConfigError, TrainingError
 from wbc.models.catalog import find_model
 from wbc.processes import sigterm_exits
@@ -33,7 +31,7 @@ def reproduce_profile(options: ReproduceConfig) -> None:
     """
     configs = plan(
         options.profile,
-        models=options.models.split(",") if options.models else None,
+        models=split_names(options.models) if options.models else None,
         seeds=_seeds(options.seeds) if options.seeds else None,
         epochs=options.epochs,
     )
@@ -47,17 +45,17 @@ def reproduce_profile(options: ReproduceConfig) -> None:
     for config in {find_model(config.model).backbone: config for config in configs}.values():
         if config.pretrained != "patterns":  # those are learned in the workers
             starting_weights(config)
-    _, tests = load_domains(configs[0])
+    load_domains(configs[0])
     with sigterm_exits():
         outcomes = _run(configs, jobs)
-    print_table(configs, outcomes, tests)
+    print_table(configs, outcomes)
     if len(outcomes) < len(configs):
         raise TrainingError(
             f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
         )
 
 
-def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome], tests: Sequence[Images]) -> None:
+def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:
     """Prints the accuracies by model in the plan's order, and below them what guessing would score."""
     domains = list(dict.fromkeys(domain for outcome in outcomes for domain in outcome.accuracies))
     by_model = defaultdict(list)
@@ -69,14 +67,15 @@ def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome], tests
         table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "model") else "right")
     for model in dict.fromkeys(config.model for config in configs):
         runs = by_model[model]
+        missing = f" ({len(runs)} of {len(seeds)} seeds)" if len(runs) < len(seeds) else ""
         cells = [
-            seed_interval([run.accuracies[domain] for run in runs]).percent() if runs else "failed"
+            seed_interval([run.accuracies[domain] for run in runs]).percent() + missing if runs else "failed"
             for domain in domains
         ]
         table.add_row(find_model(model).index, model, *cells)
     table.add_section()
-    majority = {images.name: np.bincount(images.labels).max() / len(images.labels) for images in tests}
-    table.add_row("", "always the largest class", *(f"{100 * majority[domain]:.2f}" for domain in domains))
+    guessing = [f"{100 * outcomes[0].guessing[domain]:.2f}" for domain in domains] if outcomes else []
+    table.add_row("", "always the largest class", *guessing)
     console = Console(width=None if Console().is_terminal else 120)
     console.print(f"Accuracy in %, mean ± 95 % interval over seeds {', '.join(map(str, seeds))} (Student t)")
     console.print(table)
@@ -97,14 +96,14 @@ def _run(configs: Sequence[RunConfig], jobs: int) -> list[Outcome]:
             line = f"{config.model}/seed{config.seed} failed: {result}"
         left = ""
         if len(ended) > jobs:  # the first ones include what is done once: imports, weights
-            minutes, seconds = divmod((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count), 60)
-            left = f"  ({minutes:.0f}:{seconds:02.0f} left)"
+            seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count))
+            left = f"  ({seconds // 60}:{seconds % 60:02d} left)"
         _log.info("%d/%d  %s%s", count, len(configs), line, left)
     return outcomes
 
 
 def _seeds(text: str) -> list[int]:
     try:
-        return [int(seed) for seed in text.split(",")]
+        return [int(seed) for seed in split_names(text)]
     except ValueError:
         raise ConfigError(f"seeds={text}: must be whole numbers by commas, such as 0,1,2.") from None

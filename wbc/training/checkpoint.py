@@ -7,6 +7,7 @@ keep.
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -51,7 +52,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         config = RunConfig(**{**fields["config"], "targets": tuple(fields["config"]["targets"])})
         return Checkpoint(config=config, **{name: fields[name] for name in ("epoch", "model", "optimiser")})
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
-        raise CheckpointError(f"{path} is not a whole checkpoint of this project ({first_line(error)}).") from error
+        reason = "no file of PyTorch's" if isinstance(error, UnpicklingError) else first_line(error)
+        raise CheckpointError(f"{path} is not a whole checkpoint of this project: {reason}.") from error
 
 
 def restore_model(checkpoint: Checkpoint) -> Classifier:
