@@ -15,6 +15,7 @@ import requests
 from tests.conftest import write_cells
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
+from wbc.errors import TrackingError
 from wbc.run import score_run, train_and_score
 from wbc.tracking.store import EXPERIMENT, connect
 
@@ -99,3 +100,16 @@ def test_run_of_mlflow_run_points_to_the_one_that_was_done_already(
     again = train_and_score(config)
     assert (again.run_id, again.done_already) == (done.run_id, True)
     assert client.get_run(project_run).data.tags["forwarded_to"] == done.run_id
+
+
+def test_deleted_experiment_is_named_with_how_to_restore_it(store: Path) -> None:
+    experiment = connect()
+    mlflow.delete_experiment(experiment)
+    with pytest.raises(TrackingError, match=f"restore -x {experiment}"):
+        connect()
+
+
+def test_runs_go_to_the_experiment_that_mlflow_run_was_given(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = mlflow.create_experiment("mine")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    assert connect() == experiment

@@ -71,6 +71,19 @@ def test_rar_is_unpacked(tmp_path: Path, folder: Path) -> None:
     assert (folder / "a/b.txt").read_bytes() == b"hello"
 
 
+def test_rar_that_unpacks_to_too_much_is_refused(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _tool(tmp_path / "bin", "unrar", f"echo too much > {folder}/whole")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(DataError, match="unpacks to more than 4 bytes, at 'whole'"):
+        extract(_file(tmp_path, rar_bytes({"a": b""})), folder, Limits(total_bytes=4))
+
+
+def test_zip_with_a_hole_is_called_damaged(tmp_path: Path, folder: Path) -> None:
+    content = zip_bytes({f"{number}.bin": bytes(range(256)) * 8 for number in range(20)})
+    with pytest.raises(DataError, match=r"damaged|not usable"):
+        extract(_file(tmp_path, content[:300] + content[900:]), folder)
+
+
 def test_rar_says_what_to_install_when_no_tool_is_there(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
