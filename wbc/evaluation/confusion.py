@@ -8,7 +8,7 @@ from wbc.evaluation.metrics import Metrics
 
 def draw_confusion(metrics: Metrics, title: str) -> Figure:
     """Returns a figure of counts, shaded by the share of the true class; it belongs to no global figure manager."""
-    figure = Figure(figsize=(4.2, 3.9), layout="constrained")
+    figure = Figure(figsize=(4.4, 4.4), layout="constrained")
     axes = figure.subplots()
     shares = metrics.confusion / metrics.confusion.sum(axis=1, keepdims=True).clip(min=1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -21,5 +21,5 @@ def draw_confusion(metrics: Metrics, title: str) -> Figure:
     axes.set_yticks(places, ABBREVIATIONS)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(f"{title}: accuracy {metrics.accuracy:.1%} of {metrics.images}", fontsize=10)
+    figure.suptitle(f"{title}\naccuracy {100 * metrics.accuracy:.1f} % of {metrics.images} images", fontsize=9)
     return figure

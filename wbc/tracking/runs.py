@@ -106,7 +106,7 @@ class TrackedRun:
         with tempfile.TemporaryDirectory() as folder:
             write_predictions(predictions, Path(folder))
             (Path(folder) / "confusion").mkdir()
-            draw_confusion(metrics, f"{self._config.model} on {images.name}").savefig(
+            draw_confusion(metrics, f"{self._config.model}/seed{self._config.seed} on {images.name}").savefig(
                 Path(folder) / "confusion" / f"{images.name}.png", dpi=150
             )
             mlflow.log_artifacts(folder, run_id=self.id)
