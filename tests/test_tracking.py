@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -16,7 +17,8 @@ from tests.conftest import write_cells
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
-from wbc.run import score_run, train_and_score
+from wbc.run import load_domains, score_run, train_and_score
+from wbc.tracking.runs import TrackedRun
 from wbc.tracking.store import EXPERIMENT, connect
 
 
@@ -113,3 +115,14 @@ def test_runs_go_to_the_experiment_that_mlflow_run_was_given(store: Path, monkey
     experiment = mlflow.create_experiment("mine")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
     assert connect() == experiment
+
+
+def test_runs_that_start_at_once_on_the_same_images_log_them_all(small_config: Callable[..., RunConfig]) -> None:
+    config, client, experiment = small_config(), mlflow.MlflowClient(), connect()
+    train, _ = load_domains(config)
+    runs = [TrackedRun(client.create_run(experiment), config) for _ in range(8)]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        list(pool.map(lambda run: run.log_input(train, "training"), runs))
+    for run in runs:
+        (logged,) = client.get_run(run.id).inputs.dataset_inputs
+        assert logged.dataset.name == "folder_home"

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,6 +20,7 @@ import numpy as np
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import Schema, TensorSpec
@@ -72,7 +74,20 @@ class TrackedRun:
         mlflow.log_dict(describe_environment(), "environment.json")
         for images, context in [(train, "training"), *((images, "testing") for images in tests)]:
             if images:
-                self._log_input(images, context)
+                self.log_input(images, context)
+
+    def log_input(self, images: Images, context: str) -> Dataset:
+        """Logs a data set, by name, digest and origin, as an input of the run: `context` is training or testing."""
+        dataset = _dataset(images)
+        inputs = [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])]
+        for pause_s in (0.1, 0.5, 2.0):
+            try:
+                mlflow.MlflowClient().log_inputs(self.id, inputs)
+                return dataset
+            except MlflowException:  # another run has registered the same data set at this moment: now it is there
+                time.sleep(pause_s)
+        mlflow.MlflowClient().log_inputs(self.id, inputs)
+        return dataset
 
     def log_epoch(self, epoch: int, result: EpochResult) -> None:
         """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is."""
@@ -110,18 +125,12 @@ class TrackedRun:
                 Path(folder) / "confusion" / f"{images.name}.png", dpi=150
             )
             mlflow.log_artifacts(folder, run_id=self.id)
-        dataset = self._log_input(images, "testing")
+        dataset = self.log_input(images, "testing")
         mlflow.log_metrics(_flat(metrics, images.name), run_id=self.id, model_id=self._model_id, dataset=dataset)
 
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
         mlflow.set_tag("complete", "true")
-
-    def _log_input(self, images: Images, context: str) -> Dataset:
-        dataset = _dataset(images)
-        tags = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
-        mlflow.MlflowClient().log_inputs(self.id, [DatasetInput(dataset, tags)])
-        return dataset
 
     def _log_model(self, checkpoint: Path) -> None:
         with warnings.catch_warnings():
