@@ -5,6 +5,7 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -23,6 +24,7 @@ EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv made by uv has no pip to name
 
 
@@ -64,8 +66,10 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
+        driver = re.search(r"\(\w+\.\w+\) ([^\n]+)", str(error))  # the database's own words, within SQLAlchemy's
+        reason = driver[1] if driver else first_line(error)
         raise TrackingError(
-            f"the tracking store {mlflow.get_tracking_uri()} fails: {first_line(error)} Mend it and run the same "
+            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason.rstrip('.')}. Mend it and run the same "
             "again: what was saved stays."
         ) from error
 
