@@ -27,6 +27,8 @@ def prepare(options: PrepareConfig) -> None:
         for split, rows in manifest.groupby("split", sort=False):
             counts = rows["label"].value_counts()
             print(f"  {split:8}" + "".join(f"  {name} {counts.get(label, 0)}" for label, name in enumerate(CLASSES)))
+        if domain.dropped != "nothing":
+            print(f"  Left out: {domain.dropped}")
         if domain.caution:
             print(f"  {domain.caution}")
 

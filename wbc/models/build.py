@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, WeightsError, first_line
 from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
 from wbc.models.surgery import build_head, freeze_all_but_last_convolutions, freeze_batch_norm
@@ -116,8 +117,8 @@ def backbone_state(model: Classifier) -> dict[str, Tensor]:
 
 def write_backbone(model: Classifier, path: Path) -> None:
     """Writes the backbone's weights as .safetensors, which `pretrained=PATH` takes for each row of that backbone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_file(backbone_state(model), path)
+    with whole_file(path) as file:
+        file.write(safetensors.torch.save(backbone_state(model)))
 
 
 @contextmanager

@@ -9,17 +9,16 @@ import logging
 from pathlib import Path
 from typing import Final
 
-import safetensors.torch
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from wbc.config import RunConfig, data_dir
-from wbc.data.disk import disk_errors, one_writer, whole_file
+from wbc.data.disk import disk_errors, one_writer
 from wbc.data.patterns import PATTERN_CLASSES, draw_patterns
 from wbc.environment import code_version
 from wbc.errors import ConfigError
-from wbc.models.build import backbone_state, build_model
+from wbc.models.build import build_model, write_backbone
 from wbc.models.catalog import find_backbone, find_model
 from wbc.models.weights import find_weights
 from wbc.seeding import derive_seed, generator
@@ -85,5 +84,4 @@ def _pretrain(config: RunConfig, path: Path) -> None:
                 optimiser.step()
                 correct += int((scores.argmax(1) == truth[rows]).sum())
     _log.info("%s pretrained on %d drawn patterns: %.1f %% in the last epoch", backbone, IMAGES, 100 * correct / IMAGES)
-    with whole_file(path) as file:
-        file.write(safetensors.torch.save(backbone_state(model)))
+    write_backbone(model, path)
