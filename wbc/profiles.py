@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import torch
-
 from wbc.config import DEVICES, RunConfig, TrainConfig
 from wbc.errors import ConfigError, unknown
 from wbc.models.catalog import PAPER_ROWS, find_model
@@ -105,6 +103,8 @@ def choose_device(wanted: str | None) -> Literal["cpu", "cuda"]:
     Raises:
         ConfigError: cuda is wanted and PyTorch finds no GPU.
     """
+    import torch  # not above: reports read the profiles, and take no PyTorch
+
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise ConfigError("device=cuda: PyTorch finds no CUDA GPU here. Use device=cpu, or see what nvidia-smi says.")

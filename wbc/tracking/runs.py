@@ -4,6 +4,7 @@ A run is found again by its tag `fingerprint`; only one with the tag `complete`,
 """
 
 import dataclasses
+import json
 import logging
 import math
 import os
@@ -34,6 +35,7 @@ from wbc.errors import TrackingError
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
 from wbc.evaluation.records import Predictions, write_predictions
+from wbc.evaluation.samples import draw_samples
 from wbc.processes import only_process, sigterm_exits
 from wbc.tracking.store import connect, find_run, leave_project_run, search, store_errors
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -77,7 +79,7 @@ class TrackedRun:
                 self.log_input(images, context)
 
     def log_input(self, images: Images, context: str) -> Dataset:
-        """Logs a data set, by name, digest and origin, as an input of the run: `context` is training or testing."""
+        """Logs a data set, by name, digest, origin and counts, as an input: `context` is training or testing."""
         dataset = _dataset(images)
         inputs = [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])]
         for pause_s in (0.1, 0.5, 2.0):
@@ -117,9 +119,11 @@ class TrackedRun:
         return _download_checkpoint(self.id, name) if name else None
 
     def log_domain(self, images: Images, predictions: Predictions, metrics: Metrics) -> None:
-        """Logs predictions, embeddings, the confusion image and `test/<domain>/…` metrics of one domain."""
+        """Logs predictions, embeddings, confusion, sample cells and `test/<domain>/…` metrics of one domain."""
         with tempfile.TemporaryDirectory() as folder:
             write_predictions(predictions, Path(folder))
+            (Path(folder) / "samples").mkdir()
+            draw_samples(images.ids, images.labels, images.pixels).save(Path(folder) / "samples" / f"{images.name}.png")
             (Path(folder) / "confusion").mkdir()
             draw_confusion(metrics, f"{self._config.model}/seed{self._config.seed} on {images.name}").savefig(
                 Path(folder) / "confusion" / f"{images.name}.png", dpi=150
@@ -246,7 +250,9 @@ def _dataset(images: Images) -> Dataset:
         source = resolve_dataset_source(images.origin)
     # MLflow declares a `profile` that MetaDataset never defines; its digests hold 36 characters.
     described = MetaDataset(source, name=images.name, digest=images.digest[:32])  # type: ignore[abstract]
-    fields: dict[str, Any] = {"schema": None, "profile": None, **described.to_dict()}
+    counts = np.bincount(images.labels, minlength=len(CLASSES)).tolist()
+    profile = {"num_rows": len(images.labels), **dict(zip(CLASSES, counts, strict=True))}
+    fields: dict[str, Any] = {"schema": None, **described.to_dict(), "profile": json.dumps(profile)}
     return Dataset(**fields)
 
 
