@@ -93,6 +93,18 @@ class ReproduceConfig:
     seeds: str | None = option(None, "Seeds to run, by commas; auto: the profile's.")
     epochs: int | None = option(None, "Epochs of each run; auto: the profile's.")
     jobs: int | None = option(None, "Runs at a time; auto: one per core on a CPU, one on a GPU.")
+    output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Options of `report`: tables, figures and a page from the tracked runs of a profile."""
+
+    profile: str = option("demo", "Whose runs: demo, open or paper.")
+    models: str | None = option(None, "Models to report, by commas; auto: the profile's, and others with such runs.")
+    seeds: str | None = option(None, "Seeds to report, by commas; auto: the profile's.")
+    epochs: int | None = option(None, "Epochs of the runs to report; auto: the profile's.")
+    output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +166,14 @@ class RunConfig:
 def split_names(text: str) -> list[str]:
     """Returns the names in a comma-separated list, each once, without the spaces around them."""
     return list(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def seed_numbers(text: str) -> list[int]:
+    """Returns the seeds in a comma-separated list, each once."""
+    try:
+        return [int(seed) for seed in split_names(text)]
+    except ValueError:
+        raise ConfigError(f"seeds={text}: must be whole numbers by commas, such as 0,1,2.") from None
 
 
 def data_dir() -> Path:

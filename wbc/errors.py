@@ -6,7 +6,8 @@ WbcError
 ├── WeightsError     pretrained weights that cannot be reached or do not fit
 ├── CheckpointError  a checkpoint that is missing, damaged or of another model
 ├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
-└── TrackingError    an MLflow server that does not answer, a run that is not there
+├── TrackingError    an MLflow server that does not answer, a run that is not there
+└── ReportError      nothing to report, or a folder that a report may not replace
 """
 
 import difflib
@@ -41,6 +42,10 @@ class TrainingError(WbcError):
 
 class TrackingError(WbcError):
     """An MLflow server that does not answer, or a run that is not there."""
+
+
+class ReportError(WbcError):
+    """Nothing to report, or a folder that a report may not replace."""
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:

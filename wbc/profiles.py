@@ -103,7 +103,9 @@ def choose_device(wanted: str | None) -> Literal["cpu", "cuda"]:
     Raises:
         ConfigError: cuda is wanted and PyTorch finds no GPU.
     """
-    import torch  # not above: reports read the profiles, and take no PyTorch
+    if wanted == "cpu":
+        return "cpu"
+    import torch  # here, because reports read the profiles and take no PyTorch
 
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:

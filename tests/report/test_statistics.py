@@ -1,17 +1,113 @@
+"""Worked examples."""
+
+import numpy as np
 import pytest
+from scipy import stats
 
-from wbc.report.statistics import seed_interval
+from wbc.report.statistics import holm, paired_test, rank_models, seed_interval, two_way_interval
 
 
-def test_seed_interval_of_a_worked_example() -> None:
-    # Mean 0.5, standard deviation 0.1 (ddof 1), t quantile 4.302653 at 2 degrees of freedom.
-    interval = seed_interval([0.4, 0.5, 0.6])
-    assert interval.mean == pytest.approx(0.5)
-    assert interval.half_width == pytest.approx(4.302653 * 0.1 / 3**0.5)
-    assert interval.percent() == "50.00 ± 24.84"
+def test_seed_interval_is_students_t_with_n_minus_1() -> None:
+    interval = seed_interval([0.90, 0.92, 0.94])
+    assert interval.mean == pytest.approx(0.92)
+    assert interval.half_width == pytest.approx(4.302653 * 0.02 / 3**0.5)
+    assert interval.percent() == "92.00 ± 4.97"
 
 
 def test_seed_interval_of_one_seed_has_no_width_and_says_so() -> None:
-    interval = seed_interval([0.75])
-    assert interval.half_width is None
-    assert interval.percent() == "75.00 (one seed)"
+    interval = seed_interval([0.5])
+    assert (interval.half_width, interval.n) == (None, 1)
+    assert interval.percent() == "50.00 (one seed)"
+
+
+def test_two_way_interval_of_equal_seeds_is_that_of_a_proportion() -> None:
+    """75 of 100 images in each seed: what is left is the binomial spread of the images, 0.75 ± 1.96 × 0.0433."""
+    low, high = two_way_interval(np.tile(np.arange(100) < 75, (4, 1))) or (0, 0)
+    assert low == pytest.approx(0.75 - 0.085, abs=0.012)
+    assert high == pytest.approx(0.75 + 0.085, abs=0.012)
+
+
+def test_two_way_interval_covers_the_seeds_too() -> None:
+    """One seed gets all right and one none: drawn anew, both are of the same kind in half of the draws."""
+    assert two_way_interval(np.array([[True] * 50, [False] * 50])) == (0.0, 1.0)
+
+
+def test_two_way_interval_of_one_seed_is_none() -> None:
+    assert two_way_interval(np.ones((1, 9), bool)) is None
+
+
+FIRST = np.array([[1, 1, 1, 0], [1, 1, 0, 1]], bool)
+
+
+def test_paired_test_is_no_surer_than_over_images_alone_when_seeds_agree_by_luck() -> None:
+    """Differences [[1, 1, 0, 0], [1, 0, 1, 0]]: by seed 1/2 and 1/2; by image 1, 1/2, 1/2, 0, so MS_images = 1/3.
+
+    Variance 1/3 / 8 = 1/24, t = 1/2 √24; without spread over seeds the distribution is normal.
+    """
+    test = paired_test(np.array([[1, 1, 0, 0], [1, 0, 1, 0]], bool), np.zeros((2, 4), bool))
+    assert test
+    assert (test.difference, test.n_seeds, test.n_images) == (0.5, 2, 4)
+    assert test.p == pytest.approx(2 * stats.norm.sf(0.5 * 24**0.5))
+    assert test.p_seeds == 0
+    assert test.effect == np.inf
+
+
+def test_paired_test_with_spread_by_hand() -> None:
+    """Differences [[1, 1, 0], [1, 0, 0]]: mean 1/2, by seed 2/3 and 1/3, by image 1, 1/2, 0.
+
+    MS_seeds = 3 × 1/18 = 1/6, MS_images = 2 × 1/4 = 1/2; residuals (−1/6, 1/3, −1/6; 1/6, −1/3, 1/6), squared sum 1/3,
+    over 2: MS_residual = 1/6. Variance (1/6 + 1/3) / 6 = 1/12, t = √3; Hillis' freedom (1/2)² / (1/6)² = 9.
+    """
+    test = paired_test(np.array([[1, 1, 0], [1, 0, 0]], bool), np.zeros((2, 3), bool))
+    assert test
+    assert test.p == pytest.approx(2 * stats.t.sf(3**0.5, 9))
+    assert test.high - test.difference == pytest.approx(2.262157 * (1 / 12) ** 0.5)
+    assert test.p_seeds == pytest.approx(stats.ttest_rel([2 / 3, 1 / 3], [0, 0]).pvalue)
+    assert test.p_images == pytest.approx(stats.ttest_rel([1, 0.5, 0], [0, 0, 0]).pvalue)
+    assert test.effect == pytest.approx(0.5 / (1 / 18) ** 0.5)
+
+
+def test_paired_test_of_equal_models_finds_nothing() -> None:
+    test = paired_test(FIRST, FIRST)
+    assert test
+    assert (test.difference, test.p, test.p_seeds, test.p_images, test.effect) == (0, 1, 1, 1, 0)
+
+
+def test_paired_test_of_one_seed_is_none() -> None:
+    assert paired_test(FIRST[:1], FIRST[1:]) is None
+
+
+def test_paired_test_keeps_its_level_when_seeds_and_images_differ_at_random() -> None:
+    """Two models of equal mean accuracy, with seeds and images of uneven difficulty: at most one in ten below 0.05."""
+    rng = np.random.default_rng(0)
+    below = 0
+    for _ in range(400):
+        difficulty = rng.normal(0, 1, 60)
+        pair = [
+            rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.5, 60) + difficulty + rng.normal(0, 1, (5, 60)) > 0
+            for _ in range(2)
+        ]
+        test = paired_test(*pair)
+        assert test
+        below += test.p < 0.05
+    assert below <= 40
+
+
+def test_holm_by_hand() -> None:
+    """Sorted 0.01, 0.03, 0.04 times 3, 2, 1 is 0.03, 0.06, 0.04; none may be below the one before."""
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([]) == []
+
+
+def test_ranking_by_hand() -> None:
+    """Three models ranked alike by 4 seeds; Nemenyi's q at 0.05 is 2.343, times √(3 × 4 / 24)."""
+    ranking = rank_models(np.array([[0.9, 0.5, 0.7]] * 4))
+    assert ranking
+    assert ranking.mean_ranks == (1, 3, 2)
+    assert ranking.critical_difference == pytest.approx(2.343 * 0.5**0.5, abs=1e-3)
+    assert ranking.friedman_p == pytest.approx(np.exp(-4))  # chi-square 8 with 2 degrees of freedom
+
+
+def test_ranking_of_two_models_or_one_seed_is_none() -> None:
+    assert rank_models(np.ones((3, 2))) is None
+    assert rank_models(np.ones((1, 3))) is None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from wbc.config import ReproduceConfig, RunConfig, split_names
+from wbc.config import ReproduceConfig, RunConfig, seed_numbers, split_names
 from wbc.errors import ConfigError, TrainingError
 from wbc.models.catalog import find_model
 from wbc.processes import sigterm_exits
@@ -32,7 +32,7 @@ def reproduce_profile(options: ReproduceConfig) -> None:
     configs = plan(
         options.profile,
         models=split_names(options.models) if options.models else None,
-        seeds=_seeds(options.seeds) if options.seeds else None,
+        seeds=seed_numbers(options.seeds) if options.seeds else None,
         epochs=options.epochs,
     )
     jobs = default_jobs(configs) if options.jobs is None else options.jobs
@@ -101,9 +101,3 @@ def _run(configs: Sequence[RunConfig], jobs: int) -> list[Outcome]:
         _log.info("%d/%d  %s%s", count, len(configs), line, left)
     return outcomes
 
-
-def _seeds(text: str) -> list[int]:
-    try:
-        return [int(seed) for seed in split_names(text)]
-    except ValueError:
-        raise ConfigError(f"seeds={text}: must be whole numbers by commas, such as 0,1,2.") from None
