@@ -48,7 +48,9 @@ def read_study(options: ReportConfig) -> Study:
     settings = _settings(options)
     own, others = read_runs(options.profile)
     excluded = [
-        Excluded(stored=run, why=f"of profile {run.tags['profile']}" if "profile" in run.tags else "not of this project")
+        Excluded(
+            stored=run, why=f"of profile {run.tags['profile']}" if "profile" in run.tags else "not of this project"
+        )
         for run in others
         if "kind" not in run.tags
     ]
@@ -74,7 +76,9 @@ def read_study(options: ReportConfig) -> Study:
     present = {(run.model, run.seed) for run in runs}
     codes = Counter(run.environment.get("code") for run in runs)
     if len(codes) > 1:
-        notes.append(f"the runs are of {len(codes)} versions of the code that trains; reproduce again to renew the older.")
+        notes.append(
+            f"the runs are of {len(codes)} versions of the code that trains; reproduce again to renew the older."
+        )
     return Study(
         profile=options.profile,
         usual=options.epochs in (None, profile.epochs),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -55,12 +56,17 @@ def two_way_interval(
     seeds, images = hits.shape
     if seeds < 2:
         return None
-    rng = generator(0, "bootstrap")
-    seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
-    image_weights = rng.multinomial(images, np.full(images, 1 / images), resamples).astype(np.float32) / images
-    accuracies = (seed_weights * (image_weights @ hits.T.astype(np.float32))).sum(1)
+    by_seed = _resampled("images", images, resamples) @ hits.T.astype(np.float32)
+    accuracies = (_resampled("seeds", seeds, resamples) * by_seed).sum(1)
     low, high = np.quantile(accuracies, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=16)
+def _resampled(of: str, count: int, resamples: int) -> Float[np.ndarray, "resamples count"]:
+    """Returns how much each item weighs in each draw with replacement; the same for every model, so made once."""
+    drawn = generator(0, "bootstrap", of).multinomial(count, np.full(count, 1 / count), resamples)
+    return drawn.astype(np.float32) / count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,13 @@ class ScoredRun:
     curves: dict[str, dict[int, float]]
     """Training loss and accuracy, by epoch from 1."""
 
+    @property
+    def hardware(self) -> str:
+        """What the run was trained on, as it logged it."""
+        known = self.environment
+        gpus = ", ".join(known.get("gpus") or []) or "no GPU"
+        return f"{known.get('processor', 'unknown processor')}, {known.get('cores', '?')} cores, {gpus}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredDomain:
@@ -101,10 +108,32 @@ class Study:
     def representative(self, model: str, domain: str) -> ScoredRun | None:
         """Returns the run whose accuracy is closest to its model's mean, the paper's rule; the first if two are."""
         runs = self.of(model, domain)
-        mean = np.mean(self.accuracies(model, domain)) if runs else 0.0
-        return min(runs, key=lambda run: abs(run.metrics[domain].accuracy - mean), default=None)
+        mean = float(np.mean(self.accuracies(model, domain))) if runs else 0.0
+        return min(runs, key=lambda run: float(abs(run.metrics[domain].accuracy - mean)), default=None)
+
+    def summary(self) -> str:
+        """Returns in a few sentences what was run."""
+        settings = self.settings
+        hardware = sorted({run.hardware for run in self.runs})
+        return (
+            f"{len(self.runs)} runs of {len({run.model for run in self.runs})} models, seeds "
+            f"{', '.join(map(str, self.seeds))}: trained on {settings['source']} for {settings['epochs']} epochs "
+            f"(recipe {settings['recipe']}, scale {settings['scale']}, weights {settings['pretrained']}, "
+            f"{settings['image_size']} pixels, batch {settings['batch_size']}, peak rate {settings['lr']:g}, weight "
+            f"decay {settings['weight_decay']:g}, {settings['precision']}), scored on "
+            f"{', '.join(domain.name for domain in self.domains)}. Hardware: {'; '.join(hardware)}."
+        )
+
+    def command(self) -> str | None:
+        """Returns the command that fills the grid's missing cells; None if there are none."""
+        if not self.missing:
+            return None
+        models = " ".join(dict.fromkeys(model for model, _ in self.missing))
+        seeds = " ".join(map(str, sorted({seed for _, seed in self.missing})))
+        epochs = "" if self.usual else f' ARGS="--epochs {self.settings["epochs"]}"'
+        return f'make reproduce PROFILE={self.profile} MODELS="{models}" SEEDS="{seeds}"{epochs}'
 
 
 def describe_model(key: str) -> Model:
-    """Returns a model's row; one that is not in the catalogue goes by its name (no look-up in timm: it takes PyTorch)."""
+    """Returns a model's row; one that is not in the catalogue goes by its name (timm, which knows more, takes PyTorch)."""
     return MODELS.get(key) or Model(title=key.removeprefix("timm:"), backbone=key, norm="own")

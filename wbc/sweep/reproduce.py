@@ -100,4 +100,3 @@ def _run(configs: Sequence[RunConfig], jobs: int) -> list[Outcome]:
             left = f"  ({seconds // 60}:{seconds % 60:02d} left)"
         _log.info("%d/%d  %s%s", count, len(configs), line, left)
     return outcomes
-

@@ -86,6 +86,7 @@ def download(run: StoredRun, path: str, folder: Path) -> Path | None:
     with store_errors():
         if path not in {entry.path for entry in repository.list_artifacts(parent or None)}:
             return None
+        folder.mkdir(parents=True, exist_ok=True)
         return Path(repository.download_artifacts(path, str(folder)))
 
 
@@ -106,7 +107,9 @@ def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
         experiment_id = connect()
         run_id = os.environ.get("MLFLOW_RUN_ID")
         name = f"report/{profile}"
-        with mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=False) as run:
+        with mlflow.start_run(
+            run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=False
+        ) as run:
             mlflow.set_tags({"mlflow.runName": name, "kind": "report", "profile": profile})
             mlflow.log_params({key: value for key, value in settings.items() if key not in run.data.params})
             yield str(run.info.run_id)

@@ -1,0 +1,94 @@
+"""`report.html`: tables, figures and the provenance of every number in one file that opens from disk."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from wbc.report.render import Table
+from wbc.report.study import ScoredRun, Study
+from wbc.tracking.results import StoredDataset, StoredRun
+
+
+def write_page(
+    study: Study, tables: Sequence[Table], figures: Mapping[str, str], not_run: Sequence[str], folder: Path
+) -> None:
+    """Writes `report.html`; the figures, given with their captions, are read from `figures/` below `folder`.
+
+    Args:
+        study: the runs.
+        tables: in the page's order.
+        figures: captions by file name.
+        not_run: what else is missing from the report, and why.
+        folder: the report's folder.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    drawn = {
+        name: {"caption": caption, "png": base64.b64encode((folder / "figures" / f"{name}.png").read_bytes()).decode()}
+        for name, caption in figures.items()
+    }
+    text = environment.get_template("report.html.jinja").render(
+        study=study,
+        tables=tables,
+        figures=drawn,
+        not_run=not_run,
+        anchors={run.model: re.sub(r"\W", "-", run.model) for run in study.runs},
+        datasets=_datasets(study.runs),
+        environment=_environment(study.runs),
+        link=_link,
+        moment=_moment,
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def _link(run: StoredRun) -> Markup:
+    code = Markup("<code>{}</code>").format(run.id)
+    return Markup('<a href="{}">{}</a>').format(run.link, code) if run.link else code
+
+
+def _moment(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC") if moment else "–"
+
+
+def _datasets(runs: Iterable[ScoredRun]) -> list[dict[str, str]]:
+    found = {(each.name, each.digest): each for run in runs for each in run.stored.datasets}
+    return [
+        {"name": each.name, "context": each.context, "digest": each.digest, "origin": _origin(each)}
+        for _, each in sorted(found.items())
+    ]
+
+
+def _origin(dataset: StoredDataset) -> str:
+    """Returns where a data set is from: an address as it is, of a path its last part alone."""
+    try:
+        source = json.loads(dataset.origin)
+    except ValueError:
+        source = dataset.origin
+    origin = str(source.get("url") or source.get("uri") or source) if isinstance(source, dict) else str(source)
+    return f"folder {Path(origin).name}" if origin.startswith(("/", "file:")) else origin
+
+
+def _environment(runs: Sequence[ScoredRun]) -> dict[str, str]:
+    """Returns what the runs ran on, each value once."""
+    values: dict[str, list[str]] = {}
+    for run in runs:
+        libraries = ", ".join(f"{name} {version}" for name, version in (run.environment.get("libraries") or {}).items())
+        for name, value in {
+            **run.environment,
+            "libraries": libraries,
+            "gpus": ", ".join(run.environment.get("gpus") or []),
+        }.items():
+            text = str(value) if value not in (None, "") else "none"
+            if text not in values.setdefault(name, []):
+                values[name].append(text)
+    return {name: "; ".join(texts) for name, texts in values.items()}

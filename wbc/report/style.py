@@ -1,0 +1,92 @@
+"""The visual language of all figures: one size for a two-column paper, colours told apart by the colour-blind.
+
+Colours are Okabe & Ito's (2008). Normalisation has a colour and a marker, so that grey print tells it too.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from wbc.report.study import describe_model
+
+COLUMN_IN: Final = 3.4
+"""Width of one column, in inches."""
+PAGE_IN: Final = 7.0
+"""Width of both columns."""
+CLASS_COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000")
+"""In the order of CLASSES."""
+DOMAIN_MARKERS: Final = ("x", "o", "^", "s", "D", "v", "P", "*")
+_NORMS: Final = {
+    "batch": ("batch norm", "#D55E00", "o"),
+    "frozen_batch": ("frozen batch norm", "#E69F00", "s"),
+    "group": ("group norm", "#0072B2", "^"),
+    "layer": ("layer norm", "#56B4E9", "D"),
+    "none": ("no norm", "#009E73", "v"),
+    "own": ("the backbone's own", "#999999", "P"),
+}
+_SETTINGS: Final[dict[str, Any]] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "grid.linewidth": 0.4,
+    "grid.color": "#dddddd",
+    "pdf.fonttype": 42,  # text stays text: searchable, and accepted by publishers
+    "svg.hashsalt": "wbc",
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draws what the block makes in the project's style, whatever the user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(mpl.RcParams(_SETTINGS))
+        yield
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Returns an empty figure that belongs to no global manager."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def label(model: str) -> str:
+    """Returns a model's name as figures print it: the paper's index and our key."""
+    return f"{describe_model(model).index} {model}".strip()
+
+
+def colour(model: str) -> str:
+    """Returns the colour of the model's normalisation."""
+    return _NORMS[describe_model(model).norm][1]
+
+
+def marker(model: str) -> str:
+    """Returns the marker of the model's normalisation."""
+    return _NORMS[describe_model(model).norm][2]
+
+
+def norm_legend(models: tuple[str, ...]) -> list[Line2D]:
+    """Returns the legend's entries for the normalisations that the models have."""
+    present = [norm for norm in _NORMS if norm in {describe_model(model).norm for model in models}]
+    return [
+        Line2D([], [], color=_NORMS[norm][1], marker=_NORMS[norm][2], linestyle="", markersize=4, label=_NORMS[norm][0])
+        for norm in present
+    ]
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes `<name>.pdf` and `<name>.png`, the same bytes for the same figure."""
+    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+    figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})
