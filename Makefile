@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate reproduce ui test check lock clean
+.PHONY: help setup data train evaluate reproduce report ui test check lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,8 +34,11 @@ train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [ARGS="--
 evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
 	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
 
-reproduce: setup  ## all models and seeds: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...]
+reproduce: setup  ## all models and seeds, then the report: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...]
 	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
+
+report: setup  ## tables, figures and a page from the tracked runs: make report [PROFILE=demo]
+	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
 
 ui: setup  ## compare runs in the browser
 	@echo "Open http://localhost:$(PORT)/#/experiments?workflowType=machine_learning"

@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wbc.config import EvaluateConfig, PrepareConfig, ReproduceConfig, TrainConfig
+from wbc.config import EvaluateConfig, PrepareConfig, ReportConfig, ReproduceConfig, TrainConfig
 from wbc.errors import ConfigError
 from wbc.models.catalog import PAPER_ROWS
 from wbc.profiles import PROFILES, plan, resolve
 
 MLPROJECT = yaml.safe_load((Path(__file__).parents[1] / "MLproject").read_text())
-ENTRIES = {"prepare": PrepareConfig, "train": TrainConfig, "evaluate": EvaluateConfig, "reproduce": ReproduceConfig}
+ENTRIES = {
+    "prepare": PrepareConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "reproduce": ReproduceConfig,
+    "report": ReportConfig,
+}
 
 
 def test_mlproject_has_the_entries_and_no_others() -> None:

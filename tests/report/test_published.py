@@ -32,8 +32,8 @@ def test_values_that_the_paper_has_twice_are_both_kept() -> None:
 
 
 def test_counts_add_up_to_the_totals_of_table_1() -> None:
-    totals = published_counts()[["Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]].sum(axis=1)
-    assert totals.to_dict() == {"raabin_train": 10175, "raabin_test_a": 4339, "raabin_test_b": 2119, "lisc": 257}
+    totals = {domain: sum(counts) for domain, counts in published_counts().items()}
+    assert totals == {"raabin_train": 10175, "raabin_test_a": 4339, "raabin_test_b": 2119, "lisc": 257}
 
 
 def test_table_3_is_that_of_its_confusion() -> None:

@@ -44,7 +44,9 @@ def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
     (guessing,) = (line for line in table.splitlines() if "always the largest class" in line)
     assert "20.00" in guessing
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert sorted(run.info.run_name for run in runs) == ["resnet50/seed0", "resnet50/seed1"]
+    assert sorted(run.info.run_name for run in runs) == ["report/demo", "resnet50/seed0", "resnet50/seed1"]
+    assert table.splitlines()[-1] == str(Path("paper_artifacts/demo/report.html").absolute())
+    assert Path("paper_artifacts/demo/report.html").exists()
 
 
 def test_reproduce_again_runs_only_what_is_not_done(small_profile: Profile, caplog: pytest.LogCaptureFixture) -> None:

@@ -70,12 +70,12 @@ def differences(study: Study, contrasts: Sequence[Contrast]) -> Table | None:
         name="differences",
         title=f"Differences between models on {domain.name}, in points of accuracy",
         note=(
-            f"Paired over {' to '.join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))} seeds and {len(domain.labels)} images. "
-            f"p: over seeds and images, as over readers and cases (Hillis 2007), corrected by Holm for {len(here)} pairs "
-            "and as it is; then over seeds alone and over images alone (paired t). d: Cohen's, over seeds. Bold: "
-            "corrected p below 0.05. In brackets: 95 % interval over seeds and images, not corrected."
+            f"Paired over {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds and {len(domain.labels)} "
+            "images. p: over seeds and images, as over readers and cases (Hillis 2007), corrected by Holm for "
+            f"{len(here)} pairs and as it is; then over seeds alone and over images alone (paired t). d: Cohen's, over "
+            "seeds. Bold: corrected p below 0.05. 95 %: interval over seeds and images, not corrected."
         ),
-        header=("better", "worse", "difference", "p (Holm)", "p", "p seeds", "p images", "d"),
+        header=("better", "worse", "difference", "95 %", "p (Holm)", "p", "p seeds", "p images", "d"),
         groups=(tuple(_row(each) for each in sorted(here, key=lambda each: -abs(each.test.difference))),),
         left=2,
         data=pd.DataFrame(
@@ -98,7 +98,8 @@ def _row(contrast: Contrast) -> tuple[Cell, ...]:
     return cells(
         better,
         worse,
-        Cell(text=signed(size), second=f"[{signed(low)}, {signed(high)}]", sort=size, bold=contrast.p_holm < ALPHA),
+        Cell(text=signed(size), sort=size, bold=contrast.p_holm < ALPHA),
+        Cell(text=f"[{signed(low)}, {signed(high)}]", sort=low),
         *(Cell(text=_p(value), sort=value) for value in (contrast.p_holm, test.p, test.p_seeds, test.p_images)),
         Cell(text=f"{abs(test.effect):.1f}" if np.isfinite(test.effect) else "∞", sort=abs(test.effect)),
     )
@@ -127,7 +128,7 @@ def comparison(study: Study) -> Table | None:
             cells(
                 describe_model(published.model).index,
                 published.model,
-                Cell(text=domain.name, second="" if comparable else f"there: {published.domain}"),
+                domain.name,
                 Cell(text=ours.percent() if ours else "missing", sort=ours.mean if ours else None),
                 Cell(
                     text=published.interval.percent(),

@@ -94,7 +94,7 @@ def draw_samples(study: Study) -> Figure | None:
 def draw_seeds(study: Study) -> Figure | None:
     """Returns Fig. 2: box plots over seeds, at home and on the first target."""
     domains = [domain for domain in (study.home, study.away) if domain]
-    figure = style.new_figure(style.PAGE_IN, 0.55 + 0.2 * len(study.models))
+    figure = style.new_figure(style.PAGE_IN, 1.15 + 0.17 * len(study.models))
     axes = figure.subplots(1, len(domains), sharey=True, squeeze=False)[0]
     for axis, domain in zip(axes, domains, strict=True):
         for place, model in enumerate(study.models):

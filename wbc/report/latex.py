@@ -1,6 +1,6 @@
 """LaTeX: `numbers.tex`, the numbers that a text would quote; `report.tex`, and `report.pdf` where LaTeX is there."""
 
-import logging
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import Final
 
 import jinja2
 
-from wbc.errors import ReportError
 from wbc.report.render import Table, tex_escape
 from wbc.report.statistics import seed_interval, two_way_interval
 from wbc.report.study import Study
@@ -23,13 +22,13 @@ _ENGINES: Final = {
 _TIMEOUT_S: Final = 300
 _HEAD: Final = r"""% Numbers of the report as macros: \input{numbers}, then \wbc{resnet50/lisc/accuracy}, in percent.
 % KEY/accuracy, KEY/interval (half-width over seeds), KEY/low and KEY/high (over seeds and images), KEY/seeds, with KEY
-% model/domain; domain/images, domain/majority; and a few of the whole. A name that is not here stops LaTeX.
+% model/domain; model/drop (home minus the first target); domain/images, domain/majority; and a few of the whole. A name
+% that is not here stops LaTeX.
 \makeatletter
 \providecommand{\wbc}[1]{\ifcsname wbc@#1\endcsname\csname wbc@#1\endcsname\else
   \@latex@error{numbers.tex has no number #1}{Run make report again, or correct the name.}\fi}
 \newcommand{\wbc@set}[2]{\expandafter\gdef\csname wbc@#1\endcsname{#2}}
 """
-_log = logging.getLogger(__name__)
 
 
 def numbers(study: Study) -> dict[str, str]:
@@ -58,12 +57,19 @@ def numbers(study: Study) -> dict[str, str]:
             both = two_way_interval(study.hits(model, domain))
             if both:
                 values[f"{name}/low"], values[f"{name}/high"] = map(percent, both)
+    if study.home and study.away:
+        for model in study.models:
+            scores = [study.accuracies(model, domain.name) for domain in (study.home, study.away)]
+            if all(scores):
+                home, away = (seed_interval(each).mean for each in scores)
+                values[f"{model}/drop"] = percent(home - away)
     return values
 
 
 def write_numbers(study: Study, folder: Path) -> None:
-    """Writes `numbers.tex`."""
-    lines = [f"\\wbc@set{{{name}}}{{{value}}}" for name, value in numbers(study).items()]
+    """Writes `numbers.tex`; what LaTeX would take for more than a name is a hyphen there."""
+    named = {re.sub(r"[^\w/:.-]", "-", name): value for name, value in numbers(study).items()}
+    lines = [f"\\wbc@set{{{name}}}{{{value}}}" for name, value in named.items()]
     text = "\n".join([_HEAD.rstrip(), *lines, r"\makeatother", ""])
     (folder / "numbers.tex").write_text(text, encoding="utf-8")
 
@@ -89,33 +95,27 @@ def write_document(study: Study, tables: Sequence[Table], figures: Mapping[str, 
 
 
 def compile_document(folder: Path) -> str | None:
-    """Makes `report.pdf` of `report.tex` with whatever LaTeX is installed, and returns the command's name, else None.
-
-    Raises:
-        ReportError: LaTeX stops; the message has its first error.
-    """
+    """Makes `report.pdf` of `report.tex` with whatever LaTeX is installed; returns why there is none, else None."""
     engine = next((name for name in _ENGINES if shutil.which(name)), None)
     if engine is None:
-        _log.warning(
+        return (
             "no report.pdf: neither latexmk, tectonic nor pdflatex is installed "
-            "(Debian: apt install latexmk texlive-latex-recommended). report.tex is ready."
+            "(Debian: apt install latexmk texlive-latex-recommended); report.tex is ready for it."
         )
-        return None
     command = [engine, *_ENGINES[engine], "report.tex"]
-    for _ in range(2 if engine == "pdflatex" else 1):  # twice: for the places of figures
-        try:
+    reason = None
+    try:
+        for _ in range(2 if engine == "pdflatex" else 1):  # twice: for the places of figures
             done = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False
             )
-        except subprocess.TimeoutExpired as error:
-            raise ReportError(f"{engine} takes more than {_TIMEOUT_S} s over report.tex; was stopped.") from error
-        if done.returncode:
-            said = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("!", "error:"))]
-            raise ReportError(
-                f"{engine} stops at report.tex: {(said or ['see its log'])[0].lstrip('! ')} Is LaTeX whole? "
-                "(Debian: apt install texlive-latex-recommended)."
-            )
+            if done.returncode:
+                said = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("!", "error:"))]
+                reason = f"no report.pdf: {engine} stops at report.tex: {(said or ['without a word'])[0].lstrip('! ')}"
+                break
+    except subprocess.TimeoutExpired:
+        reason = f"no report.pdf: {engine} was stopped after {_TIMEOUT_S} s."
     for path in folder.glob("report.*"):
-        if path.suffix not in (".tex", ".pdf", ".html"):
+        if path.suffix not in (".tex", ".html") and (reason or path.suffix != ".pdf"):
             path.unlink()
-    return engine
+    return reason

@@ -17,7 +17,7 @@ def draw_ranks(study: Study) -> Figure | None:
     ranked = []
     for domain in study.domains:
         models = [m for m in study.models if len(study.of(m, domain.name)) == len(study.seeds)]
-        values = np.array([study.accuracies(model, domain.name) for model in models]).T.reshape(-1, len(models))
+        values = np.array([study.accuracies(model, domain.name) for model in models]).T
         ranking = rank_models(values) if len(models) > 2 else None
         if ranking:
             ranked.append((domain, models, ranking))

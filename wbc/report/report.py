@@ -9,7 +9,6 @@ Writes `paper_artifacts/<profile>/`: `report.html`, `report.tex` (and `.pdf` whe
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Final
 
 from wbc.config import ReportConfig
 from wbc.data.disk import whole_folder
@@ -24,7 +23,6 @@ from wbc.report.style import save
 from wbc.report.tables import ablation, accuracies, classes, data_sets, merits
 from wbc.tracking.results import log_report, open_report
 
-_ROOT: Final = Path(__file__).parents[2]
 _log = logging.getLogger(__name__)
 
 
@@ -33,9 +31,9 @@ def write_report(options: ReportConfig) -> Path:
 
     Raises:
         TrackingError: the store does not answer.
-        ReportError: there is no run to report, the folder holds something else, or LaTeX stops.
+        ReportError: there is no run to report, or the folder holds something else.
     """
-    folder = Path(options.output).absolute() if options.output else _ROOT / "paper_artifacts" / options.profile
+    folder = Path(options.output or f"paper_artifacts/{options.profile}").absolute()
     _check_folder(folder)
     study = read_study(options)
     _log.info("%d runs, %d missing, %d left out", len(study.runs), len(study.missing), len(study.excluded))
@@ -62,8 +60,10 @@ def write_report(options: ReportConfig) -> Path:
             captions[name] = caption
         write_numbers(study, part)
         write_document(study, tables, captions, part)
-        if compile_document(part) is None:
-            not_run.append("report.pdf: no LaTeX was installed.")
+        no_pdf = compile_document(part)
+        if no_pdf:
+            _log.warning(no_pdf)
+            not_run.append(no_pdf.capitalize())
         write_page(study, tables, captions, not_run, part)
         with open_report(options.profile, dataclasses.asdict(options)):
             log_report(part)

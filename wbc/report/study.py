@@ -135,5 +135,5 @@ class Study:
 
 
 def describe_model(key: str) -> Model:
-    """Returns a model's row; one that is not in the catalogue goes by its name (timm, which knows more, takes PyTorch)."""
+    """Returns a model's row; one outside the catalogue goes by its name (timm, which knows more, takes PyTorch)."""
     return MODELS.get(key) or Model(title=key.removeprefix("timm:"), backbone=key, norm="own")

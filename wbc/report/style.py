@@ -44,7 +44,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "grid.linewidth": 0.4,
     "grid.color": "#dddddd",
     "pdf.fonttype": 42,  # text stays text: searchable, and accepted by publishers
-    "svg.hashsalt": "wbc",
+    "text.parse_math": False,  # a dollar in a name is a dollar
 }
 
 

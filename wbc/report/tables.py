@@ -27,7 +27,7 @@ def data_sets(study: Study) -> Table:
     published = published_counts()
     rows, data = [], []
     for name, use, counts in _counts(study):
-        paper = published.loc[name, list(CLASSES)].astype(int).tolist() if name in published.index else []
+        paper = published.get(name, [])
         theirs = [f"{count:,}" for count in (*paper, sum(paper))] if paper else [""] * 6
         numbers = [
             Cell(text=f"{ours:,}", second=second, sort=ours)
@@ -66,7 +66,7 @@ def ablation(study: Study, contrasts: Sequence[Contrast]) -> Table | None:
         name="table2",
         title="Table 2. Fully-connected layers (FC) and batch norm (BN), added and left out: accuracy in %",
         note=reading(study),
-        header=("", "model", "FC", "BN", *(domain.name for domain in domains)),
+        header=("", "model", "FC", "BN", *map(_heading, domains)),
         groups=_grouped(rows),
         left=4,
         data=pd.DataFrame(data),
@@ -123,7 +123,7 @@ def accuracies(study: Study, contrasts: Sequence[Contrast]) -> Table:
         name="table4",
         title="Table 4. Accuracy in % of every model on every domain",
         note=reading(study),
-        header=("", "model", *(f"{domain.name} (n = {len(domain.labels)})" for domain in study.domains)),
+        header=("", "model", *map(_heading, study.domains)),
         groups=(*_grouped(rows), trivial),
         left=2,
         data=pd.DataFrame(data),
@@ -182,6 +182,10 @@ def reading(study: Study) -> str:
 def percent(value: float) -> str:
     """Returns a share in percent to two decimals, and a dash for one that is not defined."""
     return NOTHING if np.isnan(value) else f"{100 * value:.2f}"
+
+
+def _heading(domain: ScoredDomain) -> str:
+    return f"{domain.name} (n = {len(domain.labels)})"
 
 
 def _accuracy(study: Study, model: str, domain: ScoredDomain, *, bold: bool) -> Cell:

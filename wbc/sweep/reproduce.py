@@ -1,4 +1,4 @@
-"""`reproduce`: the runs of a profile that are not done yet, then a table of what came out."""
+"""`reproduce`: the runs of a profile that are not done yet, then a table of what came out and the report."""
 
 import logging
 import time
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from wbc.config import ReproduceConfig, RunConfig, seed_numbers, split_names
+from wbc.config import ReportConfig, ReproduceConfig, RunConfig, seed_numbers, split_names
 from wbc.errors import ConfigError, TrainingError
 from wbc.models.catalog import find_model
 from wbc.processes import sigterm_exits
 from wbc.profiles import plan
+from wbc.report.report import write_report
 from wbc.report.statistics import seed_interval
 from wbc.run import Outcome, load_domains, references
 from wbc.sweep.local import default_jobs, run_plan
@@ -49,6 +50,9 @@ def reproduce_profile(options: ReproduceConfig) -> None:
     with sigterm_exits():
         outcomes = _run(configs, jobs)
     print_table(configs, outcomes)
+    if outcomes:
+        wanted = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
+        print(write_report(ReportConfig(**wanted)) / "report.html")
     if len(outcomes) < len(configs):
         raise TrainingError(
             f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."

@@ -1,0 +1,109 @@
+"""A small store of hand-checked runs, logged by the project's own tracking."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from wbc.config import ReportConfig, RunConfig, TrainConfig
+from wbc.data.cache import PixelCache
+from wbc.data.prepare import Images
+from wbc.data.references import Reference
+from wbc.evaluation.metrics import score
+from wbc.evaluation.records import Predictions
+from wbc.profiles import resolve
+from wbc.tracking.runs import open_run
+from wbc.training.loop import EpochResult
+
+LABELS = np.repeat(np.arange(5), 2)
+HOME, AWAY = "smears_source_test", "smears_target"
+WRONG = {
+    ("resnet50", 0): {HOME: [], AWAY: [0, 1, 2, 3, 6, 7]},
+    ("resnet50", 1): {HOME: [0], AWAY: [0, 1, 2, 3, 4, 5, 6, 7]},
+    ("resnet50_gn", 0): {HOME: [0], AWAY: [0, 2]},
+    ("resnet50_gn", 1): {HOME: [9], AWAY: []},
+}
+"""Which of ten images, two of each class in the classes' order, each run gets wrong; it says the next class instead."""
+
+LogRun = Callable[..., str]
+
+
+def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
+    """Returns small grey images of the labels, 8 pixels a side."""
+    key, _, split = {HOME: "smears_source:test", AWAY: "smears_target:all"}.get(name, "smears_source:train").partition(
+        ":"
+    )
+    shapes = np.full((len(labels), 2), 8)
+    return Images(
+        name=name,
+        reference=Reference(key, split),
+        ids=tuple(f"{salt}{index}.png" for index in range(len(labels))),
+        labels=np.array(labels, np.int64),
+        pixels=PixelCache(np.repeat(np.array(labels, np.uint8) * 50, 8 * 8 * 3), shapes),
+        digest=f"{len(salt)}{name}".encode().hex().ljust(64, "0")[:64],
+        origin="drawn for a test",
+    )
+
+
+def predictions(of: Images, wrong: Sequence[int]) -> Predictions:
+    """Returns scores of 0.8 for the right class, or for the one after it where `wrong` says so."""
+    said = [(label + (index in wrong)) % 5 for index, label in enumerate(of.labels)]
+    scores = np.full((len(said), 5), 0.05, np.float32)
+    scores[np.arange(len(said)), said] = 0.8
+    embeddings = np.eye(5, dtype=np.float32)[said] + np.linspace(0, 0.1, len(said))[:, None]
+    return Predictions(domain=of.name, ids=of.ids, labels=of.labels, scores=scores, embeddings=embeddings)
+
+
+@pytest.fixture
+def log_run(store: Path) -> LogRun:
+    """Returns a function that logs a completed run of the demo's settings and returns its id."""
+
+    def log(
+        model: str,
+        seed: int,
+        wrong: dict[str, list[int]],
+        *,
+        fingerprint: str | None = None,
+        salt: str = "",
+        complete: bool = True,
+        **settings: object,
+    ) -> str:
+        config: RunConfig = resolve(TrainConfig(model="resnet50", seed=seed, device="cpu", **settings))  # type: ignore[arg-type]
+        fingerprint = fingerprint or "-".join([model.replace(":", "-"), str(seed), *map(str, settings.values())])
+        object.__setattr__(config, "model", model)  # any name, as a later version's catalogue may have it
+        scored = [images(name, LABELS.tolist(), salt) for name in wrong]
+        train = images("smears_source_train", [0, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4])
+        with open_run(config, fingerprint) as run:
+            run.log_start(train, scored, fingerprint)
+            for epoch in range(1, 4):
+                run.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
+            for each in scored:
+                said = predictions(each, wrong[each.name])
+                run.log_domain(each, said, score(said.labels, said.scores))
+            if complete:
+                run.complete()
+            return run.id
+
+    return log
+
+
+@pytest.fixture
+def golden_runs(log_run: LogRun) -> dict[tuple[str, int], str]:
+    """Logs the runs of `WRONG` and returns their ids."""
+    return {cell: log_run(*cell, wrong) for cell, wrong in WRONG.items()}
+
+
+@pytest.fixture
+def options(store: Path) -> ReportConfig:
+    """A report on the models and seeds of `WRONG`, written below the store's folder."""
+    return ReportConfig(models="resnet50,resnet50_gn", seeds="0,1", output=str(store / "report"))
+
+
+def latest_report() -> mlflow.entities.Run:
+    """Returns the run that the last report was logged to."""
+    (run, *_) = mlflow.search_runs(
+        search_all_experiments=True, filter_string="tags.kind = 'report'", output_format="list"
+    )
+    return run

@@ -1,0 +1,174 @@
+"""The report of hand-checked runs: golden tables, what is left out and why, what stands in place of what is missing."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.report.conftest import AWAY, HOME, WRONG, LogRun, latest_report
+from wbc.config import ReportConfig
+from wbc.errors import ReportError
+from wbc.report.comparison import compare_models, comparison, differences
+from wbc.report.latex import numbers
+from wbc.report.query import read_study
+from wbc.report.ranks import draw_ranks
+from wbc.report.render import to_markdown
+from wbc.report.report import write_report
+from wbc.report.tables import accuracies
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def normalised(text: str, runs: dict[tuple[str, int], str]) -> str:
+    """Returns a table with each run's id replaced by its model and seed."""
+    for (model, seed), run_id in runs.items():
+        text = text.replace(run_id, f"<{model}/seed{seed}>")
+    return text
+
+
+def test_tables_are_the_golden_ones(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Means by hand: home 10 and 9 of 10, 9 and 9; away 4 and 2, 8 and 10. Half-width: 12.706 × half the gap.
+
+    So 95 ± 63.53, 90 ± 0, 30 ± 127.06, 90 ± 127.06.
+    """
+    monkeypatch.setenv("PATH", "")  # no LaTeX: the tables do not need it
+    tables = write_report(options) / "tables"
+    for path in sorted(GOLDEN.iterdir()):
+        assert normalised((tables / path.name).read_text(), golden_runs) == path.read_text(), path.name
+
+
+def test_missing_cells_are_shown_with_the_command_that_fills_them(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_report(replace(options, models="resnet50,resnet50_gn,vgg16", seeds="0,1,2"))
+    table = (folder / "tables" / "table4.md").read_text()
+    assert re.search(r"\(b\) \| vgg16 \| missing \| missing", table)
+    assert "95.00 ± 63.53 (2 of 3 seeds)" in table
+    command = 'make reproduce PROFILE=demo MODELS="resnet50 resnet50_gn vgg16" SEEDS="0 1 2"'
+    assert command in caplog.text
+    assert command.replace('"', "&#34;") in (folder / "report.html").read_text()
+
+
+def test_runs_left_out_are_named_with_the_reason(
+    golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
+) -> None:
+    all_wrong = {HOME: list(range(10)), AWAY: list(range(10))}
+    client = mlflow.MlflowClient()
+    left = {
+        "other settings: epochs=2, warmup_epochs=0": log_run("resnet50", 0, all_wrong, epochs=2),
+        "ended without being complete": log_run("resnet50", 0, all_wrong, fingerprint="a", complete=False),
+        "not among the models and seeds of this report": log_run("resnet50", 7, all_wrong),
+        "failed": log_run("resnet50", 0, all_wrong, fingerprint="b", complete=False),
+        "running, or killed outright": log_run("resnet50", 1, all_wrong, fingerprint="c", complete=False),
+    }
+    client.set_terminated(left["failed"], "FAILED")
+    client.update_run(left["running, or killed outright"], "RUNNING")
+    study = read_study(options)
+    assert {each.stored.id: each.why for each in study.excluded} == {run: why for why, run in left.items()}
+    assert study.accuracies("resnet50", AWAY) == [0.4, 0.2]
+
+
+def test_a_cell_takes_its_latest_run_and_names_the_older(
+    golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
+) -> None:
+    again = log_run("resnet50", 0, {HOME: [], AWAY: []}, fingerprint="later code")
+    study = read_study(options)
+    assert study.accuracies("resnet50", AWAY) == [1.0, 0.2]
+    ((left, why),) = [(each.stored.id, each.why) for each in study.excluded]
+    assert left == golden_runs["resnet50", 0]
+    assert why == f"older than {again}, with other code, images, weights or libraries"
+
+
+def test_scores_on_other_images_are_not_mixed_in(
+    golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
+) -> None:
+    newest = log_run("resnet50", 0, {AWAY: [0]}, fingerprint="newest", salt="other/")
+    study = read_study(options)
+    assert [run.stored.id for run in study.of("resnet50", AWAY)] == [newest]
+    assert study.accuracies("resnet50_gn", AWAY) == []
+    assert f"resnet50/seed1 ({golden_runs['resnet50', 1]}) was scored on other images of {AWAY}." in study.notes
+
+
+def test_model_outside_the_profile_is_reported_after_it(
+    golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
+) -> None:
+    log_run("timm:resnet18", 0, WRONG["resnet50", 0])
+    assert read_study(replace(options, models=None)).models[-1] == "timm:resnet18"
+
+
+def test_one_seed_gives_no_interval_and_says_so(log_run: LogRun, options: ReportConfig) -> None:
+    log_run("resnet50", 0, WRONG["resnet50", 0])
+    study = read_study(replace(options, models="resnet50", seeds="0"))
+    assert "| (a) | resnet50 | 100.00 (one seed) | 40.00 (one seed) |" in to_markdown(accuracies(study, []))
+    assert differences(study, compare_models(study)) is None
+    assert draw_ranks(study) is None
+    assert "resnet50/smears_target/accuracy" in numbers(study)
+    assert "resnet50/smears_target/interval" not in numbers(study)
+
+
+def test_best_value_is_bold_only_where_the_difference_is_significant(log_run: LogRun, options: ReportConfig) -> None:
+    """Away, one model is always right and the other never; at home they differ by one image in one seed."""
+    for seed in (0, 1):
+        log_run("resnet50", seed, {HOME: [0] if seed else [], AWAY: list(range(10))})
+        log_run("resnet50_gn", seed, {HOME: [], AWAY: []})
+    study = read_study(options)
+    rows = to_markdown(accuracies(study, compare_models(study))).splitlines()
+    (row,) = (line for line in rows if line.startswith("| (i)"))
+    assert row == "| (i) | resnet50\\_gn | 100.00 ± 0.00<br>[100.00, 100.00] | **100.00 ± 0.00**<br>[100.00, 100.00] |"
+
+
+def test_paper_profile_stands_beside_the_published_numbers(log_run: LogRun, options: ReportConfig) -> None:
+    """LISC's name and the paper's settings are what makes runs comparable; ten images make no claim about LISC."""
+    for seed in (0, 1):
+        log_run("resnet50", seed, {"raabin_test_a": [], "lisc": list(range(8))}, profile="paper")
+    study = read_study(replace(options, profile="paper", models="resnet50"))
+    table = comparison(study)
+    assert table
+    assert table.data.set_index("domain")["verdict"].to_dict() == {"raabin_test_a": "different", "lisc": "different"}
+    assert table.data["difference"].tolist() == pytest.approx([0.0147, -0.0311])
+    shorter = comparison(replace(study, usual=False))
+    assert shorter
+    assert set(shorter.data["verdict"]) == {"other settings: not comparable"}
+
+
+def test_report_is_logged_to_a_run_of_its_own(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
+    write_report(options)
+    run = latest_report()
+    assert run.info.run_name == "report/demo"
+    assert run.data.params["models"] == "resnet50,resnet50_gn"
+    names = {artifact.path for artifact in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)}
+    assert {"figures", "tables", "report.html", "report.tex", "numbers.tex"} <= names
+
+
+def test_report_again_replaces_the_report_and_nothing_else(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, store: Path
+) -> None:
+    folder = write_report(options)
+    stale = folder / "tables" / "stale.csv"
+    stale.touch()
+    write_report(options)
+    assert not stale.exists()
+    mine = store / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").touch()
+    with pytest.raises(ReportError, match="holds files that are no report"):
+        write_report(replace(options, output=str(mine)))
+    assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
+
+
+def test_empty_store_gives_one_line_and_exit_code_2(store: Path) -> None:
+    command = [sys.executable, "-m", "entrypoints.report", "--output", str(store / "report")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: no completed run of profile demo with these settings in the tracking store: "
+        "make reproduce PROFILE=demo.\n"
+    )
+    assert not (store / "report").exists()
