@@ -1,5 +1,6 @@
 """`report.html` in a real browser. Skips where Debian's chromium and chromium-driver are not installed."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +49,9 @@ def column(browser: webdriver.Chrome, table: str, place: int) -> list[str]:
     return [cell.text.split("\n")[0] for cell in cells]
 
 
-def test_page_sorts_by_a_click_and_logs_no_error(browser: webdriver.Chrome, page: Path) -> None:
+def test_page_sorts_by_a_click_logs_no_error_and_needs_nothing_from_elsewhere(
+    browser: webdriver.Chrome, page: Path
+) -> None:
     browser.get(page.as_uri())
     assert column(browser, "table4", 4)[:3] == ["40.00 ± 0.00", "missing", "90.00 ± 0.00"]
     heading = browser.find_element(By.CSS_SELECTOR, "#table4 th:nth-child(4) button")
@@ -65,11 +68,6 @@ def test_page_sorts_by_a_click_and_logs_no_error(browser: webdriver.Chrome, page
     pictures = browser.find_elements(By.TAG_NAME, "img")
     assert len(pictures) == 9
     assert all(browser.execute_script("return arguments[0].naturalWidth", picture) > 100 for picture in pictures)
-
-
-def test_page_is_one_file_without_scripts_from_elsewhere(page: Path) -> None:
     text = page.read_text()
-    assert ' src="http' not in text
-    assert '<link rel="icon" href="data:,">' in text
-    assert text.count("<link") == 1
+    assert not re.findall(r'(?:src|href)="(?!data:|#|tables/)', text)
     assert "<b>a&b</b>" not in text

@@ -212,6 +212,7 @@ def draw_curves(study: Study) -> Figure | None:
         axis.fill_between(epochs, values.min(0), values.max(0), color=style.colour(model), alpha=0.3, linewidth=0)
         axis.plot(epochs, values.mean(0), color=style.colour(model), marker="" if len(epochs) > 1 else ".")
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.set_title(_short(model), fontsize=7)
         axis.grid(axis="y")
     for axis in axes[len(curves) :]:

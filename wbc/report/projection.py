@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from threadpoolctl import threadpool_limits
 
 from wbc.cells import CLASSES
 from wbc.report import style
@@ -75,4 +76,5 @@ def _project(
     features = (features - features.mean(0)) / features.std(0).clip(min=1e-6)
     perplexity = min(30.0, (len(features) - 1) / 3)
     projection = TSNE(perplexity=perplexity, init="pca", random_state=derive_seed("t-SNE") % 2**32)
-    return projection.fit_transform(features), labels, places
+    with threadpool_limits(1):  # more threads wait for each other longer than they work, on a few hundred points
+        return projection.fit_transform(features), labels, places
