@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image, ImageDraw
-from threadpoolctl import ThreadpoolController  # it ships no type hints
+from threadpoolctl import ThreadpoolController
 
 from wbc.cells import CLASSES
 from wbc.data.cell_kinds import KINDS, CellKind
