@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate reproduce ui test check lock clean
+.PHONY: help setup data train evaluate reproduce server test check lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,6 +17,7 @@ TARGETS ?= auto
 MODELS ?= auto
 SEEDS ?= auto
 PORT ?= 5000
+STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
 comma := ,
 list = $(subst $() ,$(comma),$(strip $(1)))
 
@@ -37,9 +38,12 @@ evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bcc
 reproduce: setup  ## all models and seeds: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...]
 	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
 
-ui: setup  ## compare runs in the browser
-	@echo "Open http://localhost:$(PORT)/#/experiments?workflowType=machine_learning"
-	@$(RUN) -m mlflow ui --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it
+	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
+	@echo "Send runs here: export MLFLOW_TRACKING_URI=http://127.0.0.1:$(PORT)"
+	@export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true; \
+		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
+		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)

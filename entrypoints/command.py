@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from wbc.errors import WbcError
+from wbc.errors import WbcError, mask
 
 
 def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
@@ -78,8 +78,14 @@ def _log_to_stderr() -> None:
     handler: logging.Handler = (
         RichHandler(console=console, show_path=False) if console.is_terminal else logging.StreamHandler()
     )
+    handler.addFilter(_mask_addresses)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("wbc").setLevel(logging.INFO)
+
+
+def _mask_addresses(record: logging.LogRecord) -> bool:
+    record.msg, record.args = mask(record.getMessage()), ()
+    return True
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -20,6 +20,7 @@ from wbc.errors import TrackingError
 from wbc.run import load_domains, score_run, train_and_score
 from wbc.tracking.runs import TrackedRun
 from wbc.tracking.store import EXPERIMENT, connect
+from wbc.tracking.writer import Writer
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_runs_go_to_the_experiment_that_mlflow_run_was_given(store: Path, monkey
 def test_runs_that_start_at_once_on_the_same_images_log_them_all(small_config: Callable[..., RunConfig]) -> None:
     config, client, experiment = small_config(), mlflow.MlflowClient(), connect()
     train, _ = load_domains(config)
-    runs = [TrackedRun(client.create_run(experiment), config) for _ in range(8)]
+    runs = [TrackedRun(client.create_run(experiment), config, Writer()) for _ in range(8)]
     with ThreadPoolExecutor(len(runs)) as pool:
         list(pool.map(lambda run: run.log_input(train, "training"), runs))
     for run in runs:

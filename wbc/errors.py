@@ -11,6 +11,7 @@ WbcError
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -18,6 +19,9 @@ class WbcError(Exception):
     """Something a user can mend. The message says what, where, and what to do next."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return mask(super().__str__())
 
 
 class ConfigError(WbcError):
@@ -55,6 +59,11 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
     hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
     hint += " Separate several by commas." if " " in value else ""
     return ConfigError(f"unknown {kind} '{value}'{hint} Known: {', '.join(known)}.")
+
+
+def mask(text: str) -> str:
+    """Returns the text without the user and password that an address in it may carry."""
+    return re.sub(r"://[^/\s'\"]*@", "://***@", text)
 
 
 def first_line(error: BaseException) -> str:

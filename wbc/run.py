@@ -70,9 +70,9 @@ def train_and_score(config: RunConfig) -> Outcome:
     with open_run(config, identity) as run:
         done_already = run.done
         if not run.done:
-            run.log_start(train, tests, identity)
+            run.log_start(train, tests)
             train_model(model, train, config, run)
-            score_domains(model, tests, config, run)
+            score_domains(model, [images for images in tests if not run.scored(images.name)], config, run)
             run.complete()
         return _outcome(run, config, tests, done_already=done_already)
 

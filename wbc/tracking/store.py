@@ -31,13 +31,14 @@ logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv
 def connect() -> str:
     """Returns the id of the experiment that runs go to, having made sure that the store answers.
 
-    A fresh SQLite store is set up by one process at a time: several at once would leave it broken.
+    A fresh SQLite store is set up by one process at a time: several at once would leave it broken. A server is asked
+    once, so that a misspelt address is told at once; the runs of a sweep, which has asked, wait for it for minutes.
 
     Raises:
         TrackingError: the store does not answer, or the experiment was deleted.
     """
     uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")):
+    if uri.startswith(("http://", "https://")) and "WBC_SWEEP_RUN" not in os.environ:
         _check_server(uri)
     database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
@@ -72,6 +73,20 @@ def store_errors() -> Iterator[None]:
             f"the tracking store {mlflow.get_tracking_uri()} fails: {reason.rstrip('.')}. Mend it and run the same "
             "again: what was saved stays."
         ) from error
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Asks a server that does not answer only once more inside the block, instead of for minutes."""
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def find_run(run_id: str) -> Run:
