@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate reproduce server test check lock clean
+.PHONY: help setup data train evaluate reproduce server doctor test check lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -44,6 +44,9 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 	@export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true; \
 		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
+
+doctor: setup  ## what this machine has and lacks: make doctor [PROFILE=paper]
+	@$(RUN) -m entrypoints.doctor --profile $(PROFILE)
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)

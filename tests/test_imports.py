@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 RANKS = (
     ("entrypoints",),
     ("wbc.sweep",),
-    ("wbc.run", "wbc.serving", "wbc.profiles"),
+    ("wbc.doctor", "wbc.run", "wbc.serving", "wbc.profiles"),
     ("wbc.tracking",),
     ("wbc.training", "wbc.processes", "wbc.report"),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),

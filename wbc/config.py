@@ -108,6 +108,13 @@ class ReportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DoctorConfig:
+    """Options of `doctor`: what this machine has and lacks for a profile. Exit code 2 where something is wrong."""
+
+    profile: str = option("demo", "Whose images and weights to look for: demo, open or paper.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One training run, complete and valid: every value decides the outcome, except `profile` and `checkpoint_every`.
 

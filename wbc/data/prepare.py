@@ -16,7 +16,9 @@ import pandas as pd
 from jaxtyping import Int64
 
 from wbc.data.archive import extract
-from wbc.data.cache import Geometry, PixelCache, ensure_cache, load_cache
+
+# _fault keeps its underscore: another name would change the code version, and with it the fingerprint of every run.
+from wbc.data.cache import Geometry, PixelCache, _fault, ensure_cache, load_cache
 from wbc.data.catalog import SMEAR_SIZE_PX, find_domain
 from wbc.data.checksums import record_sha256
 from wbc.data.disk import disk_errors, one_writer, whole_folder
@@ -95,6 +97,16 @@ def prepare_domain(
         if geometry is not None:
             ensure_cache(home, geometry, rows, _image_root(domain, home))
     return rows
+
+
+def unready(domain: Domain, geometry: Geometry, *, data_dir: Path) -> str | None:
+    """Returns what `prepare` would still have to do for a domain of the catalogue, None for nothing; does none of it.
+
+    Of the pixel cache the size and the description are looked at, not the checksum: each run reads that.
+    """
+    home = data_dir / domain.home
+    rows = _standing_manifest(domain, home)
+    return "not prepared" if rows is None else _fault(home, geometry, rows)
 
 
 def load_domain_images(domain: Domain, reference: Reference, geometry: Geometry, *, data_dir: Path) -> Images:

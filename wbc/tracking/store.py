@@ -18,7 +18,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from wbc.errors import TrackingError, first_line
+from wbc.errors import TrackingError, first_line, mask
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
@@ -26,6 +26,16 @@ EXPERIMENT: Final = "white-blood-cells"
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv made by uv has no pip to name
+
+
+def _retrying(record: logging.LogRecord) -> bool:
+    """Puts what urllib3 says of each further attempt in plain words."""
+    if str(record.msg).startswith("Retrying ("):
+        record.msg, record.args = "no answer from the server; asking again", ()
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_retrying)
 
 
 def connect() -> str:
@@ -48,7 +58,13 @@ def connect() -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            return str(client.create_experiment(name, str(database.with_name("mlartifacts")) if database else None))
+            artifacts = str(database.with_name("mlartifacts")) if database else None
+            try:
+                return str(client.create_experiment(name, artifacts))
+            except MlflowException:  # perhaps another process was quicker
+                experiment = client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
         if experiment.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"experiment '{name}' was deleted: `mlflow experiments restore -x {experiment.experiment_id}`, or name "
@@ -87,6 +103,22 @@ def impatient() -> Iterator[None]:
         del os.environ[name]
         if before is not None:
             os.environ[name] = before
+
+
+def describe_store() -> str:
+    """Returns where runs go and whether that is there yet, having asked it; makes nothing.
+
+    Raises:
+        TrackingError: it does not answer, does not let us in, or is of another version.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return f"{uri}, which the first run makes"
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+    with impatient(), store_errors():
+        mlflow.MlflowClient().search_experiments(max_results=1)
+    return f"{mask(uri)} answers"
 
 
 def find_run(run_id: str) -> Run:

@@ -6,7 +6,7 @@ training goes on, and what it has to log waits here.
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
@@ -23,12 +23,12 @@ class Writer:
     """
 
     def __init__(self) -> None:
-        self._tasks: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
+        self._tasks: SimpleQueue[tuple[Future[None], Callable[[], object]] | None] = SimpleQueue()
         self._last: Future[None] = Future()
         self._last.set_result(None)
         Thread(target=self._work, daemon=True, name="store").start()
 
-    def later(self, task: Callable[[], None]) -> None:
+    def later(self, task: Callable[[], object]) -> None:
         """Queues a task; raises what an earlier one has failed with."""
         if self._last.done():
             self._last.result()
@@ -46,7 +46,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with suppress(Exception) if error else suppress():
+            with suppress(Exception) if error else nullcontext():
                 self.flush(_PARTING_S if error else None)
         finally:
             self._tasks.put(None)
