@@ -15,6 +15,7 @@ import mlflow
 import requests
 from filelock import FileLock
 from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,6 +26,7 @@ EXPERIMENT: Final = "white-blood-cells"
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
+logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # a failing store is told of by the run
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv made by uv has no pip to name
 
 
@@ -83,10 +85,8 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        driver = re.search(r"\(\w+\.\w+\) ([^\n]+)", str(error))  # the database's own words, within SQLAlchemy's
-        reason = driver[1] if driver else first_line(error)
         raise TrackingError(
-            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason.rstrip('.')}. Mend it and run the same "
+            f"the tracking store {mlflow.get_tracking_uri()} fails: {_reason(error)}. Mend it and run the same "
             "again: what was saved stays."
         ) from error
 
@@ -94,7 +94,7 @@ def store_errors() -> Iterator[None]:
 @contextmanager
 def impatient() -> Iterator[None]:
     """Asks a server that does not answer only once more inside the block, instead of for minutes."""
-    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    name = MLFLOW_HTTP_REQUEST_MAX_RETRIES.name
     before = os.environ.get(name)
     os.environ[name] = "1"
     try:
@@ -152,6 +152,17 @@ def latest_run() -> str:
     if not done:
         raise TrackingError("no finished training run here yet: train a model first (make train).")
     return str(done[0].info.run_id)
+
+
+def _reason(error: Exception) -> str:
+    """Returns what went wrong in a few words, without the layers of libraries around it."""
+    text = str(error)
+    driver = re.search(r"\(\w+\.\w+\) ([^\n]+)", text)  # the database's own words, within SQLAlchemy's
+    if "Max retries exceeded" in text:
+        return f"it did not answer, asked {MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() + 1} times"
+    if "error code 401" in text:
+        return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return (driver[1] if driver else first_line(error)).rstrip(".")
 
 
 def leave_project_run() -> None:
