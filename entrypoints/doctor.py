@@ -6,7 +6,8 @@ try:
     from entrypoints.command import main
     from wbc.config import DoctorConfig
 except ModuleNotFoundError as missing:  # a bare Python, or an environment that is not whole
-    sys.exit(f"wrong  Python    {sys.executable} has no package '{missing.name}' -> make setup")
+    print(f"wrong  Python    {sys.executable} has no package '{missing.name}' -> make setup")
+    sys.exit(2)
 
 
 def doctor(options: DoctorConfig) -> None:

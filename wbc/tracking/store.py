@@ -24,6 +24,7 @@ from wbc.errors import TrackingError, first_line, mask
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
 
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password, where there is one
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # a failing store is told of by the run
@@ -31,9 +32,11 @@ logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv
 
 
 def _retrying(record: logging.LogRecord) -> bool:
-    """Puts what urllib3 says of each further attempt in plain words."""
-    if str(record.msg).startswith("Retrying ("):
+    """Says in plain words that urllib3 tries again; not at the first time, when an idle connection was closed."""
+    if str(record.msg).startswith("Retrying (") and isinstance(record.args, tuple):
+        tries = len(getattr(record.args[0], "history", ()))
         record.msg, record.args = "no answer from the server; asking again", ()
+        return tries > 1
     return True
 
 
