@@ -9,7 +9,9 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final, Literal
 
 import psutil
@@ -44,7 +46,9 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
     Raises:
         ConfigError: no such profile.
     """
-    torch = _guarded(_torch)  # before the threads: imports of one package from several threads wait for each other
+    torch = _guarded(_torch)  # imports come before the threads, which would wait for each other, and before the clock
+    with suppress(ImportError):
+        import_module("wbc.tracking.store")
     if torch.status != "wrong":
         from wbc.profiles import find_profile
 

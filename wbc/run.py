@@ -72,7 +72,7 @@ def train_and_score(config: RunConfig) -> Outcome:
         if not run.done:
             run.log_start(train, tests)
             train_model(model, train, config, run)
-            score_domains(model, [images for images in tests if not run.scored(images.name)], config, run)
+            score_domains(model, [images for images in tests if not run.scored(images)], config, run)
             run.complete()
         return _outcome(run, config, tests, done_already=done_already)
 

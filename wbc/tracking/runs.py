@@ -57,7 +57,7 @@ class TrackedRun:
         self.done = run.data.tags.get("complete") == "true"
         self._config, self._writer = config, writer
         self._model_id: str | None = run.data.tags.get("model_id")
-        self._logged_metrics = set(run.data.metrics)
+        self._logged: dict[str, float] = run.data.metrics
         self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
 
     def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
@@ -65,9 +65,16 @@ class TrackedRun:
         metrics = mlflow.get_run(self.id).data.metrics
         return {domain: metrics[f"test/{domain}/accuracy"] for domain in domains}
 
-    def scored(self, domain: str) -> bool:
-        """Returns whether the domain's metrics, which are logged after all else of it, were there from the start."""
-        return f"test/{domain}/accuracy" in self._logged_metrics
+    def scored(self, images: Images) -> bool:
+        """Returns whether the domain's metrics, which are logged after all else of it, were there from the start.
+
+        A kill may have come between the run's and the model's: the same points again are new to the model alone.
+        """
+        logged = {name: value for name, value in self._logged.items() if name.startswith(f"test/{images.name}/")}
+        if logged:
+            time_ms = mlflow.MlflowClient().get_metric_history(self.id, next(iter(logged)))[0].timestamp
+            self._log_scores(logged, self.log_input(images, "testing"), time_ms)
+        return bool(logged)
 
     def log_start(self, train: Images | None, tests: Iterable[Images]) -> None:
         """Logs what describes the run: tags, parameters, data sets, config.json and environment.json.
@@ -143,12 +150,15 @@ class TrackedRun:
             )
             mlflow.log_artifacts(folder, run_id=self.id)
         dataset = self.log_input(images, "testing")
-        mlflow.log_metrics(_flat(metrics, images.name), run_id=self.id, model_id=self._model_id, dataset=dataset)
+        self._log_scores(_flat(metrics, images.name), dataset, int(1000 * time.time()))
 
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
         self._drop_checkpoints(but="checkpoint/final.pt")
         mlflow.set_tag("complete", "true")
+
+    def _log_scores(self, scores: dict[str, float], dataset: Dataset, time_ms: int) -> None:
+        mlflow.log_metrics(scores, run_id=self.id, timestamp=time_ms, model_id=self._model_id, dataset=dataset)
 
     def _upload_checkpoint(self, path: Path) -> None:
         name = f"checkpoint/{path.name}"
