@@ -16,6 +16,9 @@ RUN_ID ?= latest
 TARGETS ?= auto
 MODELS ?= auto
 SEEDS ?= auto
+RUNNER ?= local
+JOBS ?= auto
+DRY_RUN ?= false
 PORT ?= 5000
 STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
 comma := ,
@@ -35,8 +38,9 @@ train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [ARGS="--
 evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
 	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
 
-reproduce: setup  ## all models and seeds: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...]
-	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
+reproduce: setup  ## the grid: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
+	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) \
+		--runner $(RUNNER) --jobs $(JOBS) --dry_run $(DRY_RUN) $(ARGS)
 
 server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it
 	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"

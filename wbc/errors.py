@@ -7,6 +7,7 @@ WbcError
 ├── CheckpointError  a checkpoint that is missing, damaged or of another model
 ├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
 ├── TrackingError    an MLflow server that does not answer, a run that is not there
+│   └── BusyError    a run that another process is at
 └── ReportError      nothing to report, or a folder that a report may not replace
 """
 
@@ -46,6 +47,12 @@ class TrainingError(WbcError):
 
 class TrackingError(WbcError):
     """An MLflow server that does not answer, or a run that is not there."""
+
+
+class BusyError(TrackingError):
+    """A run that another process is at, here or on another machine."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h, so that whoever started the process can tell this from a failure
 
 
 class ReportError(WbcError):

@@ -33,29 +33,41 @@ from wbc.cells import CLASSES
 from wbc.config import RunConfig
 from wbc.data.disk import flush_file
 from wbc.data.prepare import Images
-from wbc.environment import describe_environment, serving_requirements
-from wbc.errors import TrackingError
+from wbc.environment import describe_environment, hardware, serving_requirements
+from wbc.errors import BusyError, TrackingError
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
 from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
-from wbc.processes import only_process, sigterm_exits
-from wbc.tracking.store import connect, find_run, impatient, leave_project_run, search, store_errors
+from wbc.processes import sigterm_exits
+from wbc.tracking.claims import Claim, claim_run
+from wbc.tracking.store import connect, find_run, impatient, leave_project_run, store_errors
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
 
 _log = logging.getLogger(__name__)
-_TAGGED: Final = ("model", "seed", "profile", "source", "targets", "recipe", "scale", "pretrained", "precision")
+_TAGGED: Final = (
+    "model",
+    "seed",
+    "profile",
+    "source",
+    "targets",
+    "recipe",
+    "scale",
+    "pretrained",
+    "precision",
+    "image_size",
+)
 
 
 class TrackedRun:
     """An MLflow run under way: what training and scoring log to it."""
 
-    def __init__(self, run: Run, config: RunConfig, writer: Writer) -> None:
+    def __init__(self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None) -> None:
         self.id: str = run.info.run_id
         self.done = run.data.tags.get("complete") == "true"
-        self._config, self._writer = config, writer
+        self._config, self._writer, self._claim = config, writer, claim
         self._model_id: str | None = run.data.tags.get("model_id")
         self._logged: dict[str, float] = run.data.metrics
         self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
@@ -82,7 +94,8 @@ class TrackedRun:
         Scores of a checkpoint file have no training images.
         """
         values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
-        mlflow.set_tags({name: values[name] for name in _TAGGED})
+        place = {"hardware": hardware(self._config.device), "jobs": os.environ.get("WBC_JOBS", "1")}
+        mlflow.set_tags({name: values[name] for name in _TAGGED} | place)
         # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
         typed = mlflow.get_run(self.id).data.params
         mlflow.log_params({name: value for name, value in values.items() if name not in typed})
@@ -106,7 +119,13 @@ class TrackedRun:
         return dataset
 
     def log_epoch(self, epoch: int, result: EpochResult) -> None:
-        """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is."""
+        """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is.
+
+        Raises:
+            BusyError: another process has taken the run over.
+        """
+        if self._claim:
+            self._claim.check()
         if epoch not in self._logged_epochs:
             metrics = {f"train/{name}": value for name, value in dataclasses.asdict(result).items()}
             log = partial(mlflow.log_metrics, metrics, epoch, run_id=self.id, timestamp=int(1000 * time.time()))
@@ -208,22 +227,28 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
     It ends as FINISHED, as KILLED after Ctrl-C or SIGTERM, and as FAILED after any other exception.
 
     Raises:
-        TrackingError: the tracking store fails, or another process of this machine is at this very run.
+        TrackingError: the tracking store fails.
+        BusyError: another process, of whatever machine, is at this very run.
     """
     experiment_id = connect()
-    with only_process(fingerprint), sigterm_exits(), store_errors():
-        earlier = search(f"tags.fingerprint = '{fingerprint}'")
-        run = next((run for run in earlier if run.data.tags.get("complete") == "true"), earlier[0] if earlier else None)
+    with sigterm_exits(), store_errors():
+        run, claim = claim_run(fingerprint, run_name(config), experiment_id)
         _forward_project_run(run)
-        if run and run.data.tags.get("complete") == "true":
+        if claim is None:
             with Writer() as writer:
                 yield TrackedRun(run, config, writer)
             return
-        if run:
-            _log.info("going on with the interrupted run %s", run.info.run_id)
-        tags = {"fingerprint": fingerprint}
-        with _active_run(run, experiment_id, f"{config.model}/seed{config.seed}", tags) as active, Writer() as writer:
-            yield TrackedRun(active, config, writer)
+        claim.hold(run)
+        try:
+            with _active_run(run.info.run_id, experiment_id, run_name(config)) as active, Writer() as writer:
+                yield TrackedRun(active, config, writer, claim)
+        finally:
+            claim.release()
+
+
+def run_name(config: RunConfig) -> str:
+    """Returns what the run is called in MLflow."""
+    return f"{config.model}/seed{config.seed}"
 
 
 @contextmanager
@@ -241,8 +266,8 @@ def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[TrackedRun]:
             with Writer() as writer:
                 yield TrackedRun(run, config, writer)
         else:
-            name = f"{config.model}/seed{config.seed}/evaluate"
-            with _active_run(None, experiment_id, name, {}) as active, Writer() as writer:
+            name = f"{run_name(config)}/evaluate"
+            with _active_run(None, experiment_id, name) as active, Writer() as writer:
                 scoring = TrackedRun(active, config, writer)
                 scoring.log_start(None, [])
                 yield scoring
@@ -271,15 +296,10 @@ def _downloaded(run_id: str, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _active_run(run: Run | None, experiment_id: str, name: str, tags: dict[str, str]) -> Iterator[Run]:
-    """Yields an earlier run, the one that `mlflow run` opened for this process, or a new one; ends it as it went.
-
-    A new run has its tags from the first moment on, so that one that is killed at the next is found again.
-    """
-    run_id = run.info.run_id if run else os.environ.get("MLFLOW_RUN_ID")
-    active = mlflow.start_run(
-        run_id, None if run_id else experiment_id, run_name=name, tags=tags, log_system_metrics=True
-    )
+def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[Run]:
+    """Yields an earlier run, the one that `mlflow run` opened for this process, or a new one; ends it as it went."""
+    run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
+    active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
     status = "FAILED"
     try:
         mlflow.set_tag("mlflow.runName", name)
@@ -287,6 +307,9 @@ def _active_run(run: Run | None, experiment_id: str, name: str, tags: dict[str, 
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
+        raise
+    except BusyError:  # taken over: it is not for this process to end it
+        status = "RUNNING"
         raise
     finally:
         if status == "FINISHED":
