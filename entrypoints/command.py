@@ -57,6 +57,8 @@ def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     settings: dict[str, Any] = {"help": field.metadata["help"], "parser": _parser(kind, auto), "metavar": kind.__name__}
     if auto:
         settings |= {"metavar": f"{kind.__name__}|auto", "show_default": "auto"}
+    if kind is bool:  # Typer would take no word after it
+        hint, settings["metavar"] = str, "true|false"
     annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
 
@@ -65,7 +67,7 @@ def _spelled_out(words: Sequence[str], config_class: type[Any]) -> list[str]:
     """Returns a command line with `true` after each option of truth that stands alone."""
     truths = {field.name for field in dataclasses.fields(config_class) if field.type is bool}
     spelled = []
-    for word, after in zip(words, [*words[1:], "--"], strict=True):
+    for word, after in zip(words, [*words[1:], "--"], strict=False):
         spelled.append(word)
         if word.startswith("--") and word[2:].replace("-", "_") in truths and after.startswith("--"):
             spelled.append("true")

@@ -193,7 +193,7 @@ def start_sweep(profile: Profile, store: Path, seeds: str = "0,1,2", number: int
         )
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 300) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline

@@ -31,8 +31,11 @@ def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
     """
     models = list({config.model: config for config in configs}.values())
     context = multiprocessing.get_context("spawn")  # a process of its own, so that this one keeps no context on the GPU
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        free, need = pool.submit(measure, models).result()
+    try:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            free, need = pool.submit(measure, models).result()
+    except torch.OutOfMemoryError:
+        return 1
     fitting = int(HEADROOM * free / need)
     jobs = max(1, min(fitting, MOST, (os.cpu_count() or 1) // CORES, len(configs)))
     _log.info("GPU: %.1f GB free, a run needs %.1f GB at most: %d at a time", free / 1e9, need / 1e9, jobs)

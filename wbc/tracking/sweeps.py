@@ -1,5 +1,6 @@
 """Sweeps: what the store holds of their runs, read at once, and the MLflow run that is the parent of them."""
 
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,8 +34,14 @@ def read_records() -> list[Record]:
     Raises:
         TrackingError: the store does not answer.
     """
-    with store_errors():
-        return [_record(run) for run in search("tags.fingerprint LIKE '%'")]
+    collecting = gc.isenabled()
+    gc.disable()  # it takes two thirds of the time, looking through objects that all stay
+    try:
+        with store_errors():
+            return [_record(run) for run in search("tags.fingerprint LIKE '%'")]
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def end_orphans(records: Iterable[Record]) -> None:
