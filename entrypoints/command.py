@@ -74,11 +74,11 @@ def _spelled_out(words: Sequence[str], config_class: type[Any]) -> list[str]:
     return spelled
 
 
-def _truth(text: str) -> bool:
+def _truth(text: object) -> bool:
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in words:
+    if str(text).lower() not in words:  # a default comes as it is
         raise ValueError
-    return words[text.lower()]
+    return words[str(text).lower()]
 
 
 def _parser(kind: type[Any], auto: bool) -> Callable[[str], Any]:
