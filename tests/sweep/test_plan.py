@@ -25,7 +25,9 @@ def copy_run(database: Path, run_id: str, fingerprints: Sequence[str]) -> None:
                 for row in rows
             )
             connection.executemany(f"INSERT INTO {table} VALUES ({marks})", copies)
-        connection.execute("UPDATE tags SET value = run_uuid WHERE key = 'fingerprint' AND run_uuid != ?", [run_id])
+        connection.executemany(
+            "UPDATE tags SET value = run_uuid WHERE key = 'fingerprint' AND run_uuid = ?", [[it] for it in fingerprints]
+        )
     connection.close()
 
 
