@@ -13,6 +13,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.test_run import stop_after
 from wbc.config import RunConfig
 from wbc.errors import BusyError
 from wbc.run import train_and_score
@@ -25,9 +26,10 @@ from wbc.tracking.store import connect
 def interrupted_run(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> tuple[RunConfig, str]:
     """A run that stopped before its first epoch: its settings and id."""
     config = small_config(epochs=1)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("wbc.run.train_model", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
-        train_and_score(config)
+    with monkeypatch.context() as patch:
+        patch.setattr("wbc.run.train_epoch", stop_after(0, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            train_and_score(config)
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     return config, run.info.run_id
 
