@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate reproduce report ui test check lock clean
+.PHONY: help setup data train evaluate reproduce report server doctor test check lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +16,11 @@ RUN_ID ?= latest
 TARGETS ?= auto
 MODELS ?= auto
 SEEDS ?= auto
+RUNNER ?= local
+JOBS ?= auto
+DRY_RUN ?= false
 PORT ?= 5000
+STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
 comma := ,
 list = $(subst $() ,$(comma),$(strip $(1)))
 
@@ -34,15 +38,22 @@ train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [ARGS="--
 evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
 	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
 
-reproduce: setup  ## all models and seeds, then the report: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...]
-	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
+reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
+	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) \
+		--runner $(RUNNER) --jobs $(JOBS) --dry_run $(DRY_RUN) $(ARGS)
 
 report: setup  ## tables, figures and a page from the tracked runs: make report [PROFILE=demo]
 	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
 
-ui: setup  ## compare runs in the browser
-	@echo "Open http://localhost:$(PORT)/#/experiments?workflowType=machine_learning"
-	@$(RUN) -m mlflow ui --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it
+	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
+	@echo "Send runs here: export MLFLOW_TRACKING_URI=http://127.0.0.1:$(PORT)"
+	@export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true; \
+		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
+		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
+
+doctor: setup  ## what this machine has and lacks: make doctor [PROFILE=paper]
+	@$(RUN) -m entrypoints.doctor --profile $(PROFILE)
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)

@@ -9,7 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-_VENV_PYTHON = Path(__file__).parent.parent / ".venv" / "bin" / "python"
+_VENV = Path(__file__).absolute().parent.parent / ".venv"
+_PYTHON = _VENV / "bin" / "python"
 
-if importlib.util.find_spec("mlflow") is None and _VENV_PYTHON.exists():
-    os.execv(_VENV_PYTHON, [str(_VENV_PYTHON), *sys.orig_argv[1:]])
+if importlib.util.find_spec("mlflow") is None and _PYTHON.exists() and Path(sys.prefix) != _VENV:
+    os.execv(_PYTHON, [str(_PYTHON), *sys.orig_argv[1:]])

@@ -5,27 +5,30 @@ import inspect
 import logging
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from wbc.errors import WbcError
+from wbc.errors import WbcError, mask
 
 
 def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     """Parses the command line into `config_class`, calls `run` with it and exits.
 
-    Exit codes: 0 done, 2 something the user can mend (one line on stderr), 130 interrupted, 143 terminated; 1 is a bug,
-    with its traceback.
+    Exit codes: 0 done, 2 something the user can mend (one line on stderr), 75 another process is at this run,
+    130 interrupted, 143 terminated; 1 is a bug, with its traceback. An option that is true or false may go without
+    a word for true; `--dry-run` is `--dry_run`.
     """
     _log_to_stderr()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(_callback(config_class, run))
+    app.command(context_settings={"token_normalize_func": lambda name: name.replace("-", "_")})(
+        _callback(config_class, run)
+    )
     try:
-        code = typer.main.get_command(app)(standalone_mode=False)
+        code = typer.main.get_command(app)(_spelled_out(sys.argv[1:], config_class), standalone_mode=False)
     except typer.TyperException as error:
         _fail(" ".join(error.format_message().split()), 2)
     except WbcError as error:
@@ -54,8 +57,28 @@ def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     settings: dict[str, Any] = {"help": field.metadata["help"], "parser": _parser(kind, auto), "metavar": kind.__name__}
     if auto:
         settings |= {"metavar": f"{kind.__name__}|auto", "show_default": "auto"}
+    if kind is bool:  # Typer would take no word after it
+        hint, settings["metavar"] = str, "true|false"
     annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
+
+
+def _spelled_out(words: Sequence[str], config_class: type[Any]) -> list[str]:
+    """Returns a command line with `true` after each option of truth that stands alone."""
+    truths = {field.name for field in dataclasses.fields(config_class) if field.type is bool}
+    spelled = []
+    for word, after in zip(words, [*words[1:], "--"], strict=False):
+        spelled.append(word)
+        if word.startswith("--") and word[2:].replace("-", "_") in truths and after.startswith("--"):
+            spelled.append("true")
+    return spelled
+
+
+def _truth(text: object) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(text).lower() not in words:  # a default comes as it is
+        raise ValueError
+    return words[str(text).lower()]
 
 
 def _parser(kind: type[Any], auto: bool) -> Callable[[str], Any]:
@@ -65,9 +88,11 @@ def _parser(kind: type[Any], auto: bool) -> Callable[[str], Any]:
         if auto and text == "auto":
             return None
         try:
-            return kind(text)
+            return _truth(text) if kind is bool else kind(text)
         except ValueError:
-            wanted = {"int": "a whole number", "float": "a number"}[kind.__name__] + (", nor auto" if auto else "")
+            wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind.__name__] + (
+                ", nor auto" if auto else ""
+            )
             raise typer.BadParameter(f"'{text}' is not {wanted}.") from None
 
     return parse
@@ -78,8 +103,14 @@ def _log_to_stderr() -> None:
     handler: logging.Handler = (
         RichHandler(console=console, show_path=False) if console.is_terminal else logging.StreamHandler()
     )
+    handler.addFilter(_mask_addresses)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("wbc").setLevel(logging.INFO)
+
+
+def _mask_addresses(record: logging.LogRecord) -> bool:
+    record.msg, record.args = mask(record.getMessage()), ()
+    return True
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -74,6 +74,8 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("reproduce --seeds 0,x", "seeds=0,x: must be whole numbers by commas"),
         ("reproduce --models resnet5", "unknown model 'resnet5'"),
         ("reproduce --jobs 0", "jobs=0: must be 1 or more"),
+        ("reproduce --runner ry", "unknown runner 'ry'; did you mean 'ray'"),
+        ("reproduce --dry_run maybe", "'maybe' is not true or false"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(run: Run, store: Path, command: str, message: str) -> None:
@@ -200,6 +202,16 @@ def test_prepare_prints_the_images_by_split_and_class(run: Run, store: Path) -> 
     assert code == 0
     assert "10 images" in out
     assert "Basophil" in out
+
+
+@pytest.mark.parametrize(
+    "spelling", ["--dry_run", "--dry-run --seeds 0,1", "--dry_run True --seeds 0,1", "--dry_run 1"]
+)
+def test_dry_run_needs_no_word_for_true_and_writes_nothing(run: Run, store: Path, spelling: str) -> None:
+    code, out, _ = run("reproduce", *spelling.split())
+    assert code == 0
+    assert "to run. runner=local" in out
+    assert not (store / "data").exists()
 
 
 def test_help_shows_every_option_with_its_default() -> None:

@@ -1,17 +1,8 @@
 import signal
-from pathlib import Path
 
 import pytest
 
-from wbc.errors import TrackingError
-from wbc.processes import only_process, sigterm_exits
-
-
-def test_second_process_at_the_same_run_is_refused(store: Path) -> None:
-    with only_process("abc"), pytest.raises(TrackingError, match="another process"), only_process("abc"):
-        pass
-    with only_process("abc"):
-        pass
+from wbc.processes import sigterm_exits
 
 
 def test_sigterm_ends_the_block_as_an_exit_with_code_143() -> None:

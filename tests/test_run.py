@@ -22,6 +22,7 @@ from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
 from wbc.models.build import backbone_state
 from wbc.run import build, score_run, train_and_score
+from wbc.tracking.runs import TrackedRun
 from wbc.training import loop
 from wbc.training.loop import train_epoch
 
@@ -123,6 +124,27 @@ def test_resumed_run_equals_an_uninterrupted_one(
     predictions = predictions_of(resumed.run_id, "folder_away")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
     assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+
+
+@pytest.mark.parametrize("method", ["_log_model", "log_domain", "complete"])
+def test_run_stopped_after_training_logs_the_rest_once(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrackedRun, method, stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_and_score(small_config(epochs=1))
+    outcome, client = train_and_score(small_config(epochs=1)), mlflow.MlflowClient()
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert (run.info.run_id, run.info.status) == (outcome.run_id, "FINISHED")
+    for name in ("train/loss", "test/folder_away/accuracy"):
+        assert len(client.get_metric_history(outcome.run_id, name)) == 1
+    (model,) = client.search_logged_models([run.info.experiment_id])
+    assert model.model_id == run.data.tags["model_id"]
+    assert "test/folder_away/accuracy" in {metric.key for metric in model.metrics}
 
 
 def test_epochs_logged_after_the_last_checkpoint_are_not_logged_twice(

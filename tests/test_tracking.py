@@ -1,56 +1,29 @@
 """A run against a real MLflow server over HTTP: stopped, resumed, scored elsewhere."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
 import pytest
-import requests
 
 from tests.conftest import write_cells
+from tests.servers import free_port, mlflow_server
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
 from wbc.run import load_domains, score_run, train_and_score
 from wbc.tracking.runs import TrackedRun
 from wbc.tracking.store import EXPERIMENT, connect
+from wbc.tracking.writer import Writer
 
 
 @pytest.fixture
 def server(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an MLflow server with a store of its own; `MLFLOW_TRACKING_URI` points to it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = [
-        "--backend-store-uri",
-        f"sqlite:///{store}/other.db",
-        "--artifacts-destination",
-        str(store / "artifacts"),
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", *options],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    uri = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            if requests.get(f"{uri}/health", timeout=1).ok:
-                break
-        except requests.ConnectionError:
-            time.sleep(0.2)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    yield uri
-    process.terminate()
-    process.wait()
+    with mlflow_server(free_port(), f"sqlite:///{store}/other.db", store / "artifacts") as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield uri
 
 
 def test_run_on_a_server_is_resumed_and_scored_elsewhere(
@@ -120,7 +93,7 @@ def test_runs_go_to_the_experiment_that_mlflow_run_was_given(store: Path, monkey
 def test_runs_that_start_at_once_on_the_same_images_log_them_all(small_config: Callable[..., RunConfig]) -> None:
     config, client, experiment = small_config(), mlflow.MlflowClient(), connect()
     train, _ = load_domains(config)
-    runs = [TrackedRun(client.create_run(experiment), config) for _ in range(8)]
+    runs = [TrackedRun(client.create_run(experiment), config, Writer()) for _ in range(8)]
     with ThreadPoolExecutor(len(runs)) as pool:
         list(pool.map(lambda run: run.log_input(train, "training"), runs))
     for run in runs:

@@ -17,6 +17,8 @@ LEAST_IMAGE_SIZE: Final = 16
 SCALES: Final = ("full", "tiny")
 PRECISIONS: Final = ("fp32", "bf16")
 DEVICES: Final = ("cpu", "cuda")
+RUNNERS: Final = {"local": "wbc.sweep.local", "docker": "wbc.sweep.container", "ray": "wbc.sweep.cluster"}
+"""The places that a sweep's runs can take place, and the modules that see to it, imported when asked for."""
 
 
 def option(default: Any, text: str) -> Any:
@@ -92,8 +94,18 @@ class ReproduceConfig:
     models: str | None = option(None, "Models to run, by commas; auto: the paper's nine.")
     seeds: str | None = option(None, "Seeds to run, by commas; auto: the profile's.")
     epochs: int | None = option(None, "Epochs of each run; auto: the profile's.")
-    jobs: int | None = option(None, "Runs at a time; auto: one per core on a CPU, one on a GPU.")
+    runner: str = option(
+        "local", "Where runs take place: local (processes here), docker (containers) or ray (a cluster)."
+    )
+    jobs: int | None = option(None, "Runs at a time; auto: thin models one per core, full ones as a GPU holds, or one.")
+    dry_run: bool = option(False, "Only print the cells, what is done, what will run, and hours by measured rates.")
     output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
+
+    def __post_init__(self) -> None:
+        if self.runner not in RUNNERS:
+            raise unknown("runner", self.runner, RUNNERS)
+        if self.jobs is not None and self.jobs < 1:
+            raise ConfigError(f"jobs={self.jobs}: must be 1 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +117,13 @@ class ReportConfig:
     seeds: str | None = option(None, "Seeds to report, by commas; auto: the profile's.")
     epochs: int | None = option(None, "Epochs of the runs to report; auto: the profile's.")
     output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorConfig:
+    """Options of `doctor`: what this machine has and lacks for a profile. Exit code 2 where something is wrong."""
+
+    profile: str = option("demo", "Whose images and weights to look for: demo, open or paper.")
 
 
 @dataclass(frozen=True, kw_only=True)

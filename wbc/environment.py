@@ -52,6 +52,11 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def hardware(device: str) -> str:
+    """Returns what runs on a device ran on, in words: the GPU's name, or the processor's and the number of cores."""
+    return torch.cuda.get_device_name() if device == "cuda" else f"{_processor()}, {os.cpu_count()} cores"
+
+
 def serving_requirements() -> list[str]:
     """Returns what a logged model needs to be served elsewhere, each at the version that is installed here."""
     return [f"{name}=={version(name)}" for name in _SERVING]
@@ -80,6 +85,7 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+@cache
 def library_versions() -> dict[str, str]:
     """Returns the versions of the libraries that have a part in a run's outcome, and MLflow's."""
     return {name: version(name) for name in _LIBRARIES}

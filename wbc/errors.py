@@ -7,10 +7,12 @@ WbcError
 ├── CheckpointError  a checkpoint that is missing, damaged or of another model
 ├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
 ├── TrackingError    an MLflow server that does not answer, a run that is not there
+│   └── BusyError    a run that another process is at
 └── ReportError      nothing to report, or a folder that a report may not replace
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -18,6 +20,9 @@ class WbcError(Exception):
     """Something a user can mend. The message says what, where, and what to do next."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return mask(super().__str__())
 
 
 class ConfigError(WbcError):
@@ -44,6 +49,12 @@ class TrackingError(WbcError):
     """An MLflow server that does not answer, or a run that is not there."""
 
 
+class BusyError(TrackingError):
+    """A run that another process is at, here or on another machine."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h, so that whoever started the process can tell this from a failure
+
+
 class ReportError(WbcError):
     """Nothing to report, or a folder that a report may not replace."""
 
@@ -55,6 +66,11 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
     hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
     hint += " Separate several by commas." if " " in value else ""
     return ConfigError(f"unknown {kind} '{value}'{hint} Known: {', '.join(known)}.")
+
+
+def mask(text: str) -> str:
+    """Returns the text without the user and password that an address in it may carry."""
+    return re.sub(r"://[^/\s'\"]*@", "://***@", text)
 
 
 def first_line(error: BaseException) -> str:

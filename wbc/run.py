@@ -6,17 +6,17 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 
 from wbc.config import EvaluateConfig, RunConfig, data_dir
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.checksums import file_sha256
-from wbc.data.prepare import Images, load_images
+from wbc.data.prepare import Images, Listing, load_images
 from wbc.data.references import Reference, expand_targets, parse_source
 from wbc.environment import code_version, library_versions
 from wbc.errors import CheckpointError, ConfigError, TrainingError
@@ -70,9 +70,9 @@ def train_and_score(config: RunConfig) -> Outcome:
     with open_run(config, identity) as run:
         done_already = run.done
         if not run.done:
-            run.log_start(train, tests, identity)
+            run.log_start(train, tests)
             train_model(model, train, config, run)
-            score_domains(model, tests, config, run)
+            score_domains(model, [images for images in tests if not run.scored(images)], config, run)
             run.complete()
         return _outcome(run, config, tests, done_already=done_already)
 
@@ -180,7 +180,7 @@ def build(config: RunConfig, weights: Path | None) -> Classifier:
     )
 
 
-def fingerprint(config: RunConfig, images: Iterable[Images], weights: Path | None) -> str:
+def fingerprint(config: RunConfig, images: Iterable[Listing], weights: Path | None) -> str:
     """Returns a hash of what decides the run's outcome: settings, images, weights, code and libraries.
 
     Images and weights count by their content, not by where they lie.
@@ -191,15 +191,20 @@ def fingerprint(config: RunConfig, images: Iterable[Images], weights: Path | Non
     parts = {
         "settings": settings,
         "images": [(part.name, part.digest) for part in images],
-        "weights": file_sha256(weights) if weights else None,
+        "weights": _sha256(weights, weights.stat().st_mtime_ns) if weights else None,
         "code": code_version(),
         "libraries": {name: version for name, version in library_versions().items() if name != "mlflow"},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
+@cache
+def _sha256(path: Path, _modified_ns: int) -> str:
+    return file_sha256(path)
+
+
 def _outcome(run: TrackedRun, config: RunConfig, tests: Iterable[Images], *, done_already: bool) -> Outcome:
-    guessing = {images.name: float(np.bincount(images.labels).max() / len(images.labels)) for images in tests}
+    guessing = {images.name: images.guessing for images in tests}
     return Outcome(
         run_id=run.id,
         config=config,

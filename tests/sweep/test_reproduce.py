@@ -1,6 +1,7 @@
 """A plan of small runs in worker processes: its table, what is done already, what fails, and the end of its parent."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -12,11 +13,13 @@ from pathlib import Path
 import mlflow
 import psutil
 import pytest
+from mlflow.entities import Run
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, TrainingError
 from wbc.profiles import PROFILES, Profile
 from wbc.sweep.reproduce import reproduce_profile
+from wbc.tracking.sweeps import end_orphans, read_records
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,8 +46,14 @@ def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
     assert "±" in row
     (guessing,) = (line for line in table.splitlines() if "always the largest class" in line)
     assert "20.00" in guessing
-    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert sorted(run.info.run_name for run in runs) == ["report/demo", "resnet50/seed0", "resnet50/seed1"]
+    runs = all_runs()
+    assert set(runs) == {"report/demo", "sweep/demo", "resnet50/seed0", "resnet50/seed1"}
+    runs.pop("report/demo")
+    sweep = runs.pop("sweep/demo")
+    assert (sweep.info.status, sweep.data.tags["kind"], sweep.data.tags["profile"]) == ("FINISHED", "sweep", "demo")
+    assert not {"model", "complete", "fingerprint"} & set(sweep.data.tags)
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {sweep.info.run_id}
+    assert not [tag for run in [sweep, *runs.values()] for tag in run.data.tags if tag.startswith("claim")]
     assert table.splitlines()[-1] == str(Path("paper_artifacts/demo/report.html").absolute())
     assert Path("paper_artifacts/demo/report.html").exists()
 
@@ -54,8 +63,41 @@ def test_reproduce_again_runs_only_what_is_not_done(small_profile: Profile, capl
     caplog.clear()
     with caplog.at_level("INFO", logger="wbc"):
         reproduce_profile(ReproduceConfig(seeds="0,3", jobs=1))
+        before = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        reproduce_profile(ReproduceConfig(seeds="0,3", jobs=1))
     ended = [message for message in caplog.messages if "/seed" in message]
-    assert ["(done already)" in message for message in ended] == [True, False]
+    assert [message.split()[1] for message in ended] == ["resnet50/seed3"]
+    assert "2 runs of demo: 1 done, 0 elsewhere, 1 to run" in caplog.messages
+    after = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert len(before) == len(after) == 4  # two cells, and the two sweeps that had something to do
+
+
+def test_sweep_of_mlflow_run_is_the_run_that_it_opened(small_profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = mlflow.MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    reproduce_profile(ReproduceConfig(seeds="0", jobs=1))
+    runs = all_runs()
+    assert set(runs) == {"sweep/demo", "resnet50/seed0"}
+    assert runs["sweep/demo"].info.run_id == runs["resnet50/seed0"].data.tags["mlflow.parentRunId"] == opened
+
+
+def test_dry_run_prints_what_is_done_and_hours_by_measured_rates_alone(
+    small_profile: Profile, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce_profile(ReproduceConfig(dry_run=True))
+    assert "Images are not prepared yet" in capsys.readouterr().out
+    assert not (store / "data").exists()
+    assert not all_runs()
+    reproduce_profile(ReproduceConfig(seeds="0", jobs=1))
+    capsys.readouterr()
+    reproduce_profile(ReproduceConfig(models="resnet50,vgg16", seeds="0,1", dry_run=True))
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
+    assert rows == [["resnet50", "done", "to run"], ["vgg16", "to run", "to run"]]
+    assert "4 cells: 1 done, 3 to run. runner=local" in out
+    measured = all_runs()["resnet50/seed0"].data.metrics["train/images_per_s"]
+    assert f"for 1 of them, at images/s measured: resnet50 {measured:.0f} (n=1)." in out
+    assert "No rate is known, since none was measured on this hardware: vgg16 (2)." in out
 
 
 def test_reproduce_goes_on_after_a_run_that_fails_and_says_so(
@@ -65,9 +107,13 @@ def test_reproduce_goes_on_after_a_run_that_fails_and_says_so(
         reproduce_profile(ReproduceConfig(models="timm:resnet18,resnet50", seeds="0", jobs=1))
     assert "timm:resnet18/seed0 failed: model 'timm:resnet18' has no thin variant" in caplog.text
     assert "failed" in capsys.readouterr().out
+    assert all_runs()["sweep/demo"].info.status == "FAILED"
 
 
-@pytest.mark.parametrize(("settings", "message"), [({"jobs": 0}, "jobs=0"), ({"seeds": "a"}, "seeds=a")])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"jobs": 0}, "jobs=0"), ({"seeds": "a"}, "seeds=a"), ({"runner": "dokcer"}, "did you mean 'docker'")],
+)
 def test_reproduce_refuses_what_is_not_allowed(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         reproduce_profile(ReproduceConfig(**settings))  # type: ignore[arg-type]
@@ -77,26 +123,81 @@ def test_reproduce_refuses_what_is_not_allowed(settings: dict[str, object], mess
 def test_workers_and_what_they_would_run_next_end_with_their_parent(
     small_profile: Profile, store: Path, signum: signal.Signals
 ) -> None:
-    slow = dataclasses.replace(small_profile, epochs=500)
-    script = store / "sweep.py"
-    script.write_text(
-        "from wbc.config import ReproduceConfig\n"
-        "from wbc.profiles import PROFILES, Profile\n"
-        "from wbc.sweep.reproduce import reproduce_profile\n"
-        "if __name__ == '__main__':\n"
-        f"    PROFILES['demo'] = {slow!r}\n"
-        "    reproduce_profile(ReproduceConfig(seeds='0,1,2', jobs=1))\n"
-    )
-    parent = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})
-    deadline = time.monotonic() + 120
-    filters = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0", "output_format": "list"}
-    while not mlflow.search_runs(**filters) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    parent = start_sweep(dataclasses.replace(small_profile, epochs=500), store)
+    wait_for(lambda: "resnet50/seed0" in all_runs() and "train/loss" in all_runs()["resnet50/seed0"].data.metrics)
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.send_signal(signum)
     parent.wait(60)
     _, alive = psutil.wait_procs(children, timeout=60)
     assert children
     assert not alive
-    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert run.info.status == "KILLED"
+    runs = all_runs()
+    assert set(runs) == {"sweep/demo", "resnet50/seed0"}
+    assert runs["resnet50/seed0"].info.status == "KILLED"
+    if signum == signal.SIGKILL:  # which leaves the sweep's own run to the next sweep
+        end_orphans(read_records())
+    assert all_runs()["sweep/demo"].info.status == "KILLED"
+
+
+def test_run_of_a_worker_that_is_killed_goes_on_in_another(small_profile: Profile, store: Path) -> None:
+    sweep = start_sweep(dataclasses.replace(small_profile, epochs=40), store, seeds="0,1")
+    wait_for(lambda: "resnet50/seed0" in all_runs() and "checkpoint" in all_runs()["resnet50/seed0"].data.tags)
+    tags = all_runs()["resnet50/seed0"].data.tags
+    worker = next(json.loads(text)["pid"] for name, text in tags.items() if name.startswith("claim."))
+    os.kill(worker, signal.SIGKILL)
+    assert sweep.wait(240) == 0
+    assert "a worker process was killed" in (store / "sweep0.log").read_text()
+    check_whole(all_runs(), epochs=40)
+
+
+def test_sweep_that_is_started_twice_at_once_runs_each_cell_once(small_profile: Profile, store: Path) -> None:
+    profile = dataclasses.replace(small_profile, epochs=20)
+    sweeps = [start_sweep(profile, store, seeds="0,1", number=number) for number in range(2)]
+    assert [sweep.wait(300) for sweep in sweeps] == [0, 0]
+    check_whole(all_runs(), epochs=20)
+    for number in range(2):
+        assert "over seeds 0, 1 (Student t)" in (store / f"sweep{number}.out").read_text()
+
+
+def all_runs() -> dict[str, Run]:
+    """Returns the runs by name; of one name the newest."""
+    found = mlflow.search_runs(search_all_experiments=True, output_format="list", order_by=["attributes.start_time"])
+    return {run.info.run_name: run for run in found}
+
+
+def check_whole(runs: dict[str, Run], epochs: int) -> None:
+    """Makes sure that seeds 0 and 1 were run once each, by one sweep or two, without a gap."""
+    found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    cells = [run for run in found if run.data.tags.get("kind") != "sweep"]
+    assert sorted(run.info.run_name for run in cells) == ["resnet50/seed0", "resnet50/seed1"]
+    for run in cells:
+        assert (run.info.status, run.data.tags["complete"]) == ("FINISHED", "true")
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "train/loss")
+        assert [point.step for point in history] == list(range(1, epochs + 1))
+
+
+def start_sweep(profile: Profile, store: Path, seeds: str = "0,1,2", number: int = 0) -> "subprocess.Popen[bytes]":
+    """Starts a sweep with one worker in a process of its own, its output in sweep<number>.out and .log."""
+    script = store / f"sweep{number}.py"
+    script.write_text(
+        "import logging\n"
+        "from wbc.config import ReproduceConfig\n"
+        "from wbc.profiles import PROFILES, Profile\n"
+        "from wbc.sweep import reproduce\n"
+        "if __name__ == '__main__':\n"
+        "    logging.basicConfig(level=logging.INFO, format='%(message)s')\n"
+        "    reproduce.WAIT_S = 0.5\n"
+        f"    PROFILES['demo'] = {profile!r}\n"
+        f"    reproduce.reproduce_profile(ReproduceConfig(seeds='{seeds}', jobs=1))\n"
+    )
+    with (store / f"sweep{number}.out").open("wb") as out, (store / f"sweep{number}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=log
+        )
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 300) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -59,6 +59,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def flush_file(path: Path) -> None:
+    """Returns once the file's content is on the disk."""
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder to fill; `path` becomes it when the block ends well, else nothing is left."""
@@ -67,6 +73,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
+        os.sync()  # thousands of files: all at once is quicker than one by one
         if path.exists():
             shutil.rmtree(path)
         part.rename(path)

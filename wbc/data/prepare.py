@@ -16,7 +16,9 @@ import pandas as pd
 from jaxtyping import Int64
 
 from wbc.data.archive import extract
-from wbc.data.cache import Geometry, PixelCache, ensure_cache, load_cache
+
+# _fault keeps its underscore: another name would change the code version, and with it the fingerprint of every run.
+from wbc.data.cache import Geometry, PixelCache, _fault, ensure_cache, load_cache
 from wbc.data.catalog import SMEAR_SIZE_PX, find_domain
 from wbc.data.checksums import record_sha256
 from wbc.data.disk import disk_errors, one_writer, whole_folder
@@ -34,19 +36,30 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images:
-    """One split, in memory-mapped form."""
+class Listing:
+    """One split without its pixels."""
 
     name: str
     """As metrics carry it: "raabin_test_b"."""
+    labels: Int64[np.ndarray, " n"]
+    """0 to 4, in the order of `wbc.cells.CLASSES`."""
+    digest: str
+    """SHA-256, in hexadecimal, over the split's rows of the manifest: paths, labels and contents."""
+
+    @property
+    def guessing(self) -> float:
+        """The share of the largest class: the accuracy of always saying that class, in [0, 1]."""
+        return float(np.bincount(self.labels).max() / len(self.labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images(Listing):
+    """One split, in memory-mapped form."""
+
     reference: Reference
     ids: tuple[str, ...]
     """Each image's path below the domain's image root."""
-    labels: Int64[np.ndarray, " n"]
-    """0 to 4, in the order of `wbc.cells.CLASSES`."""
     pixels: PixelCache
-    digest: str
-    """SHA-256, in hexadecimal, over the split's rows of the manifest: paths, labels and contents."""
     origin: str
     """The address or path it came from."""
 
@@ -58,6 +71,16 @@ def load_images(reference: Reference, geometry: Geometry, *, data_dir: Path) -> 
         DataError: The domain cannot be prepared.
     """
     return load_domain_images(find_domain(reference.key), reference, geometry, data_dir=data_dir)
+
+
+def list_images(reference: Reference, *, data_dir: Path) -> Listing | None:
+    """Returns what is known of a split that is ready, None if it is not; prepares nothing."""
+    domain = find_domain(reference.key)
+    rows = _standing_manifest(domain, data_dir / domain.home)
+    if rows is None:
+        return None
+    rows = rows[rows["split"] == reference.split]
+    return Listing(name=reference.name, labels=rows["label"].to_numpy(np.int64), digest=digest(rows))
 
 
 def prepare(key: str, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None) -> pd.DataFrame:
@@ -95,6 +118,16 @@ def prepare_domain(
         if geometry is not None:
             ensure_cache(home, geometry, rows, _image_root(domain, home))
     return rows
+
+
+def unready(domain: Domain, geometry: Geometry, *, data_dir: Path) -> str | None:
+    """Returns what `prepare` would still have to do for a domain of the catalogue, None for nothing; does none of it.
+
+    Of the pixel cache the size and the description are looked at, not the checksum: each run reads that.
+    """
+    home = data_dir / domain.home
+    rows = _standing_manifest(domain, home)
+    return "not prepared" if rows is None else _fault(home, geometry, rows)
 
 
 def load_domain_images(domain: Domain, reference: Reference, geometry: Geometry, *, data_dir: Path) -> Images:

@@ -41,19 +41,20 @@ def declared_normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple
     return (tuple(declared.mean), tuple(declared.std)) if declared else (IMAGENET_MEAN, IMAGENET_STD)
 
 
-def find_weights(pretrained: str, key: str, backbone: Backbone) -> Path:
+def find_weights(pretrained: str, key: str, backbone: Backbone, *, download: bool = True) -> Path:
     """Returns the file that `pretrained` stands for, downloading it if need be.
 
     Args:
         pretrained: "imagenet", a file, or a folder with a file named after the weights or after the backbone's key.
         key: the backbone's key in the catalogue.
         backbone: whose weights.
+        download: whether weights that are not here may be fetched.
 
     Raises:
         WeightsError: there is no such file, or the download fails.
     """
     if pretrained == "imagenet":
-        return _imagenet_file(backbone)
+        return _imagenet_file(backbone, download)
     path = Path(pretrained).expanduser()
     if path.is_file():
         return path
@@ -112,16 +113,16 @@ def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -
     network.load_state_dict(given, strict=False)
 
 
-def _imagenet_file(backbone: Backbone) -> Path:
+def _imagenet_file(backbone: Backbone, download: bool) -> Path:
     if not backbone.weights:
         raise WeightsError(f"timm has no weights for '{backbone.name}': give pretrained=PATH or pretrained=none.")
     try:
         if backbone.library == "torchvision":
-            return _torch_hub_file(torchvision.models.get_weight(backbone.weights).url)
+            return _torch_hub_file(torchvision.models.get_weight(backbone.weights).url, download)
         declared = timm.get_pretrained_cfg(backbone.weights)
         if declared and declared.hf_hub_id:
-            return _hugging_face_file(declared.hf_hub_id)
-        return _torch_hub_file(str(declared and declared.url))
+            return _hugging_face_file(declared.hf_hub_id, download)
+        return _torch_hub_file(str(declared and declared.url), download)
     # Hugging Face's client raises errors of httpx, of its own and of the standard library.
     except Exception as error:
         raise WeightsError(
@@ -130,27 +131,29 @@ def _imagenet_file(backbone: Backbone) -> Path:
         ) from error
 
 
-def _hugging_face_file(repository: str) -> Path:
+def _hugging_face_file(repository: str, download: bool) -> Path:
     name = "model.safetensors"
     cached = huggingface_hub.try_to_load_from_cache(repository, name)
     if isinstance(cached, str):
         return Path(cached)
-    _check_reachable(huggingface_hub.hf_hub_url(repository, name))
+    _check_reachable(huggingface_hub.hf_hub_url(repository, name), download)
     return Path(huggingface_hub.hf_hub_download(repository, name))
 
 
-def _torch_hub_file(url: str) -> Path:
+def _torch_hub_file(url: str, download: bool) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
     if not path.is_file():
-        _check_reachable(url)
+        _check_reachable(url, download)
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = torch.hub.HASH_REGEX.search(path.name)
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digest and digest.group(1), progress=False)
     return path
 
 
-def _check_reachable(url: str) -> None:
+def _check_reachable(url: str, download: bool) -> None:
     """Fails within seconds where there is no network; the libraries' own downloads retry for a minute."""
+    if not download:
+        raise ConnectionError("not downloaded yet")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise ConnectionError("HF_HUB_OFFLINE is set")
     try:

@@ -33,8 +33,7 @@ def write_report(options: ReportConfig) -> Path:
         TrackingError: the store does not answer.
         ReportError: there is no run to report, or the folder holds something else.
     """
-    folder = Path(options.output or f"paper_artifacts/{options.profile}").absolute()
-    _check_folder(folder)
+    folder = report_folder(options)
     study = read_study(options)
     _log.info("%d runs, %d missing, %d left out", len(study.runs), len(study.missing), len(study.excluded))
     contrasts = compare_models(study)
@@ -74,15 +73,17 @@ def write_report(options: ReportConfig) -> Path:
     return folder
 
 
-def _check_folder(folder: Path) -> None:
-    """Makes sure that what the report replaces is a report.
+def report_folder(options: ReportConfig) -> Path:
+    """Returns the folder that a report is written to, having made sure that what it replaces is a report.
 
     Raises:
         ReportError: the folder holds something else, or is a file.
     """
+    folder = Path(options.output or f"paper_artifacts/{options.profile}").absolute()
     if folder.exists() and not folder.is_dir():
         raise ReportError(f"output={folder}: is a file; name a folder for the report.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "report.html").exists():
         raise ReportError(
             f"output={folder}: holds files that are no report, and would be replaced; name another folder."
         )
+    return folder

@@ -6,62 +6,119 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
 import torch
 
-from wbc.config import RunConfig
+from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import TrainingError, WbcError
 from wbc.models.catalog import find_model
 from wbc.run import Outcome, train_and_score
+from wbc.sweep.gpu import jobs_per_gpu
 from wbc.training.pretrain import starting_weights
 
+ATTEMPTS: Final = 2
+"""How often a run is started whose worker was killed."""
+
 _log = logging.getLogger(__name__)
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
-def run_plan(configs: Sequence[RunConfig], jobs: int) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
+def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
     """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
 
     Args:
         configs: the runs, started in this order.
-        jobs: worker processes; the machine's cores are shared out among them.
+        options: `jobs` worker processes share the machine's cores, or a GPU.
     """
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(threads,)
-    )
-    try:
-        # Runs that share a backbone share its weights: made once, before the first of them asks.
-        backbones = {find_model(config.model).backbone: config for config in configs}
-        for count, _ in enumerate(pool.map(starting_weights, backbones.values()), start=1):
-            _log.info("weights to start from: %d of %d backbones", count, len(backbones))
-        runs: dict[Future[Outcome], RunConfig] = {pool.submit(_work, config): config for config in configs}
-        for future in as_completed(runs):
-            error = future.exception()
-            if error is None:
-                yield runs[future], future.result()
-            elif isinstance(error, WbcError):
-                yield runs[future], error
-            else:
-                raise error
-    except BrokenProcessPool as error:
-        raise TrainingError(
-            "a worker process was killed, for want of memory perhaps: try fewer jobs; the same command goes on."
-        ) from error
-    except BaseException:  # Ctrl-C, SIGTERM, or the caller's own: the runs under way are marked and can go on later
-        for worker in multiprocessing.active_children():
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    jobs = min(options.jobs or default_jobs(configs), len(configs))
+    _log.info("%d runs, %d at a time", len(configs), jobs)
+    with _workers(jobs) as workers:
+        _learn(configs, workers)
+        for config, result in _each(_work, configs, workers):
+            if isinstance(result, BaseException) and not isinstance(result, WbcError):
+                raise result
+            yield config, result
+
+
+def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
+    """Learns the patterns that runs start from, for runners whose runs do not all see this machine's data folder."""
+    with _workers(options.jobs or default_jobs(configs)) as workers:
+        _learn(configs, workers)
 
 
 def default_jobs(configs: Sequence[RunConfig]) -> int:
-    """Returns one job per core for thin models on a CPU, which do not fill more than one; else 1."""
+    """Returns one job per core for thin models on a CPU, which do not fill more than one; on a GPU what it holds."""
+    if all(config.device == "cuda" for config in configs):
+        return jobs_per_gpu(configs)
     thin = all(config.device == "cpu" and config.scale == "tiny" for config in configs)
     return min(len(configs), os.cpu_count() or 1) if thin else 1
+
+
+def _learn(configs: Iterable[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
+    """Makes the weights that runs share, each once, before the first of them asks; a run tells what is wrong itself."""
+    backbones = {find_model(config.model).backbone: config for config in configs}
+    for count, _ in enumerate(_each(starting_weights, backbones.values(), workers), start=1):
+        _log.info("weights to start from: %d of %d backbones", count, len(backbones))
+
+
+def _each(
+    work: Callable[[_Task], _Result], tasks: Iterable[_Task], workers: list[ProcessPoolExecutor]
+) -> Iterator[tuple[_Task, _Result | BaseException]]:
+    """Yields each task as it ends, with its result or error. A worker that is killed is replaced, its task retried."""
+    waiting = deque((task, 1) for task in tasks)
+    idle = list(range(len(workers)))
+    running: dict[Future[_Result], tuple[int, _Task, int]] = {}
+    while waiting or running:
+        while waiting and idle:
+            index, (task, attempt) = idle.pop(), waiting.popleft()
+            running[workers[index].submit(work, task)] = index, task, attempt
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            index, task, attempt = running.pop(future)
+            idle.append(index)
+            error = future.exception()
+            if not isinstance(error, BrokenProcessPool):
+                yield task, future.result() if error is None else error
+                continue
+            workers[index].shutdown()
+            workers[index] = _worker(len(workers))
+            if attempt < ATTEMPTS:
+                _log.warning("a worker process was killed, for want of memory perhaps; its run starts once more")
+                waiting.append((task, attempt + 1))
+            else:
+                yield (
+                    task,
+                    TrainingError("its worker process was killed twice, for want of memory perhaps: fewer jobs?"),
+                )
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
+    """Yields pools of one process each: the end of one leaves the others, and what they are at, alone."""
+    workers = [_worker(jobs) for _ in range(jobs)]
+    try:
+        yield workers
+    except BaseException:  # Ctrl-C, SIGTERM, or the caller's own: the runs under way are marked and can go on later
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        for worker in workers:
+            worker.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.shutdown()
+
+
+def _worker(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(jobs,)
+    )
 
 
 def _work(config: RunConfig) -> Outcome:
@@ -69,11 +126,15 @@ def _work(config: RunConfig) -> Outcome:
         return train_and_score(config)
     except SystemExit:  # by SIGTERM: the pool would take this for a result, and give the worker the next run
         os._exit(128 + signal.SIGTERM)
+    finally:
+        if config.device == "cuda":
+            torch.cuda.empty_cache()  # the next run, or another worker's, may need what this one had
 
 
-def _start_worker(threads: int) -> None:
+def _start_worker(jobs: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
-    torch.set_num_threads(threads)
+    os.environ["WBC_JOBS"] = str(jobs)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 
 

@@ -1,33 +1,46 @@
 """`reproduce`: the runs of a profile that are not done yet, then a table of what came out and the report."""
 
+import importlib
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from wbc.config import ReportConfig, ReproduceConfig, RunConfig, seed_numbers, split_names
-from wbc.errors import ConfigError, TrainingError
+from wbc.config import RUNNERS, ReportConfig, ReproduceConfig, RunConfig, data_dir, seed_numbers, split_names
+from wbc.data.prepare import prepare
+from wbc.environment import hardware
+from wbc.errors import BusyError, TrainingError
 from wbc.models.catalog import find_model
 from wbc.processes import sigterm_exits
 from wbc.profiles import plan
-from wbc.report.report import write_report
+from wbc.report.report import report_folder, write_report
 from wbc.report.statistics import seed_interval
-from wbc.run import Outcome, load_domains, references
-from wbc.sweep.local import default_jobs, run_plan
-from wbc.tracking.store import connect, leave_project_run
+from wbc.run import Outcome, geometry, references
+from wbc.sweep import local
+from wbc.sweep.forecast import measured_rates, print_forecast
+from wbc.sweep.plan import Cell, survey
+from wbc.tracking.store import connect
+from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
 from wbc.training.pretrain import starting_weights
+
+WAIT_S: Final = 10.0
+"""Between two looks at runs that another sweep is at."""
 
 _log = logging.getLogger(__name__)
 
 
 def reproduce_profile(options: ReproduceConfig) -> None:
-    """Runs the plan and prints a row per model: accuracy at home and on each target, with 95 % intervals over seeds.
+    """Runs what is left of the plan and prints a row per model: accuracies with 95 % intervals over seeds.
+
+    With `dry_run` it only prints what it would do; nothing is made, fetched or written.
 
     Raises:
-        ConfigError: models, seeds or jobs that are not allowed.
+        ConfigError: a model, seed or runner that is not allowed.
         TrainingError: some runs failed; the others are done and stay.
     """
     configs = plan(
@@ -36,27 +49,30 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         seeds=seed_numbers(options.seeds) if options.seeds else None,
         epochs=options.epochs,
     )
-    jobs = default_jobs(configs) if options.jobs is None else options.jobs
-    if jobs < 1:
-        raise ConfigError(f"jobs={jobs}: must be 1 or more.")
-    leave_project_run()
-    for config in configs:
+    for config in {(config.source, config.targets): config for config in configs}.values():
         references(config)
     connect()
-    for config in {find_model(config.model).backbone: config for config in configs}.values():
-        if config.pretrained != "patterns":  # those are learned in the workers
-            starting_weights(config)
-    load_domains(configs[0])
-    with sigterm_exits():
-        outcomes = _run(configs, jobs)
-    print_table(configs, outcomes)
-    if outcomes:
-        wanted = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
-        print(write_report(ReportConfig(**wanted)) / "report.html")
-    if len(outcomes) < len(configs):
-        raise TrainingError(
-            f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
-        )
+    if options.dry_run:
+        records = read_records()
+        rates = measured_rates(records, None if options.runner == "ray" else hardware(configs[0].device))
+        print_forecast(survey(configs, records), rates, options.runner)
+        return
+    report = ReportConfig(
+        **{name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
+    )
+    report_folder(report)
+    _prepare(configs, options)
+    cells = _survey(configs)
+    left = any(cell.state != "done" for cell in cells)
+    with sigterm_exits(), open_sweep(options.profile) if left else nullcontext():
+        outcomes = _run(cells, options)
+        print_table(configs, outcomes)
+        if outcomes:
+            print(write_report(report) / "report.html")
+        if len(outcomes) < len(configs):
+            raise TrainingError(
+                f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
+            )
 
 
 def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:
@@ -85,22 +101,71 @@ def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> No
     console.print(table)
 
 
-def _run(configs: Sequence[RunConfig], jobs: int) -> list[Outcome]:
-    """Returns the outcomes of the runs that did not fail; tells of each as it ends, and how long the rest takes."""
-    outcomes: list[Outcome] = []
+def _prepare(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
+    """Makes ready what runs share: images, and weights unless the runner's own workers learn them."""
+    for config in {find_model(config.model).backbone: config for config in configs}.values():
+        if config.pretrained != "patterns":
+            starting_weights(config)
+    train, tests = references(configs[0])
+    for reference in (train, *tests):
+        prepare(reference.key, geometry(configs[0]), data_dir=data_dir())
+    if options.runner != "local":
+        local.learn_weights([cell.config for cell in survey(configs, []) if cell.fingerprint is None], options)
+
+
+def _survey(configs: Sequence[RunConfig]) -> list[Cell]:
+    """Returns how the runs stand, having marked those that nobody is at any more."""
+    records = read_records()
+    end_orphans(records)
+    return survey(configs, records)
+
+
+def _run(cells: Sequence[Cell], options: ReproduceConfig) -> list[Outcome]:
+    """Returns the outcomes of the cells that did not fail, in their order; tells of each as it ends.
+
+    Cells that another sweep is at come last: this one waits for what they come to, or takes over what was given up.
+    """
+    configs, outcomes, failed = [cell.config for cell in cells], dict[RunConfig, Outcome](), set[RunConfig]()
+    told = False
+    while True:
+        outcomes |= {cell.config: cell.outcome for cell in cells if cell.outcome}
+        todo = [cell.config for cell in cells if cell.state in ("to run", "interrupted")]
+        if not told:
+            done, busy = len(outcomes), len(cells) - len(outcomes) - len(todo)
+            _log.info(
+                "%d runs of %s: %d done, %d elsewhere, %d to run", len(cells), options.profile, done, busy, len(todo)
+            )
+        if todo:
+            _run_some(todo, options, outcomes, failed)
+        left = [config for config in configs if config not in outcomes and config not in failed]
+        if not left:
+            return [outcomes[config] for config in configs if config in outcomes]
+        if not todo:
+            time.sleep(WAIT_S)
+        cells, told = _survey(left), True
+        if todo and all(cell.state == "running" for cell in cells):
+            owners = {owner for cell in cells if cell.record for owner in cell.record.owners}
+            _log.info("waiting for %d runs that %s is at", len(cells), ", ".join(sorted(owners)))
+
+
+def _run_some(
+    configs: Sequence[RunConfig], options: ReproduceConfig, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]
+) -> None:
+    """Runs them where `runner` says, and sorts them into `outcomes` and `failed`; those that are busy into neither."""
+    runner = local if options.runner == "local" else importlib.import_module(RUNNERS[options.runner])
     ended: list[float] = []
-    _log.info("%d runs of profile %s, %d at a time", len(configs), configs[0].profile, jobs)
-    for count, (config, result) in enumerate(run_plan(configs, jobs), start=1):
+    for count, (config, result) in enumerate(runner.run_plan(configs, options), start=1):
         if isinstance(result, Outcome):
-            outcomes.append(result)
+            outcomes[config] = result
             line = result.line()
-            if not result.done_already:
-                ended.append(time.monotonic())
+            ended.append(time.monotonic())
+        elif isinstance(result, BusyError):
+            line = str(result)
         else:
+            failed.add(config)
             line = f"{config.model}/seed{config.seed} failed: {result}"
         left = ""
-        if len(ended) > jobs:  # the first ones include what is done once: imports, weights
+        if len(ended) > (options.jobs or 1):  # the first ones include what is done once: imports, weights
             seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count))
             left = f"  ({seconds // 60}:{seconds % 60:02d} left)"
         _log.info("%d/%d  %s%s", count, len(configs), line, left)
-    return outcomes

@@ -12,7 +12,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,35 +25,51 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from wbc.cells import CLASSES
 from wbc.config import RunConfig
+from wbc.data.disk import flush_file
 from wbc.data.prepare import Images
-from wbc.environment import describe_environment, serving_requirements
-from wbc.errors import TrackingError
+from wbc.environment import describe_environment, hardware, serving_requirements
+from wbc.errors import BusyError, TrackingError
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
 from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
-from wbc.processes import only_process, sigterm_exits
-from wbc.tracking.store import connect, find_run, leave_project_run, search, store_errors
+from wbc.processes import sigterm_exits
+from wbc.tracking.claims import Claim, claim_run
+from wbc.tracking.store import connect, find_run, impatient, leave_project_run, store_errors
+from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
 
 _log = logging.getLogger(__name__)
-_TAGGED: Final = ("model", "seed", "profile", "source", "targets", "recipe", "scale", "pretrained", "precision")
+_TAGGED: Final = (
+    "model",
+    "seed",
+    "profile",
+    "source",
+    "targets",
+    "recipe",
+    "scale",
+    "pretrained",
+    "precision",
+    "image_size",
+)
 
 
 class TrackedRun:
     """An MLflow run under way: what training and scoring log to it."""
 
-    def __init__(self, run: Run, config: RunConfig) -> None:
+    def __init__(self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None) -> None:
         self.id: str = run.info.run_id
         self.done = run.data.tags.get("complete") == "true"
-        self._config = config
+        self._config, self._writer, self._claim = config, writer, claim
         self._model_id: str | None = run.data.tags.get("model_id")
+        self._logged: dict[str, float] = run.data.metrics
         self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
 
     def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
@@ -60,15 +77,25 @@ class TrackedRun:
         metrics = mlflow.get_run(self.id).data.metrics
         return {domain: metrics[f"test/{domain}/accuracy"] for domain in domains}
 
-    def log_start(self, train: Images | None, tests: Iterable[Images], fingerprint: str | None) -> None:
-        """Logs what identifies the run: tags, parameters, data sets, config.json and environment.json.
+    def scored(self, images: Images) -> bool:
+        """Returns whether the domain's metrics, which are logged after all else of it, were there from the start.
 
-        Scores of a checkpoint file have neither training images nor a fingerprint.
+        A kill may have come between the run's and the model's: the same points again are new to the model alone.
+        """
+        logged = {name: value for name, value in self._logged.items() if name.startswith(f"test/{images.name}/")}
+        if logged:
+            time_ms = mlflow.MlflowClient().get_metric_history(self.id, next(iter(logged)))[0].timestamp
+            self._log_scores(logged, self.log_input(images, "testing"), time_ms)
+        return bool(logged)
+
+    def log_start(self, train: Images | None, tests: Iterable[Images]) -> None:
+        """Logs what describes the run: tags, parameters, data sets, config.json and environment.json.
+
+        Scores of a checkpoint file have no training images.
         """
         values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
-        mlflow.set_tags({name: values[name] for name in _TAGGED})
-        if fingerprint:
-            mlflow.set_tag("fingerprint", fingerprint)
+        place = {"hardware": hardware(self._config.device), "jobs": os.environ.get("WBC_JOBS", "1")}
+        mlflow.set_tags({name: values[name] for name in _TAGGED} | place)
         # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
         typed = mlflow.get_run(self.id).data.params
         mlflow.log_params({name: value for name, value in values.items() if name not in typed})
@@ -92,31 +119,43 @@ class TrackedRun:
         return dataset
 
     def log_epoch(self, epoch: int, result: EpochResult) -> None:
-        """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is."""
+        """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is.
+
+        Raises:
+            BusyError: another process has taken the run over.
+        """
+        if self._claim:
+            self._claim.check()
         if epoch not in self._logged_epochs:
             metrics = {f"train/{name}": value for name, value in dataclasses.asdict(result).items()}
-            mlflow.log_metrics(metrics, step=epoch)
+            log = partial(mlflow.log_metrics, metrics, epoch, run_id=self.id, timestamp=int(1000 * time.time()))
+            self._writer.later(log)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Uploads a checkpoint, names it in a tag, drops the one before: a kill at any point leaves a whole one.
 
         The checkpoint of a finished run has no optimiser; with it goes the model that MLflow can load.
         """
-        before = mlflow.get_run(self.id).data.tags.get("checkpoint")
         name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
-        with tempfile.TemporaryDirectory() as folder:
-            write_checkpoint(checkpoint, Path(folder) / name)
-            mlflow.log_artifact(str(Path(folder) / name), "checkpoint")
-            if not checkpoint.optimiser:
-                self._log_model(Path(folder) / name)
-        mlflow.set_tag("checkpoint", f"checkpoint/{name}")
-        if before and before != f"checkpoint/{name}":
-            get_artifact_repository(mlflow.get_artifact_uri()).delete_artifacts(before)
+        folder = tempfile.TemporaryDirectory()
+        path = Path(folder.name) / name
+        write_checkpoint(checkpoint, path)
+        self._writer.later(partial(self._upload_checkpoint, path))
+        if checkpoint.optimiser is None:
+            self._writer.flush()
+            self._log_model(path)
+        self._writer.later(folder.cleanup)
 
     def load_checkpoint(self) -> Checkpoint | None:
         """Returns the last checkpoint that was saved whole, its tensors on the CPU, or None where there is none."""
         name = mlflow.get_run(self.id).data.tags.get("checkpoint")
-        return _download_checkpoint(self.id, name) if name else None
+        if name is None:
+            return None
+        with _downloaded(self.id, name) as path:
+            checkpoint = read_checkpoint(path)
+            if checkpoint.optimiser is None and self._model_id is None:  # the run was stopped between the two
+                self._log_model(path)
+        return checkpoint
 
     def log_domain(self, images: Images, predictions: Predictions, metrics: Metrics) -> None:
         """Logs predictions, embeddings, confusion, sample cells and `test/<domain>/…` metrics of one domain."""
@@ -130,13 +169,40 @@ class TrackedRun:
             )
             mlflow.log_artifacts(folder, run_id=self.id)
         dataset = self.log_input(images, "testing")
-        mlflow.log_metrics(_flat(metrics, images.name), run_id=self.id, model_id=self._model_id, dataset=dataset)
+        self._log_scores(_flat(metrics, images.name), dataset, int(1000 * time.time()))
 
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
+        self._drop_checkpoints(but="checkpoint/final.pt")
         mlflow.set_tag("complete", "true")
 
+    def _log_scores(self, scores: dict[str, float], dataset: Dataset, time_ms: int) -> None:
+        mlflow.log_metrics(scores, run_id=self.id, timestamp=time_ms, model_id=self._model_id, dataset=dataset)
+
+    def _upload_checkpoint(self, path: Path) -> None:
+        name = f"checkpoint/{path.name}"
+        artifacts = get_artifact_repository(mlflow.get_run(self.id).info.artifact_uri)
+        artifacts.log_artifact(str(path), "checkpoint")
+        if isinstance(artifacts, LocalArtifactRepository):  # a server has a disk of its own
+            flush_file(Path(artifacts.get_local_path(name)))
+        mlflow.MlflowClient().set_tag(self.id, "checkpoint", name)
+        self._drop_checkpoints(but=name)
+
+    def _drop_checkpoints(self, but: str) -> None:
+        """Deletes earlier checkpoints, and what a kill has left of others."""
+        artifacts = get_artifact_repository(mlflow.get_run(self.id).info.artifact_uri)
+        names = [file.path for file in artifacts.list_artifacts("checkpoint")]
+        if isinstance(artifacts, LocalArtifactRepository):  # its list hides files that were not copied to their end
+            names = [f"checkpoint/{file.name}" for file in Path(artifacts.artifact_dir, "checkpoint").iterdir()]
+        for name in names:
+            if name != but:
+                artifacts.delete_artifacts(name)
+
     def _log_model(self, checkpoint: Path) -> None:
+        """Logs the model that MLflow can load, in the place of one that a kill has left half-logged."""
+        client, experiment_id = mlflow.MlflowClient(), mlflow.get_run(self.id).info.experiment_id
+        for model in client.search_logged_models([experiment_id], f"source_run_id = '{self.id}'"):
+            client.delete_logged_model(model.model_id)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             model = mlflow.pyfunc.log_model(
@@ -161,20 +227,28 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
     It ends as FINISHED, as KILLED after Ctrl-C or SIGTERM, and as FAILED after any other exception.
 
     Raises:
-        TrackingError: the tracking store fails, or another process of this machine is at this very run.
+        TrackingError: the tracking store fails.
+        BusyError: another process, of whatever machine, is at this very run.
     """
     experiment_id = connect()
-    with only_process(fingerprint), sigterm_exits(), store_errors():
-        earlier = search(f"tags.fingerprint = '{fingerprint}'")
-        run = next((run for run in earlier if run.data.tags.get("complete") == "true"), earlier[0] if earlier else None)
+    with sigterm_exits(), store_errors():
+        run, claim = claim_run(fingerprint, run_name(config), experiment_id)
         _forward_project_run(run)
-        if run and run.data.tags.get("complete") == "true":
-            yield TrackedRun(run, config)
+        if claim is None:
+            with Writer() as writer:
+                yield TrackedRun(run, config, writer)
             return
-        if run:
-            _log.info("going on with the interrupted run %s", run.info.run_id)
-        with _active_run(run, experiment_id, f"{config.model}/seed{config.seed}") as active:
-            yield TrackedRun(active, config)
+        claim.hold(run)
+        try:
+            with _active_run(run.info.run_id, experiment_id, run_name(config)) as active, Writer() as writer:
+                yield TrackedRun(active, config, writer, claim)
+        finally:
+            claim.release()
+
+
+def run_name(config: RunConfig) -> str:
+    """Returns what the run is called in MLflow."""
+    return f"{config.model}/seed{config.seed}"
 
 
 @contextmanager
@@ -189,11 +263,13 @@ def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[TrackedRun]:
         if run_id:
             run = find_run(run_id)
             _forward_project_run(run)
-            yield TrackedRun(run, config)
+            with Writer() as writer:
+                yield TrackedRun(run, config, writer)
         else:
-            with _active_run(None, experiment_id, f"{config.model}/seed{config.seed}/evaluate") as active:
-                scoring = TrackedRun(active, config)
-                scoring.log_start(None, [], None)
+            name = f"{run_name(config)}/evaluate"
+            with _active_run(None, experiment_id, name) as active, Writer() as writer:
+                scoring = TrackedRun(active, config, writer)
+                scoring.log_start(None, [])
                 yield scoring
 
 
@@ -208,18 +284,21 @@ def fetch_checkpoint(run_id: str) -> Checkpoint:
         raise TrackingError(
             f"run {run_id} is no completed training run: start its training again, which goes on with it."
         )
-    return _download_checkpoint(run_id, tags["checkpoint"])
-
-
-def _download_checkpoint(run_id: str, name: str) -> Checkpoint:
-    with tempfile.TemporaryDirectory() as folder:
-        return read_checkpoint(Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=folder)))
+    with _downloaded(run_id, tags["checkpoint"]) as path:
+        return read_checkpoint(path)
 
 
 @contextmanager
-def _active_run(run: Run | None, experiment_id: str, name: str) -> Iterator[Run]:
+def _downloaded(run_id: str, name: str) -> Iterator[Path]:
+    """Yields an artifact as a file that is there for as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=folder))
+
+
+@contextmanager
+def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[Run]:
     """Yields an earlier run, the one that `mlflow run` opened for this process, or a new one; ends it as it went."""
-    run_id = run.info.run_id if run else os.environ.get("MLFLOW_RUN_ID")
+    run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
     active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
     status = "FAILED"
     try:
@@ -229,9 +308,15 @@ def _active_run(run: Run | None, experiment_id: str, name: str) -> Iterator[Run]
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
+    except BusyError:  # taken over: it is not for this process to end it
+        status = "RUNNING"
+        raise
     finally:
-        with suppress(Exception) if status == "FAILED" else nullcontext():  # a store that failed may fail at this too
+        if status == "FINISHED":
             mlflow.end_run(status)
+        else:
+            with suppress(Exception), impatient():  # a store that failed may fail at this too
+                mlflow.end_run(status)
 
 
 def _forward_project_run(run: Run | None) -> None:

@@ -15,29 +15,45 @@ import mlflow
 import requests
 from filelock import FileLock
 from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from wbc.errors import TrackingError, first_line
+from wbc.errors import TrackingError, first_line, mask
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
 
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password, where there is one
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
+logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # a failing store is told of by the run
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv made by uv has no pip to name
+
+
+def _retrying(record: logging.LogRecord) -> bool:
+    """Says in plain words that urllib3 tries again; not at the first time, when an idle connection was closed."""
+    if str(record.msg).startswith("Retrying (") and isinstance(record.args, tuple):
+        tries = len(getattr(record.args[0], "history", ()))
+        record.msg, record.args = "no answer from the server; asking again", ()
+        return tries > 1
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_retrying)
 
 
 def connect() -> str:
     """Returns the id of the experiment that runs go to, having made sure that the store answers.
 
-    A fresh SQLite store is set up by one process at a time: several at once would leave it broken.
+    A fresh SQLite store is set up by one process at a time: several at once would leave it broken. A server is asked
+    once, so that a misspelt address is told at once; the runs of a sweep, which has asked, wait for it for minutes.
 
     Raises:
         TrackingError: the store does not answer, or the experiment was deleted.
     """
     uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")):
+    if uri.startswith(("http://", "https://")) and "WBC_SWEEP_RUN" not in os.environ:
         _check_server(uri)
     database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
@@ -47,7 +63,13 @@ def connect() -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            return str(client.create_experiment(name, str(database.with_name("mlartifacts")) if database else None))
+            artifacts = str(database.with_name("mlartifacts")) if database else None
+            try:
+                return str(client.create_experiment(name, artifacts))
+            except MlflowException:  # perhaps another process was quicker
+                experiment = client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
         if experiment.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"experiment '{name}' was deleted: `mlflow experiments restore -x {experiment.experiment_id}`, or name "
@@ -66,12 +88,40 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        driver = re.search(r"\(\w+\.\w+\) ([^\n]+)", str(error))  # the database's own words, within SQLAlchemy's
-        reason = driver[1] if driver else first_line(error)
         raise TrackingError(
-            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason.rstrip('.')}. Mend it and run the same "
+            f"the tracking store {mlflow.get_tracking_uri()} fails: {_reason(error)}. Mend it and run the same "
             "again: what was saved stays."
         ) from error
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Asks a server that does not answer only once more inside the block, instead of for minutes."""
+    name = MLFLOW_HTTP_REQUEST_MAX_RETRIES.name
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+def describe_store() -> str:
+    """Returns where runs go and whether that is there yet, having asked it; makes nothing.
+
+    Raises:
+        TrackingError: it does not answer, does not let us in, or is of another version.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return f"{uri}, which the first run makes"
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+    with impatient(), store_errors():
+        mlflow.MlflowClient().search_experiments(max_results=1)
+    return f"{mask(uri)} answers"
 
 
 def find_run(run_id: str) -> Run:
@@ -105,6 +155,17 @@ def latest_run() -> str:
     if not done:
         raise TrackingError("no finished training run here yet: train a model first (make train).")
     return str(done[0].info.run_id)
+
+
+def _reason(error: Exception) -> str:
+    """Returns what went wrong in a few words, without the layers of libraries around it."""
+    text = str(error)
+    driver = re.search(r"\(\w+\.\w+\) ([^\n]+)", text)  # the database's own words, within SQLAlchemy's
+    if "Max retries exceeded" in text:
+        return f"it did not answer, asked {MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() + 1} times"
+    if "error code 401" in text:
+        return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return (driver[1] if driver else first_line(error)).rstrip(".")
 
 
 def leave_project_run() -> None:

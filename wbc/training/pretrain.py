@@ -17,7 +17,7 @@ from wbc.config import RunConfig, data_dir
 from wbc.data.disk import disk_errors, one_writer
 from wbc.data.patterns import PATTERN_CLASSES, draw_patterns
 from wbc.environment import code_version
-from wbc.errors import ConfigError
+from wbc.errors import ConfigError, WeightsError
 from wbc.models.build import build_model, write_backbone
 from wbc.models.catalog import find_backbone, find_model
 from wbc.models.weights import find_weights
@@ -34,10 +34,10 @@ LR: Final = 1e-3
 _log = logging.getLogger(__name__)
 
 
-def starting_weights(config: RunConfig) -> Path | None:
+def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
     """Returns the file of weights that a run starts from, None for `pretrained=none`.
 
-    ImageNet's are downloaded, and patterns learned, if they are not there yet.
+    ImageNet's are downloaded, and patterns learned, if they are not there yet; or, without `make`, missed.
 
     Raises:
         ConfigError: `patterns` for a full model, or `imagenet` for a thin one.
@@ -52,10 +52,14 @@ def starting_weights(config: RunConfig) -> Path | None:
         raise ConfigError("pretrained=patterns is for scale=tiny; a full model starts from imagenet, none, or a path.")
     key = find_model(config.model).backbone
     if config.pretrained != "patterns":
-        return find_weights(config.pretrained, key, find_backbone(key))
+        return find_weights(config.pretrained, key, find_backbone(key), download=make)
     settings = (code_version(), IMAGES, EPOCHS, BATCH_SIZE, LR, SEED, torch.__version__)
     version = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-{version}.safetensors"
+    if not make:
+        if path.exists():
+            return path
+        raise WeightsError(f"the weights '{path}' are not learned yet: a run that starts from them does that first.")
     with disk_errors(data_dir()), one_writer(path.parent / path.stem):
         if not path.exists():
             _pretrain(config, path)

@@ -1,0 +1,33 @@
+"""Says what this machine has and lacks for a profile, a line each: `python -m entrypoints.doctor --profile paper`."""
+
+import sys
+
+try:
+    from entrypoints.command import main
+    from wbc.config import DoctorConfig
+except ModuleNotFoundError as missing:  # a bare Python, or an environment that is not whole
+    print(f"wrong  Python    {sys.executable} has no package '{missing.name}' -> make setup")
+    sys.exit(2)
+
+
+def doctor(options: DoctorConfig) -> None:
+    """Prints status, finding and remedy of each check.
+
+    Raises:
+        WbcError: something that the profile's runs need is wrong.
+    """
+    from wbc.doctor import examine
+    from wbc.errors import WbcError
+
+    wrong = []
+    for name, finding in examine(options):
+        remedy = f" -> {finding.remedy}" if finding.remedy else ""
+        print(f"{finding.status:5}  {name:8}  {finding.found}{remedy}", flush=True)
+        if finding.status == "wrong":
+            wrong.append(name)
+    if wrong:
+        raise WbcError(f"profile {options.profile} cannot run here as it is: see {', '.join(wrong)} above.")
+
+
+if __name__ == "__main__":
+    main(DoctorConfig, doctor)

@@ -1,0 +1,87 @@
+"""Servers for tests, each a real one with a store of its own, gone when the block ends."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mlflow_server(port: int, store: str, artifacts: Path, *options: str) -> Iterator[str]:
+    """Yields the address of an MLflow server that answers. Leaving the block kills it as a crash would."""
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", *options]
+    process = subprocess.Popen(
+        [*command, "--backend-store-uri", store, "--artifacts-destination", str(artifacts)],
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(address: str) -> None:
+    for _ in range(300):
+        try:
+            if requests.get(address, timeout=1).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    raise TimeoutError(f"no answer from {address}")
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Yields the address of an empty database in a PostgreSQL of its own, below /tmp: its socket's path must be short.
+
+    As root it runs as `postgres`, since PostgreSQL refuses root.
+    """
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [
+        Path(path).parent for path in [shutil.which("initdb")] if path
+    ]
+    if not programs:
+        pytest.skip("no PostgreSQL here: apt install postgresql")
+    port, user = free_port(), "postgres" if os.getuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        data, password = Path(folder) / "data", Path(folder) / "password"
+        password.write_text("s3cret")
+        if user:
+            shutil.chown(folder, user)
+            shutil.chown(password, user)
+
+        def run(program: str, *options: str) -> None:
+            subprocess.run(
+                [programs[-1] / program, "-D", data, *options],
+                user=user,
+                cwd=folder,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+
+        run("initdb", "-U", "wbc", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync")
+        run("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", f"-h 127.0.0.1 -p {port} -k {folder}")
+        try:
+            yield f"postgresql://wbc:s3cret@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "stop", "-w", "-m", "immediate")

@@ -1,0 +1,113 @@
+"""Claims to a run: one process at a time, of whatever machine; what happens to claims that are left behind."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.test_run import stop_after
+from wbc.config import RunConfig
+from wbc.errors import BusyError
+from wbc.run import train_and_score
+from wbc.tracking import claims
+from wbc.tracking.claims import Claim, claim_run
+from wbc.tracking.store import connect
+
+
+@pytest.fixture
+def interrupted_run(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> tuple[RunConfig, str]:
+    """A run that stopped before its first epoch: its settings and id."""
+    config = small_config(epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("wbc.run.train_epoch", stop_after(0, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            train_and_score(config)
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    return config, run.info.run_id
+
+
+def leave_claim(run_id: str, *, age_s: float, **owner: object) -> None:
+    """Puts a claim on a run as another process would."""
+    (text,) = Claim().tag.values()
+    other = {**json.loads(text), "host": "gpu7", "machine": "another", "renewed": time.time() - age_s, **owner}
+    client = mlflow.MlflowClient()
+    client.set_tag(run_id, "claim.0", json.dumps(other))
+    client.update_run(run_id, status="RUNNING")
+
+
+def test_claim_of_another_machine_holds_until_it_was_not_renewed_for_long(
+    interrupted_run: tuple[RunConfig, str],
+) -> None:
+    config, run_id = interrupted_run
+    leave_claim(run_id, age_s=claims.EXPIRY_S - 30, pid=4242)
+    with pytest.raises(BusyError, match="resnet50/seed0 is being run by gpu7:4242"):
+        train_and_score(config)
+    leave_claim(run_id, age_s=claims.EXPIRY_S + 1, pid=4242)
+    assert train_and_score(config).run_id == run_id
+    assert not [tag for tag in mlflow.get_run(run_id).data.tags if tag.startswith("claim")]
+
+
+def test_claim_of_a_process_of_this_machine_ends_with_the_process(interrupted_run: tuple[RunConfig, str]) -> None:
+    config, run_id = interrupted_run
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        mine = json.loads(next(iter(Claim().tag.values())))
+        leave_claim(run_id, age_s=0, machine=mine["machine"], pid=other.pid, started=time.time())
+        with pytest.raises(BusyError):
+            train_and_score(config)
+    assert train_and_score(config).run_id == run_id
+
+
+def test_run_that_another_process_took_over_stops_and_is_left_to_it(
+    interrupted_run: tuple[RunConfig, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run_id = interrupted_run
+    monkeypatch.setattr(claims, "RENEWAL_S", 0.05)
+    log_start = mlflow.log_params
+
+    def taken_over(*arguments: object) -> None:
+        (tag,) = [tag for tag in mlflow.get_run(run_id).data.tags if tag.startswith("claim")]
+        mlflow.MlflowClient().delete_tag(run_id, tag)
+        time.sleep(1)
+        log_start(*arguments)
+
+    monkeypatch.setattr(mlflow, "log_params", taken_over)
+    with pytest.raises(BusyError, match="taken over by another process"):
+        train_and_score(config)
+    assert mlflow.get_run(run_id).info.status == "RUNNING"
+
+
+def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -> None:
+    connect()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["wbc.tracking.claims"])
+    barrier, won = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=_claim_all, args=(dict(os.environ), barrier, won)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    winners = [won.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(60)
+    assert sorted(name for names in winners for name in names) == ["a", "b", "c", "d", "e"]
+    assert len(mlflow.search_runs(search_all_experiments=True, output_format="list")) == 5
+
+
+def _claim_all(environment: dict[str, str], barrier: Barrier, won: "multiprocessing.Queue[list[str]]") -> None:
+    os.environ.update(environment)
+    experiment, names = connect(), []
+    for name in "abcde":
+        barrier.wait()
+        try:
+            claim_run(name, f"run {name}", experiment)
+            names.append(name)
+        except BusyError:
+            pass
+    won.put(names)
+    barrier.wait()  # a claim ends with its process

@@ -1,0 +1,49 @@
+"""How a plan stands by what the store holds, also where that is much."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wbc.config import RunConfig
+from wbc.run import train_and_score
+from wbc.sweep.plan import survey
+from wbc.tracking.sweeps import read_records
+
+
+def copy_run(database: Path, run_id: str, fingerprints: Sequence[str]) -> None:
+    """Adds a copy of a run, with all that it logged, for each of the fingerprints."""
+    connection = sqlite3.connect(database)
+    with connection:
+        for table in ("runs", "tags", "params", "metrics", "latest_metrics"):
+            cursor = connection.execute(f"SELECT * FROM {table} WHERE run_uuid = ?", [run_id])
+            names = [column[0] for column in cursor.description]
+            rows, marks = cursor.fetchall(), ", ".join("?" * len(names))
+            copies = (
+                [fingerprint if name == "run_uuid" else value for name, value in zip(names, row, strict=True)]
+                for fingerprint in fingerprints
+                for row in rows
+            )
+            connection.executemany(f"INSERT INTO {table} VALUES ({marks})", copies)
+        connection.executemany(
+            "UPDATE tags SET value = run_uuid WHERE key = 'fingerprint' AND run_uuid = ?", [[it] for it in fingerprints]
+        )
+    connection.close()
+
+
+def test_thousand_cells_of_which_most_are_done_are_planned_within_five_seconds(
+    small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    configs = [small_config(seed=0, epochs=1)]
+    configs += [type(configs[0])(**{**vars(configs[0]), "seed": seed}) for seed in range(1, 1000)]
+    outcome = train_and_score(configs[0])
+    fingerprints = [cell.fingerprint for cell in survey(configs, [])]
+    assert len(set(fingerprints)) == 1000
+    copy_run(store / "mlflow.db", outcome.run_id, [str(name) for name in fingerprints[1:990]])
+    begin = time.process_time()
+    cells = survey(configs, read_records())
+    assert time.process_time() - begin < 5
+    assert [cell.state for cell in cells] == ["done"] * 990 + ["to run"] * 10
+    assert {cell.outcome.accuracies["folder_away"] for cell in cells if cell.outcome} == {
+        outcome.accuracies["folder_away"]
+    }

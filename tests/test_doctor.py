@@ -1,0 +1,86 @@
+"""What `doctor` finds on this machine, and on one that lacks what a profile needs."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wbc.config import DoctorConfig, RunConfig
+from wbc.data.cache import Geometry
+from wbc.data.prepare import prepare
+from wbc.doctor import Finding, examine
+from wbc.errors import ConfigError
+from wbc.run import train_and_score
+
+ROOT = Path(__file__).parents[1]
+NAMES = ["Python", "PyTorch", "CUDA", "driver", "Docker", "store", "weights", "images", "disk", "memory"]
+
+
+def findings(profile: str = "demo") -> dict[str, Finding]:
+    return dict(examine(DoctorConfig(profile=profile)))
+
+
+def test_bare_folder_is_fine_for_the_demo_and_nothing_is_made(store: Path) -> None:
+    (store / "mlflow.db").unlink()
+    found = findings()
+    assert list(found) == NAMES
+    assert not {name for name, finding in found.items() if finding.status == "wrong"}
+    assert "which the first run makes" in found["store"].found
+    assert found["images"].remedy == "make data PROFILE=demo"
+    assert not (store / "mlflow.db").exists()
+    assert not (store / "data").exists()
+
+
+def test_prepared_images_are_found_and_a_cut_cache_is_named(store: Path) -> None:
+    for key in ("smears_source", "smears_target"):
+        prepare(key, Geometry("squash", 48), data_dir=store / "data")
+    assert findings()["images"].status == "ok"
+    cache = store / "data" / "smears_target" / "cache-squash48.bin"
+    cache.write_bytes(cache.read_bytes()[:1000])
+    assert "smears_target: it has 1,000 bytes" in findings()["images"].found
+
+
+def test_store_with_runs_answers(small_config: Callable[..., RunConfig]) -> None:
+    train_and_score(small_config(epochs=1))
+    assert findings()["store"].found.endswith("mlflow.db answers")
+
+
+def test_server_that_is_away_and_weights_out_of_reach_are_wrong(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:s3cret@127.0.0.1:9")
+    for name in ("HF_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(store / "nothing"))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    found = findings("open")
+    assert found["store"].status == found["weights"].status == "wrong"
+    assert "no MLflow server at http://***@127.0.0.1:9" in found["store"].found
+    assert "pretrained=FOLDER" in found["weights"].remedy
+
+
+def test_unknown_profile_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown profile 'papr'; did you mean 'paper'"):
+        findings("papr")
+
+
+def test_command_prints_a_line_each_and_says_by_its_exit_code_what_is_wrong(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    ended = subprocess.run([sys.executable, "-m", "entrypoints.doctor"], cwd=ROOT, capture_output=True, text=True)
+    lines = ended.stdout.splitlines()
+    assert [line.split()[1] for line in lines] == NAMES
+    assert ended.returncode == 2
+    assert ended.stderr == "error: profile demo cannot run here as it is: see store above.\n"
+
+
+def test_python_without_the_packages_is_told_to_set_up(tmp_path: Path) -> None:
+    (tmp_path / "wbc").symlink_to(ROOT / "wbc")
+    (tmp_path / "entrypoints").mkdir()
+    for name in ("__init__.py", "doctor.py", "command.py"):
+        (tmp_path / "entrypoints" / name).write_text((ROOT / "entrypoints" / name).read_text())
+    command = [sys.executable, "-S", "-m", "entrypoints.doctor"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "-> make setup" in ended.stdout

@@ -1,0 +1,78 @@
+"""Eight processes at once on one store, SQLite and PostgreSQL: not a metric is lost; and passwords stay unsaid."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.servers import postgresql
+from wbc.config import RunConfig
+from wbc.errors import TrackingError
+from wbc.run import load_domains
+from wbc.tracking.runs import open_run
+from wbc.tracking.store import connect, find_run
+from wbc.training.loop import EpochResult
+
+WORKERS = 8
+EPOCHS = 12
+FORKSERVER = multiprocessing.get_context("forkserver")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared_store(request: pytest.FixtureRequest, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if request.param == "sqlite":
+        yield
+        return
+    with postgresql() as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield
+
+
+def log_run(environment: dict[str, str], config: RunConfig) -> None:
+    os.environ.update(environment)
+    train, tests = load_domains(config)
+    with open_run(config, f"fingerprint {config.seed}") as run:
+        run.log_start(train, tests)
+        for epoch in range(1, EPOCHS + 1):
+            run.log_epoch(epoch, EpochResult(loss=config.seed + 1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=epoch))
+
+
+def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config: Callable[..., RunConfig]) -> None:
+    configs = [small_config(seed=seed) for seed in range(WORKERS)]
+    connect()
+    load_domains(configs[0])
+    FORKSERVER.set_forkserver_preload(["tests.test_stores"])
+    workers = [FORKSERVER.Process(target=log_run, args=(dict(os.environ), config)) for config in configs]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0] * WORKERS
+    client, runs = mlflow.MlflowClient(), mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert sorted(run.info.run_name for run in runs) == [f"resnet50/seed{seed}" for seed in range(WORKERS)]
+    for run in runs:
+        seed = int(run.data.tags["seed"])
+        losses = client.get_metric_history(run.info.run_id, "train/loss")
+        assert [(point.step, point.value) for point in losses] == [
+            (step, seed + 1 / step) for step in range(1, EPOCHS + 1)
+        ]
+        assert len(client.get_metric_history(run.info.run_id, "train/images_per_s")) == EPOCHS
+        assert {item.dataset.name for item in run.inputs.dataset_inputs} == {"folder_home", "folder_away"}
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://ada:s3cret@127.0.0.1:9/", "postgresql://ada:s3cret@127.0.0.1:9/mlflow", "sqlite:////nowhere/s.db"]
+)
+def test_store_that_does_not_answer_is_named_without_its_password(
+    store: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for ask in (connect, lambda: find_run("0123")):
+        with pytest.raises(TrackingError) as raised:
+            ask()
+        assert "s3cret" not in str(raised.value)
+        assert uri.rpartition("@")[2] in str(raised.value)
+        assert "\n" not in str(raised.value)

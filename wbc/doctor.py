@@ -1,0 +1,226 @@
+"""`doctor`: what this machine has and lacks for a profile, each finding with its remedy; changes nothing.
+
+Each check is a function that says what it found; whatever it raises is a finding too.
+"""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final, Literal
+
+import psutil
+import requests
+
+from wbc.config import DoctorConfig, data_dir
+from wbc.errors import WbcError, WeightsError, first_line, mask
+
+_LEAST_DISK_GB: Final = {"demo": 2, "open": 10, "paper": 40}
+"""For images, pixel caches and the checkpoints of the profile's runs."""
+_LEAST_MEMORY_GIB: Final = 4
+_DOCKER_TIMEOUT_S: Final = 3
+_NETWORK_TIMEOUT_S: Final = 3
+_WEIGHT_HOSTS: Final = ("huggingface.co", "download.pytorch.org")
+_CHECK_TIMEOUT_S: Final = 8.0
+GIB: Final = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the report."""
+
+    status: Literal["ok", "note", "wrong"]
+    """note: not needed, or made by the first run that needs it; wrong: the profile's runs would fail."""
+    found: str
+    remedy: str = ""
+
+
+def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
+    """Yields name and finding of each check, in a fixed order, each within seconds.
+
+    Raises:
+        ConfigError: no such profile.
+    """
+    torch = _guarded(_torch)  # imports come before the threads, which would wait for each other, and before the clock
+    with suppress(ImportError):
+        import_module("wbc.tracking.store")
+    if torch.status != "wrong":
+        from wbc.profiles import find_profile
+
+        find_profile(options.profile)
+    checks: dict[str, Callable[[], Finding]] = {
+        "Python": _python,
+        "PyTorch": lambda: torch,
+        "CUDA": _cuda,
+        "driver": _driver,
+        "Docker": _docker,
+        "store": _store,
+        "weights": lambda: _weights(options.profile),
+        "images": lambda: _images(options.profile),
+        "disk": lambda: _disk(options.profile),
+        "memory": _memory,
+    }
+    pool = ThreadPoolExecutor(len(checks))
+    pending = {name: pool.submit(_guarded, check) for name, check in checks.items()}
+    for name, finding in pending.items():
+        try:
+            yield name, finding.result(_CHECK_TIMEOUT_S)
+        except TimeoutError:
+            yield name, Finding(status="wrong", found=f"no answer within {_CHECK_TIMEOUT_S:.0f} s")
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _guarded(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except WbcError as error:
+        return Finding(status="wrong", found=str(error))
+    except ImportError as error:
+        return Finding(status="wrong", found=first_line(error), remedy="make setup")
+    except Exception as error:
+        return Finding(status="wrong", found=mask(f"{type(error).__name__}: {first_line(error)}"))
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} at {sys.executable}"
+    if sys.version_info[:2] != (3, 11):
+        return Finding(status="wrong", found=found, remedy="the locked packages are for 3.11: make setup")
+    return Finding(status="ok", found=found)
+
+
+def _torch() -> Finding:
+    import torch
+    import torchvision
+
+    built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for the CPU alone"
+    return Finding(status="ok", found=f"{torch.__version__}, torchvision {torchvision.__version__}, built {built}")
+
+
+def _cuda() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        named = ", ".join(f"{card.name} ({card.total_memory / GIB:.0f} GiB)" for card in cards)
+        return Finding(status="ok", found=f"{named}, capability {cards[0].major}.{cards[0].minor}")
+    if _driver_version() is not None:
+        return Finding(
+            status="wrong",
+            found=f"a driver, but PyTorch, built for CUDA {torch.version.cuda}, finds no GPU",
+            remedy="see nvidia-smi; renew a driver that is older than that CUDA, and unset CUDA_VISIBLE_DEVICES",
+        )
+    return Finding(
+        status="note", found="no GPU", remedy="thin models need none; full ones train a few images a second without"
+    )
+
+
+def _driver() -> Finding:
+    version = _driver_version()
+    if version is None:
+        return Finding(status="note", found="no NVIDIA driver", remedy="install one where there is an NVIDIA GPU")
+    return Finding(status="ok", found=f"NVIDIA {version}")
+
+
+def _driver_version() -> str | None:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return str(pynvml.nvmlSystemGetDriverVersion())
+
+
+def _docker() -> Finding:
+    import docker
+
+    try:
+        engine = docker.from_env(timeout=_DOCKER_TIMEOUT_S)
+        version, runtimes = engine.version()["Version"], engine.info().get("Runtimes", {})
+    except Exception as error:  # docker's own errors, and those of the libraries below it
+        reason = "no engine answers" if "FileNotFound" in str(error) else mask(first_line(error))
+        return Finding(status="note", found=reason, remedy="only runner=docker needs one: install and start Docker")
+    found = f"engine {version}, {'with' if 'nvidia' in runtimes else 'without'} NVIDIA's runtime"
+    if "nvidia" not in runtimes and _driver_version() is not None:
+        return Finding(status="note", found=found, remedy="for GPUs in containers install nvidia-container-toolkit")
+    return Finding(status="ok", found=found)
+
+
+def _store() -> Finding:
+    from wbc.tracking.store import describe_store
+
+    return Finding(status="ok", found=describe_store())
+
+
+def _weights(profile_name: str) -> Finding:
+    """Looks for the files of the profile's models and, where one has to be downloaded, for its host."""
+    from wbc.models.catalog import find_backbone, find_model
+    from wbc.models.weights import find_weights
+    from wbc.profiles import find_profile
+
+    profile = find_profile(profile_name)
+    if profile.pretrained != "imagenet":
+        return Finding(status="ok", found=f"pretrained={profile.pretrained}: nothing to download")
+    os.environ["HF_HUB_OFFLINE"] = "1"  # finds a file that is here, and downloads none
+    absent = []
+    backbones = dict.fromkeys(find_model(model).backbone for model in profile.models)
+    for key in backbones:
+        try:
+            find_weights("imagenet", key, find_backbone(key))
+        except WeightsError:
+            absent.append(key)
+    if not absent:
+        return Finding(status="ok", found=f"of {len(backbones)} backbones, all on this machine")
+    named = f"{', '.join(absent)} to be downloaded"
+    for host in _WEIGHT_HOSTS:
+        try:
+            requests.head(f"https://{host}", timeout=_NETWORK_TIMEOUT_S)
+        except requests.RequestException:
+            return Finding(
+                status="wrong",
+                found=f"{named}; no answer from {host}",
+                remedy="connect, or train with pretrained=FOLDER, which holds them",
+            )
+    return Finding(status="note", found=named, remedy="the first run does so")
+
+
+def _images(profile_name: str) -> Finding:
+    from wbc.data.catalog import find_domain
+    from wbc.data.prepare import unready
+    from wbc.profiles import find_profile
+    from wbc.recipes import find_recipe
+
+    profile = find_profile(profile_name)
+    geometry = find_recipe(profile.recipe).geometry(profile.image_size)
+    keys = profile.domains()
+    reasons = {key: unready(find_domain(key), geometry, data_dir=data_dir()) for key in keys}
+    faults = [f"{key}: {reason}" for key, reason in reasons.items() if reason]
+    if not faults:
+        return Finding(status="ok", found=f"{', '.join(keys)} at {geometry}: counts and sizes as they should be")
+    unpacker = " (first apt install unar)" if "raabin" in reasons and not shutil.which("unar") else ""
+    return Finding(status="note", found="; ".join(faults), remedy=f"make data PROFILE={profile_name}{unpacker}")
+
+
+def _disk(profile_name: str) -> Finding:
+    folder = next(path for path in (data_dir(), *data_dir().parents) if path.exists())
+    free_gb, least_gb = shutil.disk_usage(folder).free / 1e9, _LEAST_DISK_GB[profile_name]
+    found = f"{free_gb:.0f} GB free at {folder}"
+    if not os.access(folder, os.W_OK):
+        return Finding(status="wrong", found=f"{folder} is not writable", remedy="set WBC_DATA_DIR to another folder")
+    if free_gb < least_gb:
+        remedy = f"profile {profile_name} takes about {least_gb} GB: free some, or set WBC_DATA_DIR to another disk"
+        return Finding(status="wrong", found=found, remedy=remedy)
+    return Finding(status="ok", found=found)
+
+
+def _memory() -> Finding:
+    memory = psutil.virtual_memory()
+    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free, {os.cpu_count()} cores"
+    if memory.available < _LEAST_MEMORY_GIB * GIB:
+        return Finding(status="note", found=found, remedy="run with jobs=1, or end other programs")
+    return Finding(status="ok", found=found)

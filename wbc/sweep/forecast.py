@@ -1,0 +1,92 @@
+"""`reproduce --dry_run`: the cells of a plan, what is done, what will run, and hours by measured rates."""
+
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from wbc.config import RunConfig
+from wbc.sweep.plan import Cell
+from wbc.tracking.sweeps import Record
+
+_STATES: Final = ("done", "running", "interrupted", "to run")
+_TAGS: Final = ("model", "scale", "image_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How fast runs of one model have trained on one kind of machine."""
+
+    images_per_s: float
+    """Of all runs that were at it at a time: the median over runs of the last epoch's rate."""
+    runs: int
+
+
+def measured_rates(records: Iterable[Record], hardware: str | None) -> dict[tuple[str, ...], Rate]:
+    """Returns rates by model, scale and image size, from runs on `hardware`, on whatever if None.
+
+    A run's rate counts as often as runs were under way beside it, as its tag `jobs` says: together they were so fast.
+    """
+    seen = defaultdict(list)
+    for record in records:
+        rate = record.metrics.get("train/images_per_s")
+        if rate and {*_TAGS, "hardware", "jobs"} <= set(record.tags) and hardware in (None, record.tags["hardware"]):
+            seen[tuple(record.tags[name] for name in _TAGS)].append(rate * int(record.tags["jobs"]))
+    return {key: Rate(images_per_s=statistics.median(values), runs=len(values)) for key, values in seen.items()}
+
+
+def print_forecast(cells: Sequence[Cell], rates: dict[tuple[str, ...], Rate], runner: str) -> None:
+    """Prints a grid of the cells, models by seeds, then totals and the hours of training that are left."""
+    seeds = sorted({cell.config.seed for cell in cells})
+    states = {(cell.config.model, cell.config.seed): cell.state for cell in cells}
+    table = Table("model", *(f"seed {seed}" for seed in seeds))
+    for model in dict.fromkeys(cell.config.model for cell in cells):
+        table.add_row(model, *(states.get((model, seed), "") for seed in seeds))
+    console = Console(width=None if Console().is_terminal else max(120, 40 + 14 * len(seeds)))
+    console.print(table)
+    counts = {state: sum(cell.state == state for cell in cells) for state in _STATES}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    console.print(f"{len(cells)} cells: {told}. runner={runner}", highlight=False)
+    if any(cell.train_images is None for cell in cells):
+        console.print("Images are not prepared yet: what is done cannot be told, nor how long it takes.")
+        return
+    for line in _hours([cell for cell in cells if cell.state in ("interrupted", "to run")], rates):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _hours(left: Sequence[Cell], rates: dict[tuple[str, ...], Rate]) -> list[str]:
+    """Returns what can be said of the time that cells take, in sentences."""
+    if not left:
+        return ["Nothing is left to run."]
+    seconds, used, unknown = 0.0, dict[str, Rate](), dict[str, int]()
+    for cell in left:
+        rate = rates.get(_key(cell.config))
+        if rate:
+            seconds += _epochs_left(cell) * (cell.train_images or 0) / rate.images_per_s
+            used[cell.config.model] = rate
+        else:
+            unknown[cell.config.model] = unknown.get(cell.config.model, 0) + 1
+    lines = []
+    if used:
+        told = ", ".join(f"{model} {rate.images_per_s:.0f} (n={rate.runs})" for model, rate in used.items())
+        count = len(left) - sum(unknown.values())
+        lines.append(f"About {seconds / 3600:.2f} hours of training for {count} of them, at images/s measured: {told}.")
+    if unknown:
+        told = ", ".join(f"{model} ({count})" for model, count in unknown.items())
+        lines.append(f"No rate is known, since none was measured on this hardware: {told}.")
+    return lines
+
+
+def _key(config: RunConfig) -> tuple[str, ...]:
+    return tuple(str(getattr(config, name)) for name in _TAGS)
+
+
+def _epochs_left(cell: Cell) -> int:
+    """Returns the epochs after the last checkpoint."""
+    saved = re.search(r"epoch_(\d+)", cell.record.tags.get("checkpoint", "")) if cell.record else None
+    return cell.config.epochs - (int(saved[1]) if saved else 0)

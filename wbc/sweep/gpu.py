@@ -1,0 +1,66 @@
+"""How many runs fit on the GPU at once: measured, by a few steps of each model of the plan."""
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Final
+
+import torch
+
+from wbc.config import RunConfig
+from wbc.models.build import build_model
+from wbc.training.loop import build_optimiser
+
+MOST: Final = 4
+"""Runs on one GPU: beyond a few they only share what one of them already uses."""
+CORES: Final = 2
+"""CPU cores that a run on a GPU needs beside it."""
+HEADROOM: Final = 0.9
+CONTEXT_BYTES: Final = 700 * 2**20
+"""What CUDA itself takes in each process: about 0.5 GB, more on newer GPUs."""
+
+_log = logging.getLogger(__name__)
+
+
+def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
+    """Returns how many runs of the plan fit at once: free memory by the need of its hungriest model, at most `MOST`.
+
+    The need is what PyTorch reserves at most during two training steps on random images, and the CUDA context.
+    """
+    models = list({config.model: config for config in configs}.values())
+    context = multiprocessing.get_context("spawn")  # a process of its own, so that this one keeps no context on the GPU
+    try:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            free, need = pool.submit(measure, models).result()
+    except torch.OutOfMemoryError:
+        return 1
+    fitting = int(HEADROOM * free / need)
+    jobs = max(1, min(fitting, MOST, (os.cpu_count() or 1) // CORES, len(configs)))
+    _log.info("GPU: %.1f GB free, a run needs %.1f GB at most: %d at a time", free / 1e9, need / 1e9, jobs)
+    return jobs
+
+
+def measure(configs: Sequence[RunConfig]) -> tuple[int, int]:
+    """Returns the GPU's free memory and the most that a run of one of these models needs, in bytes."""
+    free = torch.cuda.mem_get_info()[0] + CONTEXT_BYTES  # this process's own context goes with it
+    return free, max(_need(config) for config in configs)
+
+
+def _need(config: RunConfig) -> int:
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    model = build_model(
+        config.model, scale=config.scale, image_size=config.image_size, pretrained="none", seed=config.seed
+    ).to("cuda")
+    optimiser = build_optimiser(model, config)
+    images = torch.zeros(config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8, device="cuda")
+    model.train()
+    for _ in range(2):
+        with torch.autocast("cuda", torch.bfloat16, enabled=config.precision == "bf16"):
+            loss = model(images).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return torch.cuda.max_memory_reserved() + CONTEXT_BYTES

@@ -1,0 +1,191 @@
+"""Claims: who is at a run, in tags of the run itself, so that every machine that shares the store knows.
+
+MLflow's tags have no compare-and-set, so each claimant writes a tag of its own and only then looks for others'. Of two
+that claim one run at once the one that looks last sees both; whoever sees another withdraws and tries again after a
+pause drawn at random. Two can thus never both go on, as long as the store shows every write that it has answered for,
+as SQLite, PostgreSQL and MLflow's server on either do.
+
+A claim is renewed every minute. It ends with its run, five minutes after it was renewed last, or at once for whoever
+can see that its process is gone: on the same machine. So the clocks of machines that share a store must agree to within
+four minutes, and a machine cut off for longer than five may find its run taken over, upon which it stops.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+import mlflow
+import psutil
+from mlflow.entities import Run, RunTag
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from wbc.errors import BusyError
+from wbc.tracking.store import search
+
+RENEWAL_S: Final = 60.0
+EXPIRY_S: Final = 300.0
+
+_PREFIX: Final = "claim."
+_ATTEMPTS: Final = 10
+_START_S: Final = 10.0
+"""By how much two readings of when a process started may differ."""
+_log = logging.getLogger(__name__)
+
+
+class Claim:
+    """A claim of this process to a run: its `tag` is to be written, then `rivals` asked for, then `hold` called."""
+
+    def __init__(self) -> None:
+        self._key = f"{_PREFIX}{secrets.token_hex(4)}"
+        self._run_id = ""
+        self._lost, self._over = Event(), Event()
+        self._renewing = Thread(target=self._renew, daemon=True, name="claim")
+
+    @property
+    def tag(self) -> dict[str, str]:
+        """The tag, its time being now."""
+        return {self._key: json.dumps({**_process(), "renewed": round(time.time())})}
+
+    def rivals(self, runs: Iterable[Run]) -> list[str]:
+        """Returns others' claims to any of the runs, as host:pid."""
+        return [owner for run in runs for key, owner in standing_claims(run).items() if key != self._key]
+
+    def hold(self, run: Run) -> None:
+        """Keeps the claim, whose tag the run has, until `release`; drops claims to it that others have left behind."""
+        self._run_id = run.info.run_id
+        client = mlflow.MlflowClient()
+        for key in run.data.tags:
+            if key.startswith(_PREFIX) and key != self._key:
+                with suppress(Exception):  # perhaps its owner drops it at this moment
+                    client.delete_tag(self._run_id, key)
+        self._renewing.start()
+
+    def check(self) -> None:
+        """Raises a BusyError once another process has taken the run over."""
+        if self._lost.is_set():
+            raise BusyError(
+                f"run {self._run_id} was taken over by another process, since this one could not renew its claim for "
+                f"{EXPIRY_S / 60:.0f} minutes: the same command waits for it."
+            )
+
+    def release(self) -> None:
+        """Ends the claim."""
+        self._over.set()
+        if self._renewing.is_alive():
+            self._renewing.join(10)  # else it might write the tag once more
+        withdraw(self._run_id, self.tag)
+
+    def _renew(self) -> None:
+        client = mlflow.MlflowClient()
+        while not self._over.wait(RENEWAL_S):
+            with suppress(Exception):  # a store that is away: the claim lasts for a while
+                if self._key not in client.get_run(self._run_id).data.tags:
+                    self._lost.set()
+                    return
+                for key, value in self.tag.items():
+                    client.set_tag(self._run_id, key, value)
+
+
+def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Claim | None]:
+    """Returns the run of this fingerprint to work at, claimed: an interrupted or a new one; or the one that is done.
+
+    Raises:
+        BusyError: another process is at it.
+    """
+    of_fingerprint, client = f"tags.fingerprint = '{fingerprint}'", mlflow.MlflowClient()
+    rivals: list[str] = []
+    for _ in range(_ATTEMPTS):
+        earlier, claim = search(of_fingerprint), Claim()
+        done = next((run for run in earlier if run.data.tags.get("complete") == "true"), None)
+        rivals = claim.rivals(earlier)
+        if done or rivals:
+            break
+        tags = {"fingerprint": fingerprint, **claim.tag}
+        run_id = earlier[0].info.run_id if earlier else os.environ.get("MLFLOW_RUN_ID")
+        if run_id:
+            client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        else:
+            run_id = create_run(experiment_id, name, tags)
+        now = search(of_fingerprint)
+        rivals = claim.rivals(now)
+        if not rivals:
+            if earlier:
+                _log.info("going on with the interrupted run %s", run_id)
+            return next(run for run in now if run.info.run_id == run_id), claim
+        withdraw(run_id, claim.tag)
+        if run_id not in (os.environ.get("MLFLOW_RUN_ID"), *(run.info.run_id for run in earlier)):
+            client.delete_run(run_id)
+        time.sleep(random.SystemRandom().uniform(0.1, 1.0))
+    if done:
+        return done, None
+    raise BusyError(f"{name} is being run by {', '.join(rivals)}: wait for it, or stop it.")
+
+
+def create_run(experiment_id: str, name: str, tags: dict[str, str]) -> str:
+    """Returns the id of a new run, in the sweep that is under way if there is one; it has its tags from the start."""
+    parent = os.environ.get("WBC_SWEEP_RUN")
+    all_tags = resolve_tags(tags | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {}))
+    run_id: str = mlflow.MlflowClient().create_run(experiment_id, tags=all_tags, run_name=name).info.run_id
+    return run_id
+
+
+def withdraw(run_id: str, tag: Iterable[str]) -> None:
+    """Removes a claim's tag from a run, if it is there and the store answers."""
+    for key in tag:
+        with suppress(Exception):
+            mlflow.MlflowClient().delete_tag(run_id, key)
+
+
+def standing_claims(run: Run) -> dict[str, str]:
+    """Returns the claims that other processes have to a run: host:pid by tag."""
+    claims: dict[str, str] = {}
+    for key, text in run.data.tags.items():
+        if key.startswith(_PREFIX):
+            owner = json.loads(text)
+            if not _ended(owner):
+                claims[key] = f"{owner['host']}:{owner['pid']}"
+    return claims
+
+
+def _ended(owner: dict[str, str | float]) -> bool:
+    """Returns whether a claim has expired, or is of a process of this machine that is gone or is this very one."""
+    if time.time() - float(owner["renewed"]) > EXPIRY_S:
+        return True
+    if owner["machine"] != _process()["machine"]:
+        return False
+    if owner["pid"] == os.getpid():
+        return True
+    try:
+        process = psutil.Process(int(owner["pid"]))
+        reused = abs(process.create_time() - float(owner["started"])) > _START_S
+        return reused or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _process() -> dict[str, str | float]:
+    """Returns what tells this process from others: those of other machines, of other containers, of former times."""
+    started = round(psutil.Process().create_time(), 1)
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "machine": _machine()}
+
+
+@cache
+def _machine() -> str:
+    """Returns what processes that see each other have in common: on Linux the boot, and the container's process ids."""
+    marks = [socket.gethostname()]
+    with suppress(OSError):
+        marks.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        marks.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:12]
