@@ -93,7 +93,12 @@ def library_versions() -> dict[str, str]:
 
 @cache
 def git_commit() -> str | None:
-    """Returns the commit of the checkout, with `+` if files differ from it, or None outside a checkout."""
+    """Returns the commit of the checkout, with `+` if files differ from it, or None outside a checkout.
+
+    In the project's image, which has no checkout, it is the one that the image was built from.
+    """
+    if os.environ.get("WBC_COMMIT"):
+        return os.environ["WBC_COMMIT"]
     try:
         described = ["git", "-C", str(_PACKAGE), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
         return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip()

@@ -55,6 +55,10 @@ class BusyError(TrackingError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h, so that whoever started the process can tell this from a failure
 
 
+class RunnerError(WbcError):
+    """A place to run that is missing or does not fit: a Docker engine, its GPU runtime, an image."""
+
+
 class ReportError(WbcError):
     """Nothing to report, or a folder that a report may not replace."""
 

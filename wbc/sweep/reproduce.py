@@ -49,6 +49,8 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         seeds=seed_numbers(options.seeds) if options.seeds else None,
         epochs=options.epochs,
     )
+    if options.runner == "ray":
+        configs = importlib.import_module(RUNNERS["ray"]).fit_device(configs, options)
     for config in {(config.source, config.targets): config for config in configs}.values():
         references(config)
     connect()

@@ -17,6 +17,8 @@ from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import is_local_uri
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
@@ -76,6 +78,23 @@ def connect() -> str:
                 "another in MLFLOW_EXPERIMENT_NAME."
             )
         return str(experiment.experiment_id)
+
+
+def store_location() -> tuple[str, set[Path]]:
+    """Returns the store's address, its path absolute, and the folders of this machine that runs are written to.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    experiment = mlflow.MlflowClient().get_experiment(connect())
+    uri, folders = mlflow.get_tracking_uri(), set()
+    if uri.startswith("sqlite:///"):
+        database = Path(uri.removeprefix("sqlite:///")).absolute()
+        uri = f"sqlite:///{database}"
+        folders.add(database.parent)
+    if is_local_uri(experiment.artifact_location):
+        folders.add(Path(local_file_uri_to_path(experiment.artifact_location)).absolute())
+    return uri, folders
 
 
 @contextmanager
