@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -89,6 +90,8 @@ def run_plan(
                         waiting.append(result)
                     else:
                         yield attempt.config, result
+        except SystemExit:  # Ray makes 1 of the code of whatever signal its wait is ended by
+            raise SystemExit(128 + signal.SIGTERM) from None
         except ConnectionError as error:  # of the Ray client, whose connection has not come back for half a minute
             raise RunnerError(f"the Ray cluster at {options.address} is gone: the same command goes on.") from error
         finally:
@@ -267,6 +270,7 @@ def _train_and_score(
 
     from wbc.run import train_and_score
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # how Ray cancels; ignored below a shell's `command &`
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("wbc").setLevel(logging.INFO)
     torch.set_num_threads(threads)

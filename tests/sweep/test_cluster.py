@@ -1,0 +1,209 @@
+"""Plans on a Ray cluster: a node that is lost, nodes that differ, no cluster there, and the end of the sweep."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+
+from wbc.config import ReproduceConfig, RunConfig
+from wbc.errors import ConfigError, RunnerError
+from wbc.run import Outcome, train_and_score
+
+# Ray reads these once per process: a token of the tests' own, so that none is written to the home folder.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+if not importlib.util.find_spec("ray"):
+    pytest.skip("Ray is not installed: make setup", allow_module_level=True)
+
+from wbc.sweep.cluster import _environment, fit_device, run_plan
+
+ROOT = Path(__file__).parents[2]
+EPOCHS = 40
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Nodes:
+    """A head node and one more on this machine, one CPU each: to Ray they are two machines."""
+
+    def __init__(self, folder: str) -> None:
+        port, client_port = free_port(), free_port()
+        self.address = f"ray://127.0.0.1:{client_port}"
+        quick = {"period_ms": 500, "timeout_ms": 1000, "failure_threshold": 4, "initial_delay_ms": 0}
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "tests" / "sweep"),  # not this code: it goes along with the sweep
+            "RAY_USAGE_STATS_ENABLED": "0",
+            **{f"RAY_health_check_{name}": str(value) for name, value in quick.items()},
+        }
+        dashboard = ["--include-dashboard", "false", "--dashboard-agent-listen-port", "0"]
+        head = ["--head", "--port", f"{port}", "--ray-client-server-port", f"{client_port}", "--temp-dir", folder]
+        self._processes = [self._start(folder, *head, *dashboard)]
+        self._wait_for(client_port)
+        self._processes.append(self._start(folder, "--address", f"127.0.0.1:{port}"))
+
+    def kill(self, index: int) -> None:
+        """Ends a node and all that runs on it as a power cut would."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            node = psutil.Process(self._processes[index].pid)
+            for process in [node, *node.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self._processes[index].wait(30)
+
+    def _start(self, folder: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--node-ip-address", "127.0.0.1"]
+        with Path(folder, "log").open("ab") as log:
+            ports = ["--min-worker-port", "0", "--max-worker-port", "0", "--num-cpus", "1", "--disable-usage-stats"]
+            command += [*ports, "--object-store-memory", str(100 * 2**20), *arguments]
+            return subprocess.Popen(command, env=self._environment, cwd=folder, stdout=log, stderr=log)
+
+    def _wait_for(self, port: int) -> None:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def nodes(store: Path) -> Iterator[Nodes]:
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # sockets want a short path
+        started = Nodes(folder)
+        try:
+            yield started
+        finally:
+            started.kill(1)
+            started.kill(0)
+
+
+def losses(run_id: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in mlflow.MlflowClient().get_metric_history(run_id, "train/loss")]
+
+
+def predictions(run_id: str) -> dict[str, bytes]:
+    folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/predictions"))
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_run_on_a_lost_node_ends_on_another_as_if_nothing_had_been(
+    nodes: Nodes,
+    small_config: Callable[..., RunConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    store: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    configs = [small_config(seed=seed, epochs=EPOCHS, checkpoint_every=3) for seed in (0, 1)]
+
+    def lose_a_node() -> None:
+        under_way = {"search_all_experiments": True, "filter_string": "tags.checkpoint LIKE '%epoch%'"}
+        while len(mlflow.search_runs(output_format="list", **under_way)) < 2:
+            time.sleep(0.1)
+        nodes.kill(1)
+
+    killer = threading.Thread(target=lose_a_node, daemon=True)
+    killer.start()
+    options = ReproduceConfig(runner="ray", address=nodes.address)
+    with caplog.at_level("INFO", logger="wbc"):
+        results = dict(run_plan(configs, options))
+    assert not killer.is_alive()
+    assert "lost its worker and starts again from its last checkpoint" in caplog.text
+    outcomes = [results[config] for config in configs]
+    assert all(isinstance(outcome, Outcome) for outcome in outcomes)
+    ids = [outcome.run_id for outcome in outcomes if isinstance(outcome, Outcome)]
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert sorted((run.info.run_id, run.info.status) for run in runs) == sorted((run_id, "FINISHED") for run_id in ids)
+    logged = [losses(run_id) for run_id in ids]
+    written = [predictions(run_id) for run_id in ids]
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
+    undisturbed = [train_and_score(dataclasses.replace(config, checkpoint_every=EPOCHS)) for config in configs]
+    assert [[step for step, _ in run] for run in logged] == [list(range(1, EPOCHS + 1))] * 2
+    assert logged == [losses(outcome.run_id) for outcome in undisturbed]
+    assert written == [predictions(outcome.run_id) for outcome in undisturbed]
+
+
+def test_nodes_that_differ_are_refused_by_name_and_with_the_difference(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = store / "elsewhere" / "timm-0.0.1.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.0.1\n")
+    monkeypatch.setenv("PYTHONPATH", str(store / "elsewhere"))  # of the nodes that Ray starts, not of this process
+    with pytest.raises(RunnerError, match=rf"^node {socket.gethostname()} has timm 0\.0\.1, not [^;]+: .* make setup"):
+        list(run_plan([small_config()], ReproduceConfig(runner="ray")))
+    assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+def test_run_that_no_node_has_room_for_is_refused(small_config: Callable[..., RunConfig]) -> None:
+    options = ReproduceConfig(runner="ray", cpus=1000)
+    with pytest.raises(RunnerError, match="no node of the Ray cluster has 1000 CPUs and 0 GPUs for resnet50/seed0"):
+        list(run_plan([small_config()], options))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("ray://127.0.0.1:9", "no Ray cluster at ray://127.0.0.1:9: .*refused"),
+        ("ray://127.0.0.1", "must be ray://HOST:PORT, auto or local"),
+    ],
+)
+def test_no_cluster_at_the_address_is_told_within_seconds(
+    address: str, message: str, small_config: Callable[..., RunConfig]
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(RunnerError, match=message):
+        fit_device([small_config()], ReproduceConfig(runner="ray", address=address))
+    assert time.monotonic() - started < 15
+
+
+def test_device_is_what_runs_ask_for_whatever_this_machine_has(small_config: Callable[..., RunConfig]) -> None:
+    config = small_config()
+    (fitted,) = fit_device([config], ReproduceConfig(runner="ray", address="ray://elsewhere:10001", gpus=0.5))
+    assert fitted == dataclasses.replace(config, device="cuda")
+
+
+def test_store_in_files_is_refused_for_a_cluster_of_other_machines(store: Path) -> None:
+    with pytest.raises(ConfigError, match=r"other machines \(node7\), which do not reach .*mlflow.db: start an MLflow"):
+        _environment("ray://node7:10001", {"node7"})
+
+
+def test_sigterm_marks_runs_as_killed_and_leaves_no_process(
+    small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    script = store / "sweep.py"
+    script.write_text(
+        "from wbc.config import ReproduceConfig, RunConfig\n"
+        "from wbc.sweep.cluster import run_plan\n"
+        f"list(run_plan([{small_config(epochs=5000)!r}], ReproduceConfig(runner='ray')))\n"
+    )
+    sweep = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    filters = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0", "output_format": "list"}
+    deadline = time.monotonic() + 120
+    while not mlflow.search_runs(**filters) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    children = psutil.Process(sweep.pid).children(recursive=True)
+    sweep.send_signal(signal.SIGTERM)
+    assert sweep.wait(60) == 128 + signal.SIGTERM
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert children
+    assert not alive
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.info.status == "KILLED"
