@@ -147,7 +147,7 @@ def test_nodes_that_differ_are_refused_by_name_and_with_the_difference(
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.0.1\n")
     monkeypatch.setenv("PYTHONPATH", str(store / "elsewhere"))  # of the nodes that Ray starts, not of this process
-    with pytest.raises(RunnerError, match=rf"^node {socket.gethostname()} has timm 0\.0\.1, not [^;]+: .* make setup"):
+    with pytest.raises(RunnerError, match=rf"^node {socket.gethostname()} has timm 0\.0\.1, not [^;]+: .*make setup"):
         list(run_plan([small_config()], ReproduceConfig(runner="ray")))
     assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
 

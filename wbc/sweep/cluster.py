@@ -291,7 +291,7 @@ def _difference(versions: dict[str, str]) -> str | None:
         return None
     return (
         f"node {socket.gethostname()} has {'; '.join(different)}: its runs would not be the sweep's. Install the same "
-        f"requirements.lock there (make setup), and update a checkout at {Path(__file__).parents[2]}."
+        f"requirements.lock there (make setup); its code is at {Path(__file__).parents[1]}."
     )
 
 
