@@ -113,6 +113,10 @@ class ReproduceConfig:
             raise unknown("runner", self.runner, RUNNERS)
         if self.jobs is not None and self.jobs < 1:
             raise ConfigError(f"jobs={self.jobs}: must be 1 or more.")
+        if self.cpus is not None and self.cpus < 1:
+            raise ConfigError(f"cpus={self.cpus}: must be 1 or more.")
+        if self.gpus is not None and not (0 <= self.gpus < 1 or self.gpus == 1):
+            raise ConfigError(f"gpus={self.gpus}: must be 0, a fraction, or 1.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ WbcError
 ├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
 ├── TrackingError    an MLflow server that does not answer, a run that is not there
 │   └── BusyError    a run that another process is at
+├── RunnerError      a place to run that is missing or does not fit: a Docker engine, its GPU runtime, an image
 └── ReportError      nothing to report, or a folder that a report may not replace
 """
 

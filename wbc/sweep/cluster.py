@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from wbc.config import ReproduceConfig, RunConfig, data_dir
-from wbc.errors import ConfigError, RunnerError, TrackingError, WbcError
+from wbc.errors import BusyError, ConfigError, RunnerError, WbcError
 
 # Ray reads these when it is imported: it reports to nobody, and tells what each run logs rather than a digest.
 for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}.items():
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LOSSES: Final = 5
 """Times that a run may lose its worker before it counts as failed: it may be the run itself that takes all memory."""
 CLAIM_S: Final = 600.0
-"""Seconds that a run may stay claimed by the worker it lost: one cut off rather than dead may even end it."""
+"""Seconds for which a run may wait for the claim of the worker it lost, which on another machine must expire."""
 
 _RETRY_S: Final = 10.0
 _CONNECT_S: Final = 10.0
@@ -243,7 +243,7 @@ def _result(ref: Any, attempt: _Attempt) -> "Outcome | WbcError | _Attempt":
             )
         _log.warning("%s lost its worker and starts again from its last checkpoint: %s", name, _in_a_line(error))
         return replace(attempt, not_before=now, losses=attempt.losses + 1, lost_at=now)
-    if attempt.losses and isinstance(result, TrackingError) and now - attempt.lost_at < CLAIM_S:
+    if attempt.losses and isinstance(result, BusyError) and now - attempt.lost_at < CLAIM_S:
         _log.info("%s waits %.0f s: %s", name, _RETRY_S, result)
         return replace(attempt, not_before=now + _RETRY_S)
     return result
