@@ -22,6 +22,7 @@ import pytest
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError
 from wbc.run import Outcome, train_and_score
+from wbc.tracking.store import connect
 
 # Ray reads these once per process: a token of the tests' own, so that none is written to the home folder.
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -111,6 +112,7 @@ def test_run_on_a_lost_node_ends_on_another_as_if_nothing_had_been(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     configs = [small_config(seed=seed, epochs=EPOCHS, checkpoint_every=3) for seed in (0, 1)]
+    connect()  # MLflow opens a store in one thread at a time
 
     def lose_a_node() -> None:
         under_way = {"search_all_experiments": True, "filter_string": "tags.checkpoint LIKE '%epoch%'"}
