@@ -24,17 +24,18 @@ WORKDIR /app
 COPY LICENSE MLproject conda.yaml pyproject.toml requirements.lock ./
 COPY entrypoints entrypoints
 COPY wbc wbc
-RUN useradd --no-create-home --home-dir /tmp --shell /usr/sbin/nologin wbc && chown wbc /app && \
+RUN useradd --no-create-home --home-dir /tmp --shell /usr/sbin/nologin wbc && chmod 1777 /app && \
     python -c "import entrypoints.train, wbc.sweep.reproduce"
 USER wbc
 
-ARG CREATED= REVISION= VERSION= CODE= LOCK=
+ARG VERSION= REVISION= SOURCE= CODE= LOCK=
 ENV WBC_COMMIT=${REVISION}
 LABEL org.opencontainers.image.title="wbc-benchmark" \
       org.opencontainers.image.description="White blood cell classification under domain shift" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       wbc.code="${CODE}" wbc.lock="${LOCK}"
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "entrypoints.reproduce"]

@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate reproduce report server doctor test check lock clean
+.PHONY: help setup data train evaluate reproduce report image server doctor test check lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +19,8 @@ SEEDS ?= auto
 RUNNER ?= local
 JOBS ?= auto
 DRY_RUN ?= false
+IMAGE ?= wbc-benchmark
+BASE ?= python:3.11-slim-bookworm
 PORT ?= 5000
 STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
 comma := ,
@@ -44,6 +46,10 @@ reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|ope
 
 report: setup  ## tables, figures and a page from the tracked runs: make report [PROFILE=demo]
 	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
+
+image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc-benchmark] [BASE=python:3.11-slim-bookworm]
+	@labels=$$($(RUN) -m wbc.sweep.image) && \
+		DOCKER_BUILDKIT=1 exec docker build --tag $(IMAGE) --build-arg BASE=$(BASE) $$labels .
 
 server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it
 	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"

@@ -64,7 +64,7 @@ def serving_requirements() -> list[str]:
 
 @cache
 def code_version(modules: tuple[str, ...] = _RUN_CODE) -> str:
-    """Returns a hash of modules and packages of `wbc`, by default those that decide a run's outcome.
+    """Returns a hash of modules and packages, named from `wbc` on, by default those that decide a run's outcome.
 
     Comments, docstrings and layout do not count.
     """
@@ -77,12 +77,17 @@ def code_version(modules: tuple[str, ...] = _RUN_CODE) -> str:
             body = getattr(node, "body", None)
             if isinstance(body, list):
                 node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
-        digest.update(f"{file.relative_to(_PACKAGE).as_posix()}\n{ast.dump(tree)}\n".encode())
+        digest.update(f"{Path(os.path.relpath(file, _PACKAGE)).as_posix()}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def lock_version() -> str:
+    """Returns a hash of the checkout's requirements.lock."""
+    return hashlib.sha256((_PACKAGE.parent / "requirements.lock").read_bytes()).hexdigest()[:16]
 
 
 @cache

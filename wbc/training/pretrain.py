@@ -56,9 +56,9 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
     settings = (code_version(), IMAGES, EPOCHS, BATCH_SIZE, LR, SEED, torch.__version__)
     version = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-{version}.safetensors"
+    if path.exists():  # also where the data folder can only be read
+        return path
     if not make:
-        if path.exists():
-            return path
         raise WeightsError(f"the weights '{path}' are not learned yet: a run that starts from them does that first.")
     with disk_errors(data_dir()), one_writer(path.parent / path.stem):
         if not path.exists():

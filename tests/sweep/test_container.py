@@ -1,0 +1,166 @@
+"""Runs in real containers: their results, limits and ends; and what is said where there is no engine, GPU or image.
+
+Without an engine and an image of the code that is here (`make image`) most of these tests skip.
+"""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import docker
+import mlflow
+import pytest
+
+from wbc.config import ReproduceConfig, RunConfig
+from wbc.errors import ConfigError, RunnerError, TrainingError
+from wbc.run import load_domains, train_and_score
+from wbc.sweep.container import run_plan
+from wbc.sweep.image import build_arguments, connect_engine, find_image
+
+ROOT = Path(__file__).parents[2]
+SOME_RUN = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0", "output_format": "list"}
+
+
+@pytest.fixture(scope="module")
+def engine() -> docker.DockerClient:
+    """An engine that has an image of the code that is here."""
+    try:
+        client = connect_engine()
+        find_image(client, ReproduceConfig().image)
+    except RunnerError as error:
+        pytest.skip(str(error))
+    return client
+
+
+def containers(engine: docker.DockerClient) -> list[str]:
+    """Returns the states of this project's containers."""
+    return [each.status for each in engine.containers.list(all=True, filters={"label": "wbc.sweep"})]
+
+
+def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
+    engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config()
+    load_domains(config)
+    faulty = dataclasses.replace(config, model="timm:resnet18")
+    results = dict(run_plan([faulty, config], ReproduceConfig()))
+    assert "has no thin variant" in str(results[faulty])
+    inside = results[config]
+    assert not isinstance(inside, Exception)
+    assert train_and_score(config) == dataclasses.replace(inside, done_already=True)
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
+    outside = train_and_score(config)
+    assert outside.accuracies == inside.accuracies
+    (again,) = run_plan([config], ReproduceConfig())
+    assert again == (config, outside)
+
+    predictions = {path.parents[2].name: path for path in (store / "mlartifacts").rglob("predictions/folder_away.csv")}
+    assert predictions[inside.run_id].read_bytes() == predictions[outside.run_id].read_bytes()
+    assert {path.stat().st_uid for path in store.rglob("*")} == {os.getuid()}
+    assert containers(engine) == []
+
+
+def test_run_that_outgrows_its_memory_is_named(
+    engine: docker.DockerClient, small_config: Callable[..., RunConfig]
+) -> None:
+    ((_, error),) = run_plan([small_config()], ReproduceConfig(memory="128m"))
+    assert isinstance(error, TrainingError)
+    assert str(error).startswith("killed for want of memory of 128m")
+
+
+def test_containers_cannot_write_to_the_images(
+    engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    ((_, error),) = run_plan([small_config()], ReproduceConfig())  # its images are not prepared
+    assert f"the data folder '{store}/data' cannot be written to: Read-only file system" in str(error)
+    assert [path.name for path in (store / "data").iterdir()] == ["locks"]
+
+
+def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
+    engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    config = small_config(epochs=40)
+    load_domains(config)
+    script = store / "sweep.py"
+    script.write_text(
+        "from wbc.config import ReproduceConfig, RunConfig\n"
+        "from wbc.processes import sigterm_exits\n"
+        "from wbc.sweep.container import run_plan\n"
+        f"with sigterm_exits():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
+    )
+
+    def start_and_end_by(signum: signal.Signals) -> None:
+        before = sum(run.data.metrics["train/loss"] for run in mlflow.search_runs(**SOME_RUN))
+        sweep = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if before != sum(run.data.metrics["train/loss"] for run in mlflow.search_runs(**SOME_RUN)):
+                break
+            time.sleep(0.2)
+        sweep.send_signal(signum)
+        sweep.wait(60)
+
+    start_and_end_by(signal.SIGTERM)
+    assert containers(engine) == []
+    (run,) = mlflow.search_runs(**SOME_RUN)
+    assert run.info.status == "KILLED"
+    start_and_end_by(signal.SIGKILL)
+    assert containers(engine) == ["running"]
+    ((_, outcome),) = run_plan([config], ReproduceConfig())
+    assert not isinstance(outcome, Exception)
+    assert outcome.run_id == run.info.run_id
+    assert containers(engine) == []
+    steps = [point.step for point in mlflow.MlflowClient().get_metric_history(run.info.run_id, "train/loss")]
+    assert steps == list(range(1, 41))
+
+
+def test_gpu_that_the_engine_cannot_give_is_one_line_and_leaves_no_container(
+    engine: docker.DockerClient, small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "nvidia" in engine.info()["Runtimes"]:
+        pytest.skip("this engine has the NVIDIA runtime")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    config = dataclasses.replace(small_config(), device="cuda")
+    with pytest.raises(RunnerError, match="install the NVIDIA Container Toolkit"):
+        list(run_plan([config], ReproduceConfig()))
+    assert containers(engine) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"memory": "lots"}, "memory=lots"), ({"cpus": 0}, "cpus=0"), ({"cpus": 9999}, "cpus=9")]
+)
+def test_limits_that_are_not_allowed_are_refused(
+    engine: docker.DockerClient,
+    small_config: Callable[..., RunConfig],
+    settings: dict[str, object],
+    message: str,
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        list(run_plan([small_config()], ReproduceConfig(**settings)))  # type: ignore[arg-type]
+
+
+def test_image_that_is_not_there_or_of_other_code_is_refused(engine: docker.DockerClient) -> None:
+    with pytest.raises(RunnerError, match="no Docker image 'wbc-none' here: build it by `make image IMAGE=wbc-none`"):
+        find_image(engine, "wbc-none")
+    wanted = build_arguments()
+    labels = {"wbc.code": "0123456789abcdef", "wbc.lock": wanted["LOCK"]}
+    text = "FROM scratch\n" + "".join(f"LABEL {name}={value}\n" for name, value in labels.items())
+    other, _ = engine.images.build(fileobj=BytesIO(text.encode()), tag="wbc-other")
+    try:
+        with pytest.raises(RunnerError, match=f"other code \\(0123456789abcdef\\) than is here \\({wanted['CODE']}\\)"):
+            find_image(engine, "wbc-other")
+    finally:
+        engine.images.remove(other.id, force=True)
+
+
+def test_engine_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(RunnerError, match=r"no Docker engine answers at unix://.*none.sock .*install Docker Engine"):
+        connect_engine()

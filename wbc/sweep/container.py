@@ -1,0 +1,272 @@
+"""Runs a plan in Docker containers, one per run, `jobs` at a time, each with a GPU of its own where there are any.
+
+A container sees what it reads (images, weights) read-only and under the same paths as here, writes to the tracking
+store as the caller, and takes the settings of its run as options of `entrypoints.train`. Its labels say which sweep it
+belongs to: what a killed sweep leaves behind, the next one stops and removes.
+"""
+
+import dataclasses
+import getpass
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import docker
+import huggingface_hub
+import psutil
+import requests
+import torch
+from docker.errors import APIError, DockerException
+from docker.models.containers import Container
+from docker.types import DeviceRequest, Mount
+from docker.utils import parse_bytes
+
+from wbc.config import ReproduceConfig, RunConfig, data_dir
+from wbc.errors import ConfigError, RunnerError, TrainingError, WbcError, first_line
+from wbc.models.catalog import find_model
+from wbc.run import Outcome, find_outcome, references
+from wbc.sweep.image import connect_engine, find_image
+from wbc.tracking.store import store_location
+from wbc.training.pretrain import starting_weights
+
+_STOP_S: Final = 30
+"""How long a run may take to mark itself as interrupted before it is killed."""
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+_log = logging.getLogger(__name__)
+
+
+def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
+    """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
+
+    Raises:
+        ConfigError: `memory` or `cpus` is not what the engine can give.
+        RunnerError: there is no engine, no GPU runtime, or no image of the code that is here.
+    """
+    engine = connect_engine()
+    image = find_image(engine, options.image)
+    remove_abandoned(engine)
+    for config in {find_model(config.model).backbone: config for config in configs}.values():
+        starting_weights(config)
+    sweep = _Sweep(engine, image.id, configs, options)
+    with ThreadPoolExecutor(sweep.jobs) as pool:
+        runs: dict[Future[Outcome], RunConfig] = {pool.submit(sweep.run, config): config for config in configs}
+        try:
+            for future in as_completed(runs):
+                error = future.exception()
+                if error is None:
+                    yield runs[future], future.result()
+                elif isinstance(error, WbcError) and not isinstance(error, RunnerError):
+                    yield runs[future], error
+                else:
+                    raise error
+        finally:  # nothing to do after the last run; else Ctrl-C, SIGTERM, an engine that fails, or the caller's own
+            for future in runs:
+                future.cancel()
+            sweep.stop(runs)
+
+
+def remove_abandoned(engine: docker.DockerClient) -> None:
+    """Stops and removes the containers of this user's sweeps that were killed; their runs can go on later."""
+    for container in engine.containers.list(all=True, filters={"label": f"wbc.owner={_owner()}"}, ignore_removed=True):
+        pid, started = container.labels["wbc.sweep"].split("@")
+        with suppress(psutil.NoSuchProcess):
+            if abs(psutil.Process(int(pid)).create_time() - float(started)) < 60:  # else the number was given again
+                continue
+        _log.info("%s: its sweep is gone; stopping and removing the container", container.labels["wbc.run"])
+        with suppress(APIError):  # another sweep is at it
+            container.stop(timeout=_STOP_S)
+            container.remove(force=True)
+
+
+class _Sweep:
+    """What the containers of one sweep have in common."""
+
+    def __init__(
+        self, engine: docker.DockerClient, image: str, configs: Sequence[RunConfig], options: ReproduceConfig
+    ) -> None:
+        cores = engine.info()["NCPU"]
+        gpus = _gpus() if any(config.device == "cuda" for config in configs) else []
+        thin = all(config.scale == "tiny" for config in configs)
+        self.jobs = options.jobs or min(len(configs), len(gpus) or (cores if thin else 1)) or 1
+        self._engine, self._image = engine, image
+        self._gpus: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        for job in range(self.jobs):
+            self._gpus.put(gpus[job % len(gpus)] if gpus else None)
+        self._stopping = threading.Event()
+        process = psutil.Process()
+        self._labels = {"wbc.owner": _owner(), "wbc.sweep": f"{process.pid}@{process.create_time()}"}
+        cpus = max(1, cores // self.jobs) if options.cpus is None else options.cpus
+        if not 1 <= cpus <= cores:
+            raise ConfigError(f"cpus={cpus}: must be from 1 to the {cores} that the Docker engine has.")
+        uri, written = store_location()
+        self._settings: dict[str, Any] = {
+            "mounts": _mounts(configs, written),
+            "environment": _environment(uri, cpus),
+            "network_mode": "host" if urlsplit(uri).hostname in _LOCAL else None,
+            "nano_cpus": cpus * 10**9,
+            "shm_size": "1g",  # PyTorch's own worker processes need more than the default of 64 MB
+            "user": f"{os.getuid()}:{os.getgid()}",
+            "group_add": [str(group) for group in os.getgroups()],
+            "security_opt": ["no-new-privileges"],
+        }
+        if options.memory:
+            limit = _bytes(options.memory)
+            self._settings |= {"mem_limit": limit, "memswap_limit": limit}
+        self._memory = options.memory
+
+    def run(self, config: RunConfig) -> Outcome:
+        """Runs in a container, whose log goes to this process's, and removes it, however it ends.
+
+        Raises:
+            TrainingError: the run failed; the message says by what.
+            RunnerError: the engine refuses the container or does not answer any more.
+        """
+        name = f"{config.model}/seed{config.seed}"
+        gpu = self._gpus.get()
+        try:
+            container = self._create(config, name, gpu)
+            try:
+                if self._stopping.is_set():
+                    raise RunnerError("stopped before it began.")
+                container.start()
+                said = _follow(container, name)
+                code = container.wait()["StatusCode"]
+                container.reload()
+            finally:
+                container.remove(force=True)
+        except (DockerException, requests.RequestException) as error:
+            raise _refusal(error) from error
+        finally:
+            self._gpus.put(gpu)
+        if code:
+            raise TrainingError(self._failure(code, container.attrs["State"]["OOMKilled"], said))
+        outcome = find_outcome(config)
+        if outcome is None:
+            raise RunnerError(
+                f"{name} has ended well in its container, but under another fingerprint than it has here: `make setup` "
+                "and `make image` bring the libraries of both to requirements.lock."
+            )
+        return outcome
+
+    def stop(self, runs: dict[Future[Outcome], RunConfig]) -> None:
+        """Stops the containers that run, each of which marks its run as interrupted; returns once threads are done."""
+        self._stopping.set()
+        while wait(runs, timeout=0).not_done:
+            with suppress(DockerException, requests.RequestException):
+                containers = self._engine.containers.list(
+                    filters={"label": [f"{key}={value}" for key, value in self._labels.items()]}, ignore_removed=True
+                )
+                with ThreadPoolExecutor(self.jobs) as pool:
+                    pool.map(lambda container: container.stop(timeout=_STOP_S), containers)
+            wait(runs, timeout=1)
+
+    def _create(self, config: RunConfig, name: str, gpu: str | None) -> Container:
+        values = dataclasses.asdict(config) | {"targets": ",".join(config.targets)}
+        typed = [word for option, value in values.items() for word in (f"--{option}", str(value))]
+        devices = [DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])] if gpu and config.device == "cuda" else None
+        return self._engine.containers.create(
+            self._image,
+            ["python", "-m", "entrypoints.train", *typed],
+            labels=self._labels | {"wbc.run": name},
+            device_requests=devices,
+            **self._settings,
+        )
+
+    def _failure(self, code: int, out_of_memory: bool, said: str) -> str:
+        if out_of_memory:
+            limit = f" of {self._memory}" if self._memory else ""
+            return f"killed for want of memory{limit}: give it more (memory=…), or choose fewer jobs."
+        if code == 2 and said:
+            return said
+        if code > 128:
+            return f"its container was ended by {signal.Signals(code - 128).name}; the same command goes on with it."
+        return f"its container ended with exit code {code}; its log above says why."
+
+
+def _owner() -> str:
+    return f"{os.getuid()}@{socket.gethostname()}"
+
+
+def _follow(container: Container, name: str) -> str:
+    """Logs what the container says on stderr, line by line, until it ends; returns its last error line."""
+    rest, said = b"", ""
+    for chunk in container.logs(stdout=False, stream=True, follow=True):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="replace").rstrip()
+            if text.startswith("error: "):
+                said = text.removeprefix("error: ")
+            elif text:
+                _log.info("%s  %s", name, text)
+    return said
+
+
+def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
+    """Returns what a container sees of this machine's disk: what runs read, read-only, and what they write."""
+    read = {data_dir()}
+    for config in configs:
+        train, tests = references(config)
+        read |= {Path(each.key.removeprefix("folder:")) for each in (train, *tests) if each.key.startswith("folder:")}
+        if config.pretrained == "imagenet":
+            read |= {path for path in _hubs().values() if path.exists()}
+        elif config.pretrained not in ("none", "patterns"):
+            read.add(Path(config.pretrained).expanduser().absolute())
+    written = written | {data_dir() / "locks"}
+    for folder in written:
+        folder.mkdir(parents=True, exist_ok=True)
+    return [Mount(str(path), str(path), type="bind") for path in written] + [
+        Mount(str(path), str(path), type="bind", read_only=True) for path in read - written
+    ]
+
+
+def _hubs() -> dict[str, Path]:
+    """Returns where downloaded ImageNet weights lie, by the variable that names the place."""
+    return {
+        "HF_HUB_CACHE": Path(huggingface_hub.constants.HF_HUB_CACHE).absolute(),
+        "TORCH_HOME": Path(torch.hub.get_dir()).absolute().parent,
+    }
+
+
+def _environment(uri: str, cpus: int) -> dict[str, str]:
+    """Returns the variables of a container: this process's of MLflow and of this project, and where things are."""
+    passed = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "WBC_"))}
+    return {
+        **passed,
+        **{name: str(path) for name, path in _hubs().items()},
+        "MLFLOW_TRACKING_URI": uri,
+        "WBC_DATA_DIR": str(data_dir()),
+        "USER": getpass.getuser(),
+        "OMP_NUM_THREADS": str(cpus),
+    }
+
+
+def _gpus() -> list[str]:
+    """Returns the GPUs that this process may use, by the number or id that Docker knows them by."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+
+
+def _bytes(memory: str) -> int:
+    try:
+        return int(parse_bytes(memory))
+    except DockerException:
+        raise ConfigError(f"memory={memory}: must be a number with a unit, such as 16g or 800m.") from None
+
+
+def _refusal(error: DockerException | requests.RequestException) -> RunnerError:
+    reason = str(getattr(error, "explanation", None) or first_line(error)).strip().rstrip(".")
+    if "could not select device driver" in reason:
+        return RunnerError(
+            "Docker cannot give containers a GPU: install the NVIDIA Container Toolkit, `sudo nvidia-ctk runtime "
+            "configure --runtime=docker`, and restart Docker. runner=local needs none of it."
+        )
+    return RunnerError(f"the Docker engine fails: {reason}. Mend it and run the same again: what was saved stays.")
