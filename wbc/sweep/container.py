@@ -5,7 +5,6 @@ store as the caller, and takes the settings of its run as options of `entrypoint
 belongs to: what a killed sweep leaves behind, the next one stops and removes.
 """
 
-import dataclasses
 import getpass
 import logging
 import os
@@ -16,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,12 +31,13 @@ from docker.types import DeviceRequest, Mount
 from docker.utils import parse_bytes
 
 from wbc.config import ReproduceConfig, RunConfig, data_dir
-from wbc.errors import ConfigError, RunnerError, TrainingError, WbcError, first_line
-from wbc.models.catalog import find_model
-from wbc.run import Outcome, find_outcome, references
+from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
+from wbc.run import Outcome, references
 from wbc.sweep.image import connect_engine, find_image
+from wbc.sweep.plan import survey
+from wbc.tracking.runs import run_name
 from wbc.tracking.store import store_location
-from wbc.training.pretrain import starting_weights
+from wbc.tracking.sweeps import read_records
 
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
@@ -48,15 +49,12 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
     """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
 
     Raises:
-        ConfigError: `memory` or `cpus` is not what the engine can give.
+        ConfigError: `memory` or `cpus` are not what the engine can give.
         RunnerError: there is no engine, no GPU runtime, or no image of the code that is here.
     """
-    engine = connect_engine()
-    image = find_image(engine, options.image)
-    remove_abandoned(engine)
-    for config in {find_model(config.model).backbone: config for config in configs}.values():
-        starting_weights(config)
-    sweep = _Sweep(engine, image.id, configs, options)
+    engine, image = check(options)
+    sweep = _Sweep(engine, image, configs, options)
+    _log.info("%d runs, %d containers at a time", len(configs), sweep.jobs)
     with ThreadPoolExecutor(sweep.jobs) as pool:
         runs: dict[Future[Outcome], RunConfig] = {pool.submit(sweep.run, config): config for config in configs}
         try:
@@ -74,8 +72,23 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
             sweep.stop(runs)
 
 
-def remove_abandoned(engine: docker.DockerClient) -> None:
-    """Stops and removes the containers of this user's sweeps that were killed; their runs can go on later."""
+def check(options: ReproduceConfig) -> tuple[docker.DockerClient, str]:
+    """Returns the engine and the id of the image to run in; stops what killed sweeps of this user have left running.
+
+    Raises:
+        ConfigError: `memory` is not an amount of memory.
+        RunnerError: there is no engine, or no image of the code that is here.
+    """
+    if options.memory:
+        _bytes(options.memory)
+    engine = connect_engine()
+    image = find_image(engine, options.image)
+    _remove_abandoned(engine)
+    return engine, str(image.id)
+
+
+def _remove_abandoned(engine: docker.DockerClient) -> None:
+    """Stops and removes the containers of this user whose sweep was killed; their runs can go on later."""
     for container in engine.containers.list(all=True, filters={"label": f"wbc.owner={_owner()}"}, ignore_removed=True):
         pid, started = container.labels["wbc.sweep"].split("@")
         with suppress(psutil.NoSuchProcess):
@@ -110,10 +123,13 @@ class _Sweep:
         uri, written = store_location()
         self._settings: dict[str, Any] = {
             "mounts": _mounts(configs, written),
-            "environment": _environment(uri, cpus),
+            "environment": _environment(uri, self.jobs, cpus),
             "network_mode": "host" if urlsplit(uri).hostname in _LOCAL else None,
             "nano_cpus": cpus * 10**9,
             "shm_size": "1g",  # PyTorch's own worker processes need more than the default of 64 MB
+            # Processes here and in containers see each other by name and number: a claim ends with its process.
+            "hostname": socket.gethostname(),
+            "pid_mode": "host",
             "user": f"{os.getuid()}:{os.getgid()}",
             "group_add": [str(group) for group in os.getgroups()],
             "security_opt": ["no-new-privileges"],
@@ -130,7 +146,7 @@ class _Sweep:
             TrainingError: the run failed; the message says by what.
             RunnerError: the engine refuses the container or does not answer any more.
         """
-        name = f"{config.model}/seed{config.seed}"
+        name = run_name(config)
         gpu = self._gpus.get()
         try:
             container = self._create(config, name, gpu)
@@ -147,15 +163,17 @@ class _Sweep:
             raise _refusal(error) from error
         finally:
             self._gpus.put(gpu)
+        if code == BusyError.exit_code:
+            raise BusyError(said)
         if code:
             raise TrainingError(self._failure(code, container.attrs["State"]["OOMKilled"], said))
-        outcome = find_outcome(config)
-        if outcome is None:
+        (cell,) = survey([config], read_records())
+        if cell.outcome is None:
             raise RunnerError(
                 f"{name} has ended well in its container, but under another fingerprint than it has here: `make setup` "
                 "and `make image` bring the libraries of both to requirements.lock."
             )
-        return outcome
+        return replace(cell.outcome, done_already=False)
 
     def stop(self, runs: dict[Future[Outcome], RunConfig]) -> None:
         """Stops the containers that run, each of which marks its run as interrupted; returns once threads are done."""
@@ -170,7 +188,7 @@ class _Sweep:
             wait(runs, timeout=1)
 
     def _create(self, config: RunConfig, name: str, gpu: str | None) -> Container:
-        values = dataclasses.asdict(config) | {"targets": ",".join(config.targets)}
+        values = asdict(config) | {"targets": ",".join(config.targets)}
         typed = [word for option, value in values.items() for word in (f"--{option}", str(value))]
         devices = [DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])] if gpu and config.device == "cuda" else None
         return self._engine.containers.create(
@@ -220,8 +238,7 @@ def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
             read |= {path for path in _hubs().values() if path.exists()}
         elif config.pretrained not in ("none", "patterns"):
             read.add(Path(config.pretrained).expanduser().absolute())
-    written = written | {data_dir() / "locks"}
-    for folder in written:
+    for folder in (data_dir(), *written):
         folder.mkdir(parents=True, exist_ok=True)
     return [Mount(str(path), str(path), type="bind") for path in written] + [
         Mount(str(path), str(path), type="bind", read_only=True) for path in read - written
@@ -236,7 +253,7 @@ def _hubs() -> dict[str, Path]:
     }
 
 
-def _environment(uri: str, cpus: int) -> dict[str, str]:
+def _environment(uri: str, jobs: int, cpus: int) -> dict[str, str]:
     """Returns the variables of a container: this process's of MLflow and of this project, and where things are."""
     passed = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "WBC_"))}
     return {
@@ -244,6 +261,8 @@ def _environment(uri: str, cpus: int) -> dict[str, str]:
         **{name: str(path) for name, path in _hubs().items()},
         "MLFLOW_TRACKING_URI": uri,
         "WBC_DATA_DIR": str(data_dir()),
+        "WBC_JOBS": str(jobs),
+        "TINI_SUBREAPER": "true",  # tini is not process 1 where processes are numbered as on the host
         "USER": getpass.getuser(),
         "OMP_NUM_THREADS": str(cpus),
     }

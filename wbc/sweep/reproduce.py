@@ -63,6 +63,8 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         **{name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
     )
     report_folder(report)
+    if options.runner == "docker":
+        importlib.import_module(RUNNERS["docker"]).check(options)
     _prepare(configs, options)
     cells = _survey(configs)
     left = any(cell.state != "done" for cell in cells)
