@@ -35,8 +35,10 @@ def connect_engine() -> docker.DockerClient:
         else:
             remedy = "install Docker Engine (docs.docker.com/engine/install), start it, or set DOCKER_HOST"
         where = os.environ.get("DOCKER_HOST", "the default socket")
+        found = re.search(r"Error\(\d+, '([^']+)'\)", str(error))  # the system's own words, within two libraries'
+        reason = found[1] if found else first_line(error)
         raise RunnerError(
-            f"no Docker engine answers at {where} ({first_line(error)}): {remedy}. runner=local needs none."
+            f"no Docker engine answers at {where} ({reason}): {remedy}. runner=local needs none."
         ) from error
 
 
