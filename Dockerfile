@@ -10,16 +10,17 @@ RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock \
 FROM ${BASE}
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
 # The lock as constraints: what pyproject.toml asks for at the lock's versions and hashes, without the tools of developers.
-# Importing them here writes the byte code that runs start from.
+# Importing them here writes the byte code and the list of fonts that runs start from.
+ENV MPLCONFIGDIR=/opt/matplotlib
 RUN --mount=type=bind,from=uv,source=/uv,target=/uv \
     --mount=type=bind,source=pyproject.toml,target=/build/pyproject.toml \
     --mount=type=bind,source=requirements.lock,target=/build/requirements.lock \
     /uv/bin/uv pip install --system --system-certs --no-cache --require-hashes \
         -r /build/pyproject.toml -c /build/requirements.lock && \
+    mkdir -m 1777 /opt/matplotlib && \
     python -c "import matplotlib.pyplot, mlflow.pyfunc, pandas, scipy.stats, sklearn.metrics, timm, torch, torchvision, typer"
 
-# Any --user will do: it has a name and a home that can be written to.
-ENV HOME=/tmp USER=wbc PYTHONPATH=/app PYTHONUNBUFFERED=1 GIT_PYTHON_REFRESH=quiet MLFLOW_DISABLE_TELEMETRY=true
+ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 GIT_PYTHON_REFRESH=quiet MLFLOW_DISABLE_TELEMETRY=true
 WORKDIR /app
 COPY LICENSE MLproject conda.yaml pyproject.toml requirements.lock ./
 COPY entrypoints entrypoints
@@ -27,6 +28,8 @@ COPY wbc wbc
 RUN useradd --no-create-home --home-dir /tmp --shell /usr/sbin/nologin wbc && chmod 1777 /app && \
     python -c "import entrypoints.train, wbc.sweep.reproduce"
 USER wbc
+# Any --user will do: it has a name and a home that can be written to.
+ENV HOME=/tmp USER=wbc
 
 ARG VERSION= REVISION= SOURCE= CODE= LOCK=
 ENV WBC_COMMIT=${REVISION}

@@ -49,8 +49,9 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
 
 def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
     """Learns the patterns that runs start from, for runners whose runs do not all see this machine's data folder."""
-    with _workers(options.jobs or default_jobs(configs)) as workers:
-        _learn(configs, workers)
+    if configs:
+        with _workers(options.jobs or default_jobs(configs)) as workers:
+            _learn(configs, workers)
 
 
 def default_jobs(configs: Sequence[RunConfig]) -> int:
