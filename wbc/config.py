@@ -101,14 +101,16 @@ class ReproduceConfig:
     dry_run: bool = option(False, "Only print the cells, what is done, what will run, and hours by measured rates.")
     image: str = option("wbc-benchmark", "runner=docker: the image to run in; make image builds it.")
     memory: str | None = option(None, "runner=docker: memory of each run, such as 16g; auto: no limit.")
-    output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
     address: str = option(
         "local", "runner=ray: ray://HOST:PORT, auto (RAY_ADDRESS, or this machine's) or local (its own)."
     )
-    cpus: int | None = option(None, "CPU cores of each run. auto: docker shares them out among jobs; ray asks for 1, or 4 for a full model.")
+    cpus: int | None = option(
+        None, "CPU cores of each run. auto: docker shares them out among jobs; ray asks for 1, or 4 for a full model."
+    )
     gpus: float | None = option(
         None, "runner=ray: GPUs of each run, 0.5 for two runs on one; auto: 1 if there are any."
     )
+    output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
 
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
