@@ -15,6 +15,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from tests.conftest import write_cells
 from wbc import run as run_module
@@ -216,7 +217,7 @@ def test_full_disk_while_logging_is_one_error_and_a_failed_run(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mlflow, "log_artifact", full)
+        patch.setattr(LocalArtifactRepository, "log_artifact", full)
         with pytest.raises(TrackingError, match="No space left on device"):
             train_and_score(small_config())
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
