@@ -63,16 +63,15 @@ def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config
         assert {item.dataset.name for item in run.inputs.dataset_inputs} == {"folder_home", "folder_away"}
 
 
-@pytest.mark.parametrize(
-    "uri", ["http://ada:s3cret@127.0.0.1:9/", "postgresql://ada:s3cret@127.0.0.1:9/mlflow", "sqlite:////nowhere/s.db"]
-)
-def test_store_that_does_not_answer_is_named_without_its_password(
-    store: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+def test_server_that_does_not_answer_is_named_without_its_password(
+    store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:s3cret@127.0.0.1:9")
     for ask in (connect, lambda: find_run("0123")):
-        with pytest.raises(TrackingError) as raised:
+        with pytest.raises(TrackingError, match=r"^no MLflow server at http://\*\*\*@127.0.0.1:9 "):
             ask()
-        assert "s3cret" not in str(raised.value)
-        assert uri.rpartition("@")[2] in str(raised.value)
-        assert "\n" not in str(raised.value)
+
+
+def test_database_of_an_error_is_named_without_its_password() -> None:
+    with pytest.raises(TrackingError, match=r"^no postgresql://\*\*\*@host:5432/mlflow here, nor ada@home$"):
+        raise TrackingError("no postgresql://ada:s3c@ret@host:5432/mlflow here, nor ada@home")

@@ -8,10 +8,11 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from threading import Thread
 from typing import Final, Literal
 
 import psutil
@@ -65,14 +66,19 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
         "disk": lambda: _disk(options.profile),
         "memory": _memory,
     }
-    pool = ThreadPoolExecutor(len(checks))
-    pending = {name: pool.submit(_guarded, check) for name, check in checks.items()}
+    pending = {name: _begun(check) for name, check in checks.items()}
     for name, finding in pending.items():
         try:
             yield name, finding.result(_CHECK_TIMEOUT_S)
         except TimeoutError:
             yield name, Finding(status="wrong", found=f"no answer within {_CHECK_TIMEOUT_S:.0f} s")
-    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begun(check: Callable[[], Finding]) -> Future[Finding]:
+    """Returns what will hold the finding of a check that runs on a thread which the program's end does not wait for."""
+    future: Future[Finding] = Future()
+    Thread(target=lambda: future.set_result(_guarded(check)), daemon=True).start()
+    return future
 
 
 def _guarded(check: Callable[[], Finding]) -> Finding:

@@ -173,10 +173,10 @@ def test_server_that_stays_away_ends_the_run_in_one_line_and_it_can_be_resumed(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB."""
+    """A file system of 64 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True).returncode:
         pytest.skip("mounting a small file system takes root")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
@@ -196,7 +196,9 @@ def test_full_disk_is_told_and_leaves_the_earlier_checkpoint_to_go_on_from(
 
     def fill(*arguments: object) -> object:
         if arguments[3] == 2:
-            while all_runs()[0].data.tags.get("checkpoint") != "checkpoint/epoch_0002.pt":
+            for _ in range(600):
+                if all_runs()[0].data.tags.get("checkpoint") == "checkpoint/epoch_0002.pt":
+                    break
                 time.sleep(0.1)
             ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 4096))
         return train_epoch(*arguments)  # type: ignore[arg-type]
