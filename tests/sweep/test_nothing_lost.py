@@ -90,12 +90,12 @@ def test_grid_whose_worker_is_killed_over_and_over_ends_as_one_that_is_left_alon
     configs = [next(cells), next(cells)]
     moments, usual_s, kills = random.Random(0), 0.0, 0
     while kills < KILLS:
-        worker, begin = started(configs), time.monotonic()
+        worker, begin = started(configs[-2:]), time.monotonic()  # those before are done
         worker.join(moments.uniform(0, usual_s) if usual_s else None)
-        usual_s = usual_s or (time.monotonic() - begin) / len(configs)
         worker.kill()
         worker.join()
-        if worker.exitcode == 0:  # all done before the moment came
+        if worker.exitcode == 0:  # all was done before the moment came
+            usual_s = min(usual_s or 60, time.monotonic() - begin)
             configs.append(next(cells))
         kills += worker.exitcode == -signal.SIGKILL
     worker = started(configs)
