@@ -72,6 +72,7 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
         "predictions/folder_away.csv",
         "embeddings/folder_away.npy",
         "confusion/folder_away.png",
+        "samples/folder_away.png",
     }
     assert json.loads((folder / "config.json").read_text())["epochs"] == 3
     assert "torch" in json.loads((folder / "environment.json").read_text())["libraries"]
