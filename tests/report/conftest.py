@@ -76,7 +76,7 @@ def log_run(store: Path) -> LogRun:
         scored = [images(name, LABELS.tolist(), salt) for name in wrong]
         train = images("smears_source_train", [0, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4])
         with open_run(config, fingerprint) as run:
-            run.log_start(train, scored, fingerprint)
+            run.log_start(train, scored)
             for epoch in range(1, 4):
                 run.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
             for each in scored:
