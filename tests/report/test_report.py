@@ -1,17 +1,19 @@
 """The report of hand-checked runs: golden tables, what is left out and why, what stands in place of what is missing."""
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 
 from tests.report.conftest import AWAY, HOME, WRONG, LogRun, latest_report
 from wbc.config import ReportConfig
-from wbc.errors import ReportError
+from wbc.errors import ConfigError, ReportError
 from wbc.report.comparison import compare_models, comparison, differences
 from wbc.report.latex import numbers
 from wbc.report.query import read_study
@@ -89,11 +91,62 @@ def test_a_cell_takes_its_latest_run_and_names_the_older(
 def test_scores_on_other_images_are_not_mixed_in(
     golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
 ) -> None:
-    newest = log_run("resnet50", 0, {AWAY: [0]}, fingerprint="newest", salt="other/")
+    other = log_run("resnet50", 0, {HOME: [], AWAY: [0]}, fingerprint="newest", salt="other/")
     study = read_study(options)
-    assert [run.stored.id for run in study.of("resnet50", AWAY)] == [newest]
-    assert study.accuracies("resnet50_gn", AWAY) == []
-    assert f"resnet50/seed1 ({golden_runs['resnet50', 1]}) was scored on other images of {AWAY}." in study.notes
+    assert study.accuracies("resnet50", AWAY) == [0.2]
+    assert study.accuracies("resnet50_gn", AWAY) == [0.8, 1.0]
+    assert f"resnet50/seed0 ({other}) was scored on other images of {HOME}, {AWAY}." in study.notes
+
+
+def test_run_trained_on_other_images_is_left_out(
+    golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
+) -> None:
+    other = log_run("resnet50", 0, WRONG["resnet50", 0], fingerprint="newest", trained_on="f" * 64)
+    study = read_study(options)
+    assert (other, "trained on other images than most runs") in [(each.stored.id, each.why) for each in study.excluded]
+    assert study.accuracies("resnet50", AWAY) == [0.2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("config.json", b"{", "its config.json is missing or damaged"),
+        ("config.json", None, "its config.json is missing or damaged"),
+        ("environment.json", b"{", "its environment.json is damaged"),
+        (f"predictions/{AWAY}.csv", b"", f"its predictions/{AWAY}.csv is damaged"),
+        (f"predictions/{AWAY}.csv", b"id,label,Basophil\na,0,0.1\n", f"its predictions/{AWAY}.csv is damaged"),
+        ("predictions", None, "its predictions are missing"),
+    ],
+)
+def test_run_whose_files_are_damaged_is_left_out_and_its_cell_missing(
+    name: str, content: bytes | None, why: str, golden_runs: dict[tuple[str, int], str], options: ReportConfig
+) -> None:
+    run_id = golden_runs["resnet50", 0]
+    path = Path(mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://")) / name
+    if content is not None:
+        path.write_bytes(content)
+    elif path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    study = read_study(options)
+    assert [(each.stored.id, each.why) for each in study.excluded] == [(run_id, why)]
+    assert study.missing == (("resnet50", 0),)
+
+
+def test_damaged_embeddings_and_samples_cost_their_figures_only(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig
+) -> None:
+    for run_id in golden_runs.values():
+        root = Path(mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://"))
+        for path in (root / "embeddings").iterdir():
+            path.write_bytes(path.read_bytes()[:50])
+        shutil.rmtree(root / "samples")
+    folder = write_report(options)
+    assert not {"fig1_samples.png", "fig3_tsne.png"} & {path.name for path in (folder / "figures").iterdir()}
+    page = (folder / "report.html").read_text()
+    assert "No fig1_samples: the runs do not hold what it shows." in page
+    assert "No fig3_tsne: the runs do not hold what it shows." in page
 
 
 def test_model_outside_the_profile_is_reported_after_it(
@@ -124,15 +177,23 @@ def test_best_value_is_bold_only_where_the_difference_is_significant(log_run: Lo
     assert row == "| (i) | resnet50\\_gn | 100.00 ± 0.00<br>[100.00, 100.00] | **100.00 ± 0.00**<br>[100.00, 100.00] |"
 
 
-def test_paper_profile_stands_beside_the_published_numbers(log_run: LogRun, options: ReportConfig) -> None:
-    """LISC's name and the paper's settings are what makes runs comparable; ten images make no claim about LISC."""
+def test_verdict_is_given_on_the_papers_images_alone(
+    log_run: LogRun, options: ReportConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LISC has 257 images: ten are not comparable, whatever they are called. The wrong tenth of 257 is 90 %."""
+    lisc = np.repeat(np.arange(5), (55, 39, 59, 48, 56)).tolist()
     for seed in (0, 1):
-        log_run("resnet50", seed, {"raabin_test_a": [], "lisc": list(range(8))}, profile="paper")
+        log_run(
+            "resnet50", seed, {"raabin_test_a": [], "lisc": list(range(26))}, profile="paper", labels={"lisc": lisc}
+        )
     study = read_study(replace(options, profile="paper", models="resnet50"))
     table = comparison(study)
     assert table
-    assert table.data.set_index("domain")["verdict"].to_dict() == {"raabin_test_a": "different", "lisc": "different"}
-    assert table.data["difference"].tolist() == pytest.approx([0.0147, -0.0311])
+    assert table.data.set_index("domain")["verdict"].to_dict() == {
+        "raabin_test_a": "other images: not comparable",
+        "lisc": "different",
+    }
+    assert table.data["difference"].tolist()[1] == pytest.approx(231 / 257 - 0.2311)
     shorter = comparison(replace(study, usual=False))
     assert shorter
     assert set(shorter.data["verdict"]) == {"other settings: not comparable"}
@@ -155,12 +216,29 @@ def test_report_again_replaces_the_report_and_nothing_else(
     stale.touch()
     write_report(options)
     assert not stale.exists()
-    mine = store / "mine"
-    mine.mkdir()
-    (mine / "thesis.tex").touch()
-    with pytest.raises(ReportError, match="holds files that are no report"):
-        write_report(replace(options, output=str(mine)))
-    assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
+    assert sorted(path.name for path in store.iterdir() if path.name.startswith(".")) == []
+    (folder / "thesis.tex").touch()
+    with pytest.raises(ReportError, match=r"holds 'thesis\.tex', which is no part of a report"):
+        write_report(options)
+    assert (folder / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("output", ["mlflow.db", "mlflow.db/report", "/proc/report"])
+def test_folder_that_cannot_be_is_refused_before_anything_is_read(output: str, store: Path) -> None:
+    with pytest.raises(ReportError, match="output="):
+        write_report(ReportConfig(output=output))
+
+
+def test_two_reports_at_once_both_end_well(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
+    command = [sys.executable, "-m", "entrypoints.report", "--models", "resnet50", "--output", str(options.output)]
+    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert (Path(str(options.output)) / "report.html").exists()
+
+
+def test_model_that_is_not_known_is_refused(store: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown model 'resnet51'; did you mean 'resnet50'"):
+        read_study(ReportConfig(models="resnet51"))
 
 
 def test_empty_store_gives_one_line_and_exit_code_2(store: Path) -> None:

@@ -42,12 +42,12 @@ FIRST = np.array([[1, 1, 1, 0], [1, 1, 0, 1]], bool)
 def test_paired_test_is_no_surer_than_over_images_alone_when_seeds_agree_by_luck() -> None:
     """Differences [[1, 1, 0, 0], [1, 0, 1, 0]]: by seed 1/2 and 1/2; by image 1, 1/2, 1/2, 0, so MS_images = 1/3.
 
-    Variance 1/3 / 8 = 1/24, t = 1/2 √24; without spread over seeds the distribution is normal.
+    Variance 1/3 / 8 = 1/24, t = 1/2 √24 with 3 degrees of freedom.
     """
     test = paired_test(np.array([[1, 1, 0, 0], [1, 0, 1, 0]], bool), np.zeros((2, 4), bool))
     assert test
     assert (test.difference, test.n_seeds, test.n_images) == (0.5, 2, 4)
-    assert test.p == pytest.approx(2 * stats.norm.sf(0.5 * 24**0.5))
+    assert test.p == pytest.approx(2 * stats.t.sf(0.5 * 24**0.5, 3)) == test.p_images
     assert test.p_seeds == 0
     assert test.effect == np.inf
 

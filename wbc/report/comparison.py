@@ -3,13 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from wbc.report.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, compare, read_published
+from wbc.cells import CLASSES
+from wbc.data.catalog import DOMAINS
+from wbc.data.references import Reference
+from wbc.report.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.render import Cell, Table, cells
 from wbc.report.statistics import PairedTest, holm, paired_test, seed_interval
 from wbc.report.study import ScoredDomain, Study, describe_model
@@ -48,15 +51,18 @@ def compare_models(study: Study) -> list[Contrast]:
 def best_model(
     study: Study, domain: ScoredDomain, contrasts: Sequence[Contrast], among: Collection[str] | None = None
 ) -> str | None:
-    """Returns the model of the best mean on a domain if it differs significantly from the next, else None."""
+    """Returns the model of the best mean on a domain if it is significantly better than the next, else None."""
     means = {
         model: float(np.mean(values))
         for model in study.models
         if (among is None or model in among) and (values := study.accuracies(model, domain.name))
     }
     leading = sorted(means, key=lambda model: -means[model])[:2]
-    pair = [each for each in contrasts if each.domain == domain.name and {each.first, each.second} == set(leading)]
-    return leading[0] if pair and pair[0].p_holm < ALPHA else None
+    for each in contrasts:
+        if each.domain == domain.name and {each.first, each.second} == set(leading) and each.p_holm < ALPHA:
+            ahead = each.first if each.test.difference > 0 else each.second
+            return ahead if ahead == leading[0] else None
+    return None
 
 
 def differences(study: Study, contrasts: Sequence[Contrast]) -> Table | None:
@@ -65,17 +71,16 @@ def differences(study: Study, contrasts: Sequence[Contrast]) -> Table | None:
     here = [each for each in contrasts if domain and each.domain == domain.name]
     if domain is None or not here:
         return None
-    seeds = sorted({each.test.n_seeds for each in here})
     return Table(
         name="differences",
         title=f"Differences between models on {domain.name}, in points of accuracy",
         note=(
-            f"Paired over {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds and {len(domain.labels)} "
-            "images. p: over seeds and images, as over readers and cases (Hillis 2007), corrected by Holm for "
-            f"{len(here)} pairs and as it is; then over seeds alone and over images alone (paired t). d: Cohen's, over "
-            "seeds. Bold: corrected p below 0.05. 95 %: interval over seeds and images, not corrected."
+            f"Paired over seeds and {len(domain.labels)} images. p: over seeds and images, as over readers and cases "
+            f"(Hillis 2007), corrected by Holm for {len(here)} pairs and as it is; then over seeds alone and over "
+            "images alone (paired t). d: Cohen's, over seeds. Bold: corrected p below 0.05. 95 %: interval over seeds "
+            "and images, not corrected."
         ),
-        header=("better", "worse", "difference", "95 %", "p (Holm)", "p", "p seeds", "p images", "d"),
+        header=("better", "worse", "difference", "95 %", "p (Holm)", "p", "p seeds", "p images", "d", "seeds"),
         groups=(tuple(_row(each) for each in sorted(here, key=lambda each: -abs(each.test.difference))),),
         left=2,
         data=pd.DataFrame(
@@ -102,79 +107,95 @@ def _row(contrast: Contrast) -> tuple[Cell, ...]:
         Cell(text=f"[{signed(low)}, {signed(high)}]", sort=low),
         *(Cell(text=_p(value), sort=value) for value in (contrast.p_holm, test.p, test.p_seeds, test.p_images)),
         Cell(text=f"{abs(test.effect):.1f}" if np.isfinite(test.effect) else "∞", sort=abs(test.effect)),
+        Cell(text=str(test.n_seeds), sort=test.n_seeds),
     )
 
 
 def comparison(study: Study) -> Table | None:
-    """Returns our accuracies beside the published ones, with a verdict only where data and settings are the paper's."""
-    comparable = study.profile == "paper" and study.usual
-    reason = "other settings: not comparable" if study.profile == "paper" else "other data: not comparable"
+    """Returns our accuracies beside the published ones; with a verdict where images and settings are the paper's."""
+    published = [(each, _ours(study, each.domain)) for each in read_published() if each.model in study.models]
+    pairs = [(each, domain) for each, domain in published if domain]
+    pairs.sort(key=lambda pair: (study.models.index(pair[0].model), study.domains.index(pair[1])))
     second = {(each.model, each.domain): each for each in read_published("other")}
-    rows, data = [], []
-    for published in read_published():
-        domain = _ours(study, published.domain)
-        values = study.accuracies(published.model, domain.name) if domain else []
-        if domain is None or published.model not in study.models:
-            continue
-        ours = seed_interval(values) if values else None
-        difference, verdict = None, "missing" if comparable else reason
-        if comparable and ours:
-            margin = MARGIN_HOME if domain.home else MARGIN_AWAY
-            difference, found = compare(ours, published.interval, margin)
-            verdict = _VERDICTS.get(found, found)
-        other = second.get((published.model, published.domain))
-        differs = other if other and other.interval.percent() != published.interval.percent() else None
-        rows.append(
-            cells(
-                describe_model(published.model).index,
-                published.model,
-                domain.name,
-                Cell(text=ours.percent() if ours else "missing", sort=ours.mean if ours else None),
-                Cell(
-                    text=published.interval.percent(),
-                    second=f"{differs.place.split(' (')[0]}: {differs.interval.percent()}" if differs else "",
-                    sort=published.interval.mean,
-                ),
-                Cell(text="–" if difference is None else signed(difference), sort=difference),
-                verdict,
-            )
-        )
-        data.append(
-            {
-                "model": published.model,
-                "domain": domain.name,
-                "published_domain": published.domain,
-                "ours": ours.mean if ours else None,
-                "ours_half_width": ours.half_width if ours else None,
-                "ours_n": len(values),
-                "published": published.interval.mean,
-                "published_half_width": published.interval.half_width,
-                "published_n": published.interval.n,
-                "published_place": published.place,
-                "difference": difference,
-                "verdict": verdict,
-            }
-        )
-    if not rows:
+    compared = [_beside(study, each, domain, second.get((each.model, each.domain))) for each, domain in pairs]
+    if not compared:
         return None
     return Table(
         name="comparison",
         title="Ours beside the published accuracies, in %",
         note=(
-            f"Mean ± 95 % interval over seeds: ours over {len(study.seeds)}, published over 10. "
+            f"Mean ± 95 % interval over seeds: ours over {len(study.seeds)} unless said, published over 10 (their "
+            "formula is not stated; taken as Student's t). "
             + (
                 f"Equivalent: the 90 % interval of the difference (Welch) lies within {100 * MARGIN_HOME:.0f} point at "
                 f"home, {100 * MARGIN_AWAY:.0f} away. Different: it does not, and the 95 % interval excludes zero. "
                 "Undecided: neither."
-                if comparable
-                else f"No verdict: {reason}. Home stands beside the paper's Test-A, the first target beside LISC."
+                if study.profile == "paper"
+                else "No verdict: other data. Home stands beside the paper's Test-A, the first target beside LISC."
             )
         ),
         header=("", "model", "domain", "ours", "published", "difference", "verdict"),
-        groups=(tuple(rows),),
+        groups=(tuple(row for row, _ in compared),),
         left=3,
-        data=pd.DataFrame(data),
+        data=pd.DataFrame([values for _, values in compared]),
     )
+
+
+def _beside(
+    study: Study, published: Published, domain: ScoredDomain, second: Published | None
+) -> tuple[tuple[Cell, ...], dict[str, Any]]:
+    """Returns a row of the comparison and the numbers behind it; `second` is the paper's other value, if it has two."""
+    values = study.accuracies(published.model, domain.name)
+    ours = seed_interval(values) if values else None
+    reason = _not_comparable(study, domain)
+    difference, verdict = None, reason or "missing"
+    if ours and not reason:
+        difference, found = compare(ours, published.interval, MARGIN_HOME if domain.home else MARGIN_AWAY)
+        verdict = _VERDICTS.get(found, found)
+    differs = second if second and second.interval.percent() != published.interval.percent() else None
+    row = cells(
+        describe_model(published.model).index,
+        published.model,
+        domain.name,
+        Cell(text=ours.percent() + study.few(len(values)) if ours else "missing", sort=ours.mean if ours else None),
+        Cell(
+            text=published.interval.percent(),
+            second=f"{differs.place.split(' (')[0]}: {differs.interval.percent()}" if differs else "",
+            sort=published.interval.mean,
+        ),
+        Cell(text="–" if difference is None else signed(difference), sort=difference),
+        verdict,
+    )
+    return row, {
+        "model": published.model,
+        "domain": domain.name,
+        "published_domain": published.domain,
+        "ours": ours.mean if ours else None,
+        "ours_half_width": ours.half_width if ours else None,
+        "ours_n": len(values),
+        "published": published.interval.mean,
+        "published_half_width": published.interval.half_width,
+        "published_n": published.interval.n,
+        "published_place": published.place,
+        "published_second": differs.interval.mean if differs else None,
+        "published_second_half_width": differs.interval.half_width if differs else None,
+        "published_second_place": differs.place if differs else None,
+        "difference": difference,
+        "verdict": verdict,
+    }
+
+
+def _not_comparable(study: Study, domain: ScoredDomain) -> str | None:
+    """Returns why a domain's accuracies are not the paper's to compare with, or None if they are."""
+    if study.profile != "paper":
+        return "other data: not comparable"
+    if not study.usual:
+        return "other settings: not comparable"
+    counts = np.bincount(domain.labels, minlength=len(CLASSES)).tolist()
+    known = {
+        Reference(key, split).name: list(each) for key, row in DOMAINS.items() for split, each in row.counts.items()
+    }
+    return None if counts == known.get(domain.name) else "other images: not comparable"
 
 
 def signed(difference: float) -> str:

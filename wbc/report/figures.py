@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.evaluation.samples import SAMPLES
@@ -22,13 +23,13 @@ from wbc.report.tables import analysed
 from wbc.seeding import generator
 
 
-def draw_figures(study: Study) -> Mapping[str, tuple[Figure, str]]:
-    """Returns figures by file name, each with its caption."""
+def draw_figures(study: Study) -> Mapping[str, tuple[Figure | None, str]]:
+    """Returns figures by file name, each with its caption; None where the runs do not hold what it shows."""
     made: dict[str, tuple[Callable[[Study], Figure | None], str]] = {
         "fig1_samples": (draw_samples, "Fig. 1. Sample cells of each class, as the networks see them, by domain."),
         "fig2_seeds": (
             draw_seeds,
-            f"Fig. 2. Accuracy of each seed (dots) with quartiles, n = {len(study.seeds)} seeds. The axes differ.",
+            f"Fig. 2. Accuracy of each of up to {len(study.seeds)} seeds (dots), with quartiles. The axes differ.",
         ),
         "fig3_tsne": (
             draw_projections,
@@ -37,13 +38,13 @@ def draw_figures(study: Study) -> Mapping[str, tuple[Figure, str]]:
         ),
         "fig4_home_away": (
             draw_home_away,
-            f"Fig. 4. Accuracy at home and away: mean and 95 % interval over {len(study.seeds)} seeds (Student t). "
+            f"Fig. 4. Accuracy at home and away: mean and 95 % interval over up to {len(study.seeds)} seeds (Student). "
             "Dashed: always the largest class; dotted: a class at random.",
         ),
         "fig5_confusion": (draw_analysed, _caption_5(study)),
         "curves": (
             draw_curves,
-            f"Training loss by epoch: mean over {len(study.seeds)} seeds, shaded from lowest to highest. "
+            f"Training loss by epoch: mean over up to {len(study.seeds)} seeds, shaded from lowest to highest. "
             "Logarithmic, one scale.",
         ),
         "ranks": (
@@ -56,11 +57,10 @@ def draw_figures(study: Study) -> Mapping[str, tuple[Figure, str]]:
         made[f"confusion_{domain.name}"] = (
             partial(draw_confusions, domain=domain),
             f"Confusion on {domain.name}, in % of the true class (rows), of all seeds together; n = "
-            f"{len(domain.labels)} images × seeds.",
+            f"{len(domain.labels)} images a seed.",
         )
     with style.figure_style():
-        drawn = {name: (draw(study), caption) for name, (draw, caption) in made.items()}
-    return {name: (figure, caption) for name, (figure, caption) in drawn.items() if figure}
+        return {name: (draw(study), caption) for name, (draw, caption) in made.items()}
 
 
 def draw_samples(study: Study) -> Figure | None:
@@ -100,7 +100,7 @@ def draw_seeds(study: Study) -> Figure | None:
         for place, model in enumerate(study.models):
             values = 100 * np.array(study.accuracies(model, domain.name))
             if not len(values):
-                axis.text(0.02, place, "missing", transform=axis.get_yaxis_transform(), va="center", fontsize=7)
+                _missing(axis, place)
                 continue
             axis.boxplot(
                 [values],
@@ -114,46 +114,49 @@ def draw_seeds(study: Study) -> Figure | None:
                 capprops={"linewidth": 0.6},
             )
             shift = generator("jitter", model, domain.name).uniform(-0.14, 0.14, len(values))
-            axis.plot(values, place + shift, style.marker(model), color=style.colour(model), markersize=3.5, alpha=0.85)
+            axis.plot(values, place + shift, style.marker(model), color=style.colour(model), markersize=3.5, alpha=0.6)
         axis.set_title(f"{domain.name} (n = {len(domain.labels)} images)")
         axis.set_xlabel("accuracy in %")
+        low, high = axis.get_xlim()
+        axis.set_xlim(min(low, high - 1), min(high, 100.4))
+        axis.set_ylim(len(study.models) - 0.5, -0.5)
         axis.grid(axis="x")
         axis.set_axisbelow(True)
     axes[0].set_yticks(range(len(study.models)), [style.label(model) for model in study.models])
-    axes[0].invert_yaxis()
     figure.legend(handles=style.norm_legend(study.models), loc="outside lower center", ncols=6)
     return figure
 
 
 def draw_home_away(study: Study) -> Figure | None:
     """Returns Fig. 4: each model's accuracy on every domain, the models in the tables' order."""
-    figure = style.new_figure(style.PAGE_IN, 3.4)
+    figure = style.new_figure(style.PAGE_IN, 1.3 + 0.17 * len(study.models))
     panels = figure.subplots(1, len(study.domains), sharey=True, squeeze=False)[0]
     for axis, domain in zip(panels, study.domains, strict=True):
         for place, model in enumerate(study.models):
             values = study.accuracies(model, domain.name)
             if not values:
+                _missing(axis, place)
                 continue
             interval = seed_interval(values)
             axis.errorbar(
-                place,
                 100 * interval.mean,
-                yerr=100 * (interval.half_width or 0),
+                place,
+                xerr=None if interval.half_width is None else 100 * interval.half_width,
                 fmt=style.marker(model),
                 color=style.colour(model),
                 markersize=4.5,
                 capsize=2,
                 elinewidth=1,
             )
-        axis.set_xticks(range(len(study.models)), [style.label(model) for model in study.models], rotation=90)
         axis.set_title(f"{domain.name}\n{'home' if domain.home else 'away'}, n = {len(domain.labels)}")
-        axis.axhline(100 * domain.majority, color="#555555", linestyle="--", linewidth=0.7, zorder=0)
-        axis.axhline(100 / len(CLASSES), color="#555555", linestyle=":", linewidth=0.7, zorder=0)
-        axis.set_xlim(-0.6, len(study.models) - 0.4)
-        axis.set_ylim(0, 103)
-        axis.grid(axis="y")
+        axis.axvline(100 * domain.majority, color="#555555", linestyle="--", linewidth=0.7, zorder=0)
+        axis.axvline(100 / len(CLASSES), color="#555555", linestyle=":", linewidth=0.7, zorder=0)
+        axis.set_xlim(0, 103)
+        axis.set_ylim(len(study.models) - 0.5, -0.5)
+        axis.grid(axis="both")
         axis.set_axisbelow(True)
-    panels[0].set_ylabel("accuracy in %")
+        axis.set_xlabel("accuracy in %")
+    panels[0].set_yticks(range(len(study.models)), [style.label(model) for model in study.models])
     figure.legend(handles=style.norm_legend(study.models), loc="outside lower center", ncols=6)
     return figure
 
@@ -213,6 +216,8 @@ def draw_curves(study: Study) -> Figure | None:
         axis.plot(epochs, values.mean(0), color=style.colour(model), marker="" if len(epochs) > 1 else ".")
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
+        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axis.set_title(_short(model), fontsize=7)
         axis.grid(axis="y")
     for axis in axes[len(curves) :]:
@@ -224,12 +229,16 @@ def draw_curves(study: Study) -> Figure | None:
     return figure
 
 
+def _missing(axis: Axes, place: int) -> None:
+    axis.text(0.03, place, "missing", transform=axis.get_yaxis_transform(), va="center", fontsize=7, color="#555555")
+
+
 def _matrix(axis: Axes, counts: np.ndarray, texts: list[list[str]]) -> None:
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
-            shade = "white" if shares[row, column] > 0.5 else "black"
+            shade = "white" if shares[row, column] > 0.6 else "black"
             axis.text(column, row, text, ha="center", va="center", color=shade, fontsize=7)
     axis.set_xticks(range(len(CLASSES)), ABBREVIATIONS)
     axis.set_yticks(range(len(CLASSES)), ABBREVIATIONS)
@@ -239,16 +248,15 @@ def _matrix(axis: Axes, counts: np.ndarray, texts: list[list[str]]) -> None:
 
 def _curves(study: Study, model: str) -> np.ndarray:
     """Returns the training loss of each run of a model by epoch, as far as all of them go."""
-    curves = [
-        [run.curves["loss"][epoch] for epoch in sorted(run.curves["loss"])] for run in study.runs if run.model == model
-    ]
+    curves = [[run.losses[epoch] for epoch in sorted(run.losses)] for run in study.runs if run.model == model]
     shortest = min(map(len, curves), default=0)
     return np.array([curve[:shortest] for curve in curves], float).reshape(len(curves), shortest)
 
 
 def _short(model: str) -> str:
     index = describe_model(model).index
-    return f"{index} {model.removeprefix('resnet50_') if index.startswith('(i') else model}".strip()
+    text = f"{index} {model.removeprefix('resnet50_') if index.startswith('(i') else model}".strip()
+    return text if len(text) <= 22 else f"{text[:13]}…{text[-8:]}"
 
 
 def _caption_5(study: Study) -> str:

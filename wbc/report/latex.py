@@ -1,5 +1,6 @@
 """LaTeX: `numbers.tex`, the numbers that a text would quote; `report.tex`, and `report.pdf` where LaTeX is there."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,9 +10,12 @@ from typing import Final
 
 import jinja2
 
+from wbc.cells import CLASSES
+from wbc.report.comparison import compare_models
+from wbc.report.published import read_published
 from wbc.report.render import Table, tex_escape
-from wbc.report.statistics import seed_interval, two_way_interval
-from wbc.report.study import Study
+from wbc.report.statistics import CHANCE, seed_interval, two_way_interval
+from wbc.report.study import ScoredDomain, Study
 from wbc.report.tables import percent
 
 _ENGINES: Final = {
@@ -20,10 +24,12 @@ _ENGINES: Final = {
     "pdflatex": ("-interaction=nonstopmode", "-halt-on-error"),
 }
 _TIMEOUT_S: Final = 300
-_HEAD: Final = r"""% Numbers of the report as macros: \input{numbers}, then \wbc{resnet50/lisc/accuracy}, in percent.
-% KEY/accuracy, KEY/interval (half-width over seeds), KEY/low and KEY/high (over seeds and images), KEY/seeds, with KEY
-% model/domain; model/drop (home minus the first target); domain/images, domain/majority; and a few of the whole. A name
-% that is not here stops LaTeX.
+_HEAD: Final = r"""% Numbers of the report as macros: \input{numbers}, then \wbc{resnet50/lisc/accuracy}. In percent:
+%   MODEL/DOMAIN/accuracy seeds interval (half-width over seeds) low high (over seeds and images) min max balanced f1
+%   ece; of the run whose accuracy is closest to the mean: MODEL/DOMAIN/closest, MODEL/DOMAIN/CLASS/precision recall f1
+%   MODEL/drop (home minus the first target); FIRST/SECOND/DOMAIN/difference and p (Holm-corrected)
+%   published/MODEL/DOMAIN/accuracy interval; DOMAIN/images majority; chance seeds models runs missing epochs source
+% A name that is not here stops LaTeX.
 \makeatletter
 \providecommand{\wbc}[1]{\ifcsname wbc@#1\endcsname\csname wbc@#1\endcsname\else
   \@latex@error{numbers.tex has no number #1}{Run make report again, or correct the name.}\fi}
@@ -32,7 +38,7 @@ _HEAD: Final = r"""% Numbers of the report as macros: \input{numbers}, then \wbc
 
 
 def numbers(study: Study) -> dict[str, str]:
-    """Returns what a text would quote, by name: accuracies in percent to two decimals, counts as they are."""
+    """Returns what a text would quote, by name: shares in percent to two decimals, p values, counts as they are."""
     values = {
         "seeds": str(len(study.seeds)),
         "models": str(len(study.models)),
@@ -40,29 +46,50 @@ def numbers(study: Study) -> dict[str, str]:
         "missing": str(len(study.missing)),
         "epochs": str(study.settings["epochs"]),
         "source": tex_escape(study.settings["source"]),
+        "chance": percent(CHANCE),
     }
     for domain in study.domains:
         values[f"{domain.name}/images"] = str(len(domain.labels))
         values[f"{domain.name}/majority"] = percent(domain.majority)
         for model in study.models:
-            accuracies = study.accuracies(model, domain.name)
-            if not accuracies:
-                continue
-            name = f"{model}/{domain.name}"
-            interval = seed_interval(accuracies)
-            values[f"{name}/accuracy"] = percent(interval.mean)
-            values[f"{name}/seeds"] = str(interval.n)
-            if interval.half_width is not None:
-                values[f"{name}/interval"] = percent(interval.half_width)
-            both = two_way_interval(study.hits(model, domain))
-            if both:
-                values[f"{name}/low"], values[f"{name}/high"] = map(percent, both)
+            found = _of_cell(study, model, domain)
+            values |= {f"{model}/{domain.name}/{name}": value for name, value in found.items()}
     if study.home and study.away:
         for model in study.models:
             scores = [study.accuracies(model, domain.name) for domain in (study.home, study.away)]
             if all(scores):
                 home, away = (seed_interval(each).mean for each in scores)
                 values[f"{model}/drop"] = percent(home - away)
+    for each in compare_models(study):
+        values[f"{each.first}/{each.second}/{each.domain}/difference"] = f"{100 * each.test.difference:.2f}"
+        values[f"{each.first}/{each.second}/{each.domain}/p"] = f"{each.p_holm:.3g}"
+    for paper in read_published():
+        name = f"published/{paper.model}/{paper.domain}"
+        values[f"{name}/accuracy"] = percent(paper.interval.mean)
+        values[f"{name}/interval"] = percent(paper.interval.half_width or 0.0)
+    return values
+
+
+def _of_cell(study: Study, model: str, domain: ScoredDomain) -> dict[str, str]:
+    """Returns the numbers of a model on a domain; those by class are of the run closest to the mean, as in Table 3."""
+    accuracies = study.accuracies(model, domain.name)
+    run = study.representative(model, domain.name)
+    if not (accuracies and run):
+        return {}
+    interval, metrics = seed_interval(accuracies), run.metrics[domain.name]
+    values = {"accuracy": percent(interval.mean), "seeds": str(interval.n)}
+    values |= {"min": percent(min(accuracies)), "max": percent(max(accuracies)), "closest": percent(metrics.accuracy)}
+    if interval.half_width is not None:
+        values["interval"] = percent(interval.half_width)
+    both = two_way_interval(study.hits(model, domain))
+    if both:
+        values["low"], values["high"] = map(percent, both)
+    for name, short in (("balanced_accuracy", "balanced"), ("macro_f1", "f1"), ("ece", "ece")):
+        scores = [getattr(each.metrics[domain.name], name) for each in study.of(model, domain.name)]
+        values[short] = percent(seed_interval(scores).mean)
+    for merit in ("precision", "recall", "f1"):
+        by_class = zip(CLASSES, getattr(metrics, merit), strict=True)
+        values |= {f"{cell.lower()}/{merit}": percent(value) for cell, value in by_class}
     return values
 
 
@@ -107,7 +134,14 @@ def compile_document(folder: Path) -> str | None:
     try:
         for _ in range(2 if engine == "pdflatex" else 1):  # twice: for the places of figures
             done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False
+                command,
+                cwd=folder,
+                env={**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"},  # the same bytes every time
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_TIMEOUT_S,
+                check=False,
             )
             if done.returncode:
                 said = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("!", "error:"))]

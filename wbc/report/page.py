@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -46,9 +47,17 @@ def write_page(
         datasets=_datasets(study.runs),
         environment=_environment(study.runs),
         link=_link,
+        sort_key=_sort_key,
         moment=_moment,
     )
     (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def _sort_key(value: float | None) -> str | None:
+    """Returns a number as JavaScript reads it; None for one that is not there or not defined."""
+    if value is None or math.isnan(value):
+        return None
+    return repr(value) if math.isfinite(value) else f"{'-' * (value < 0)}Infinity"
 
 
 def _link(run: StoredRun) -> Markup:

@@ -24,7 +24,7 @@ def draw_ranks(study: Study) -> Figure | None:
     if not ranked:
         return None
     most = max(len(models) for _, models, _ in ranked)
-    figure = style.new_figure(style.PAGE_IN, len(ranked) * (0.75 + 0.13 * most))
+    figure = style.new_figure(style.PAGE_IN, 0.3 + len(ranked) * (0.7 + 0.11 * most))
     for axis, (domain, models, ranking) in zip(
         figure.subplots(len(ranked), 1, squeeze=False)[:, 0], ranked, strict=True
     ):
@@ -34,6 +34,7 @@ def draw_ranks(study: Study) -> Figure | None:
             f"CD = {ranking.critical_difference:.2f}",
             loc="left",
         )
+    figure.legend(handles=style.norm_legend(study.models), loc="outside lower center", ncols=6)
     return figure
 
 

@@ -12,7 +12,7 @@ _TEX: Final = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"},
     **{">": r"\textgreater{}", "±": r"$\pm$", "−": "$-$", "–": "--", "✓": r"$\checkmark$", "×": r"$\times$"},
     **{"→": r"$\rightarrow$", "'": "'", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "|": r"\textbar{}"},
-    **{"α": r"$\alpha$", "…": r"\ldots{}", "“": "``", "”": "''"},
+    **{"∞": r"$\infty$", "…": r"\ldots{}", "’": "'", "“": "``", "”": "''"},
 }
 
 
@@ -53,8 +53,8 @@ def cells(*values: str | Cell) -> tuple[Cell, ...]:
 
 
 def tex_escape(text: str) -> str:
-    """Returns text as LaTeX prints it; what the fonts have not is spelt out or left to the engine."""
-    return "".join(_TEX.get(character, character) for character in text)
+    """Returns text as LaTeX prints it; a question mark for letters that its Latin fonts have not."""
+    return "".join(_TEX.get(character, character if ord(character) < 0x180 else "?") for character in text)
 
 
 def to_tex(table: Table) -> str:

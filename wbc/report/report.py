@@ -8,64 +8,47 @@ Writes `paper_artifacts/<profile>/`: `report.html`, `report.tex` (and `.pdf` whe
 
 import dataclasses
 import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from wbc.config import ReportConfig
-from wbc.data.disk import whole_folder
 from wbc.errors import ReportError
+from wbc.processes import sigterm_exits
 from wbc.report.comparison import compare_models, comparison, differences
 from wbc.report.figures import draw_figures
 from wbc.report.latex import compile_document, write_document, write_numbers
 from wbc.report.page import write_page
 from wbc.report.query import read_study
 from wbc.report.render import write_table
+from wbc.report.study import Study
 from wbc.report.style import save
 from wbc.report.tables import ablation, accuracies, classes, data_sets, merits
 from wbc.tracking.results import log_report, open_report
 
+_CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
+_ATTEMPTS: Final = 20
 _log = logging.getLogger(__name__)
 
 
 def write_report(options: ReportConfig) -> Path:
-    """Writes the report of a profile and returns its folder, which is replaced as a whole.
+    """Writes the report of a profile and returns its folder, which is replaced as a whole; then logs it.
 
     Raises:
         TrackingError: the store does not answer.
-        ReportError: there is no run to report, or the folder holds something else.
+        ReportError: there is no run to report, or the folder holds something else or cannot be written.
     """
     folder = report_folder(options)
-    study = read_study(options)
-    _log.info("%d runs, %d missing, %d left out", len(study.runs), len(study.missing), len(study.excluded))
-    contrasts = compare_models(study)
-    found = (
-        data_sets(study),
-        ablation(study, contrasts),
-        classes(study),
-        accuracies(study, contrasts),
-        comparison(study),
-        merits(study),
-        differences(study, contrasts),
-    )
-    tables = [table for table in found if table]
-    not_run = []
-    with whole_folder(folder) as part:
-        for name in ("tables", "figures"):
-            (part / name).mkdir()
-        for table in tables:
-            write_table(table, part / "tables")
-        captions = {}
-        for name, (figure, caption) in draw_figures(study).items():
-            save(figure, part / "figures", name)
-            captions[name] = caption
-        write_numbers(study, part)
-        write_document(study, tables, captions, part)
-        no_pdf = compile_document(part)
-        if no_pdf:
-            _log.warning(no_pdf)
-            not_run.append(no_pdf.capitalize())
-        write_page(study, tables, captions, not_run, part)
+    with sigterm_exits():
+        study = read_study(options)
+        _log.info("%d runs, %d missing, %d left out", len(study.runs), len(study.missing), len(study.excluded))
+        with _replacing(folder) as part:
+            _fill(part, study)
         with open_report(options.profile, dataclasses.asdict(options)):
-            log_report(part)
+            log_report(folder)
     if study.missing:
         _log.warning(
             "%d cells of the grid have no completed run; this fills them: %s", len(study.missing), study.command()
@@ -77,13 +60,84 @@ def report_folder(options: ReportConfig) -> Path:
     """Returns the folder that a report is written to, having made sure that what it replaces is a report.
 
     Raises:
-        ReportError: the folder holds something else, or is a file.
+        ReportError: the folder holds something else, or cannot be there.
     """
-    folder = Path(options.output or f"paper_artifacts/{options.profile}").absolute()
-    if folder.exists() and not folder.is_dir():
-        raise ReportError(f"output={folder}: is a file; name a folder for the report.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "report.html").exists():
+    folder = Path(options.output or f"paper_artifacts/{options.profile}").resolve()
+    with _refusals(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(dir=folder.parent).cleanup()  # refused here and now, not after all the work
+        foreign = sorted({path.name for path in folder.iterdir()} - _CONTENTS) if folder.exists() else []
+    if foreign:
         raise ReportError(
-            f"output={folder}: holds files that are no report, and would be replaced; name another folder."
+            f"output={folder}: holds '{foreign[0]}', which is no part of a report and would be lost; name another one."
         )
     return folder
+
+
+def _fill(folder: Path, study: Study) -> None:
+    contrasts = compare_models(study)
+    found = (
+        data_sets(study),
+        ablation(study, contrasts),
+        classes(study),
+        accuracies(study, contrasts),
+        comparison(study),
+        merits(study),
+        differences(study, contrasts),
+    )
+    tables = [table for table in found if table]
+    for name in ("tables", "figures"):
+        (folder / name).mkdir()
+    for table in tables:
+        write_table(table, folder / "tables")
+    captions, not_run = {}, []
+    for name, (figure, caption) in draw_figures(study).items():
+        if figure:
+            save(figure, folder / "figures", name)
+            captions[name] = caption
+        else:
+            not_run.append(f"No {name}: the runs do not hold what it shows.")
+    write_numbers(study, folder)
+    write_document(study, tables, captions, folder)
+    no_pdf = compile_document(folder)
+    if no_pdf:
+        _log.warning(no_pdf)
+        not_run.append(no_pdf[0].upper() + no_pdf[1:])
+    write_page(study, tables, captions, not_run, folder)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder to fill; `folder` becomes it when the block ends well, whoever else does the same."""
+    with _refusals(folder):
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            part.chmod(0o755)
+            (part / "new").mkdir()
+            yield part / "new"
+            for attempts_left in reversed(range(_ATTEMPTS)):
+                with suppress(FileNotFoundError):
+                    folder.rename(tempfile.mkdtemp(dir=part))
+                try:
+                    (part / "new").rename(folder)
+                    break
+                except OSError:  # another process may have put its own there at this moment
+                    if not attempts_left:
+                        raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _refusals(folder: Path) -> Iterator[None]:
+    """Turns what the operating system refuses into one line.
+
+    Raises:
+        ReportError: the folder cannot be made or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ReportError(
+            f"output={folder}: {error.strerror or error}; name another folder, or make it writable."
+        ) from error

@@ -110,8 +110,10 @@ def paired_test(
     ms_images = seeds * by_image.var(ddof=1)
     residual = differences - by_seed[:, None] - by_image[None, :] + mean
     ms_residual = (residual**2).sum() / ((seeds - 1) * (images - 1))
-    spread = max(ms_seeds + max(ms_images - ms_residual, 0.0), ms_images)
+    spread = ms_seeds + max(ms_images - ms_residual, 0.0)
     freedom = spread**2 / (ms_seeds**2 / (seeds - 1)) if ms_seeds > 0 else np.inf
+    if spread < ms_images:
+        spread, freedom = ms_images, min(freedom, images - 1)
     p, half = _student(mean, spread / (seeds * images), freedom, confidence)
     deviation = by_seed.std(ddof=1)
     return PairedTest(

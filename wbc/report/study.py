@@ -1,5 +1,6 @@
 """A profile's completed runs in memory: what every table, figure and number of the report is made from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,8 +26,8 @@ class ScoredRun:
     """By domain: the probability of each class for each image."""
     metrics: dict[str, Metrics]
     """By domain."""
-    curves: dict[str, dict[int, float]]
-    """Training loss and accuracy, by epoch from 1."""
+    losses: dict[int, float]
+    """Training loss by epoch, from 1."""
 
     @property
     def hardware(self) -> str:
@@ -111,13 +112,22 @@ class Study:
         mean = float(np.mean(self.accuracies(model, domain))) if runs else 0.0
         return min(runs, key=lambda run: float(abs(run.metrics[domain].accuracy - mean)), default=None)
 
+    def few(self, runs: int) -> str:
+        """Returns what is to be said beside a mean over `runs` seeds where the grid has more, else nothing."""
+        return f" ({runs} of {len(self.seeds)} seeds)" if runs < len(self.seeds) else ""
+
+    def seed_list(self) -> str:
+        """Returns the grid's seeds in words: "0–9" or "0, 1, 2"."""
+        whole = len(self.seeds) > 3 and list(self.seeds) == list(range(self.seeds[0], self.seeds[-1] + 1))
+        return f"{self.seeds[0]}–{self.seeds[-1]}" if whole else ", ".join(map(str, self.seeds))
+
     def summary(self) -> str:
         """Returns in a few sentences what was run."""
         settings = self.settings
         hardware = sorted({run.hardware for run in self.runs})
         return (
             f"{len(self.runs)} runs of {len({run.model for run in self.runs})} models, seeds "
-            f"{', '.join(map(str, self.seeds))}: trained on {settings['source']} for {settings['epochs']} epochs "
+            f"{self.seed_list()}: trained on {settings['source']} for {settings['epochs']} epochs "
             f"(recipe {settings['recipe']}, scale {settings['scale']}, weights {settings['pretrained']}, "
             f"{settings['image_size']} pixels, batch {settings['batch_size']}, peak rate {settings['lr']:g}, weight "
             f"decay {settings['weight_decay']:g}, {settings['precision']}), scored on "
@@ -128,10 +138,20 @@ class Study:
         """Returns the command that fills the grid's missing cells; None if there are none."""
         if not self.missing:
             return None
-        models = " ".join(dict.fromkeys(model for model, _ in self.missing))
-        seeds = " ".join(map(str, sorted({seed for _, seed in self.missing})))
-        epochs = "" if self.usual else f' ARGS="--epochs {self.settings["epochs"]}"'
-        return f'make reproduce PROFILE={self.profile} MODELS="{models}" SEEDS="{seeds}"{epochs}'
+        models = dict.fromkeys(model for model, _ in self.missing)
+        seeds = sorted({seed for _, seed in self.missing})
+        return reproduce_command(self.profile, models, seeds, None if self.usual else self.settings["epochs"])
+
+
+def reproduce_command(profile: str, models: Iterable[str], seeds: Iterable[object], epochs: int | None) -> str:
+    """Returns the command that runs a part of a profile's grid; without models or seeds all of them."""
+    parts = [f"make reproduce PROFILE={profile}"]
+    parts += [
+        f'{name}="{text}"'
+        for name, text in (("MODELS", " ".join(models)), ("SEEDS", " ".join(map(str, seeds))))
+        if text
+    ]
+    return " ".join([*parts, *([f'ARGS="--epochs {epochs}"'] if epochs else [])])
 
 
 def describe_model(key: str) -> Model:

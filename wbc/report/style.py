@@ -18,8 +18,8 @@ COLUMN_IN: Final = 3.4
 """Width of one column, in inches."""
 PAGE_IN: Final = 7.0
 """Width of both columns."""
-CLASS_COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000")
-"""In the order of CLASSES."""
+CLASS_COLOURS: Final = ("#882255", "#EE7733", "#0077BB", "#66CCEE", "#000000")
+"""In the order of CLASSES; Tol's (2021), of lightness 31, 64, 48, 77 and 0, so that grey print tells them apart."""
 DOMAIN_MARKERS: Final = ("x", "o", "^", "s", "D", "v", "P", "*")
 _NORMS: Final = {
     "batch": ("batch norm", "#D55E00", "o"),
@@ -62,9 +62,10 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
-def label(model: str) -> str:
-    """Returns a model's name as figures print it: the paper's index and our key."""
-    return f"{describe_model(model).index} {model}".strip()
+def label(model: str, longest: int = 30) -> str:
+    """Returns a model's name as figures print it: the paper's index and our key, cut short in the middle."""
+    text = f"{describe_model(model).index} {model}".strip()
+    return text if len(text) <= longest else f"{text[: longest - 11]}…{text[-10:]}"
 
 
 def colour(model: str) -> str:

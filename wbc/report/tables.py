@@ -19,6 +19,8 @@ from wbc.report.study import ScoredDomain, ScoredRun, Study, describe_model
 ANALYSED: Final = "resnet50_gn"
 """The model that the paper's Table 3 and Fig. 5 look into."""
 NOTHING: Final = "–"
+_ENOUGH: Final = 5
+_NARROW: Final = "; too narrow with so few seeds, of whose variance it sees but a part"
 _ABLATION: Final = ("resnet50", "resnet50_fc", "vgg16", "vgg16_bn")
 
 
@@ -138,12 +140,7 @@ def merits(study: Study) -> Table:
         for domain in study.domains:
             runs = study.of(model, domain.name)
             values = {name: [getattr(run.metrics[domain.name], name) for run in runs] for name in names}
-            text = [
-                Cell(
-                    text=seed_interval(each).percent() if each else NOTHING, sort=float(np.mean(each)) if each else None
-                )
-                for each in values.values()
-            ]
+            text = [_merit(study, each) for each in values.values()]
             rows.append(cells(describe_model(model).index, model, domain.name, *text))
             data += [
                 {"model": model, "domain": domain.name, "seed": run.seed, "run": run.stored.id}
@@ -154,14 +151,20 @@ def merits(study: Study) -> Table:
         name="merits",
         title="Figures of merit that do not reward the largest class, in %",
         note=(
-            f"Mean ± 95 % interval over seeds {_seeds(study)} (Student t). Classes that a domain has no images of are "
-            "left out of the balanced accuracy (mean recall) and macro F1. Calibration error: 15 bins."
+            f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t). Classes that a domain has no images of "
+            "are left out of the balanced accuracy (mean recall) and macro F1. Calibration error: 15 bins."
         ),
         header=("", "model", "domain", *names.values()),
         groups=_grouped(rows, len(study.domains)),
         left=3,
         data=pd.DataFrame(data),
     )
+
+
+def _merit(study: Study, values: Sequence[float]) -> Cell:
+    if not values:
+        return Cell(text="missing")
+    return Cell(text=seed_interval(values).percent() + study.few(len(values)), sort=float(np.mean(values)))
 
 
 def analysed(study: Study, domain: ScoredDomain) -> str:
@@ -172,10 +175,11 @@ def analysed(study: Study, domain: ScoredDomain) -> str:
 
 def reading(study: Study) -> str:
     """Returns how to read accuracies with their intervals."""
+    narrow = _NARROW if len(study.seeds) < _ENOUGH else ""
     return (
-        f"Mean ± 95 % interval over seeds {_seeds(study)} (Student t); in brackets the interval over seeds and images "
-        f"(two-way bootstrap, {RESAMPLES} draws). Bold: best, and better than the next by a paired test over seeds and "
-        "images, Holm-corrected, at 5 %."
+        f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t); in brackets the interval over seeds and "
+        f"images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than the next by a paired test "
+        "over seeds and images, Holm-corrected, at 5 %."
     )
 
 
@@ -194,9 +198,8 @@ def _accuracy(study: Study, model: str, domain: ScoredDomain, *, bold: bool) -> 
         return Cell(text="missing")
     interval = seed_interval(values)
     both = two_way_interval(study.hits(model, domain))
-    few = f" ({len(values)} of {len(study.seeds)} seeds)" if len(values) < len(study.seeds) else ""
     second = f"[{percent(both[0])}, {percent(both[1])}]" if both else ""
-    return Cell(text=interval.percent() + few, second=second, bold=bold, sort=interval.mean)
+    return Cell(text=interval.percent() + study.few(len(values)), second=second, bold=bold, sort=interval.mean)
 
 
 def _numbers(study: Study, model: str, domain: ScoredDomain) -> dict[str, Any]:
@@ -268,12 +271,6 @@ def _grouped(rows: list[tuple[Cell, ...]], per_model: int = 1) -> tuple[tuple[tu
         family = next((each for each in ("vgg", "resnet50") if index and backbone.startswith(each)), index and "later")
         groups.setdefault(family or "others", []).append(row)
     return tuple(tuple(group) for group in groups.values())
-
-
-def _seeds(study: Study) -> str:
-    seeds = study.seeds
-    whole = len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-    return f"{seeds[0]}–{seeds[-1]}" if whole else ", ".join(map(str, seeds))
 
 
 def _count(items: list[Any], noun: str) -> str:

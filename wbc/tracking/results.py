@@ -18,6 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from wbc.tracking.store import connect, search, store_errors
 
 _PAGE: Final = 5000
+_NO_TRAINING: Final = ("prepare", "reproduce", "report")
+"""Entry points whose own runs, which `mlflow run` opens, are not trainings."""
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
 
 
@@ -72,7 +74,8 @@ def read_runs(profile: str) -> tuple[list[StoredRun], list[StoredRun]]:
     with store_errors():
         own = [_stored(run) for run in search(f"tags.profile = '{profile}'")]
         there: list[Run] = mlflow.search_runs([experiment_id], output_format="list", max_results=_PAGE)
-    return own, [_stored(run) for run in there if run.data.tags.get("profile") != profile]
+    others = [run for run in there if run.data.tags.get("profile") != profile and not _opened_for_no_training(run)]
+    return own, [_stored(run) for run in others]
 
 
 def download(run: StoredRun, path: str, folder: Path) -> Path | None:
@@ -120,8 +123,12 @@ def log_report(folder: Path) -> None:
     mlflow.log_artifacts(str(folder))
 
 
+def _opened_for_no_training(run: Run) -> bool:
+    return "kind" in run.data.tags or run.data.tags.get("mlflow.project.entryPoint") in _NO_TRAINING
+
+
 def _stored(run: Run) -> StoredRun:
-    server = re.sub(r"//[^/@]*@", "//", mlflow.get_tracking_uri())  # a link carries no password
+    server = re.sub(r"//[^/]*@", "//", mlflow.get_tracking_uri())  # a link carries no password
     page = f"{server.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     return StoredRun(
         id=run.info.run_id,
