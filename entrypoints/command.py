@@ -34,7 +34,7 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     except WbcError as error:
         _fail(str(error), error.exit_code)
     if code == 130:  # what Typer makes of Ctrl-C
-        _fail("interrupted; the same command goes on from the last checkpoint.", 130)
+        _fail("interrupted; what was saved stays, and the same command goes on from there.", 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
