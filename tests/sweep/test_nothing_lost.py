@@ -23,6 +23,7 @@ import pytest
 from mlflow.entities import Run
 
 from tests.conftest import write_cells
+from tests.forks import forks
 from tests.servers import free_port, mlflow_server
 from tests.test_run import ROOT, predictions_of
 from wbc import run as run_module
@@ -38,7 +39,6 @@ from wbc.training.loop import train_epoch
 KILLS = int(os.environ.get("WBC_TEST_KILLS", "20"))
 OUTAGE_S = float(os.environ.get("WBC_TEST_OUTAGE_S", "15"))
 OUTAGE_EPOCHS = 100
-FORKSERVER = multiprocessing.get_context("forkserver")
 
 
 def all_runs() -> list[Run]:
@@ -56,9 +56,8 @@ def wait_for_checkpoint(*names: str) -> None:
 
 def started(configs: Sequence[RunConfig]) -> ForkServerProcess:
     """Returns a process that runs a grid as a worker would, forked from one with PyTorch and MLflow, and ready to."""
-    FORKSERVER.set_forkserver_preload(["tests.sweep.test_nothing_lost"])
-    ready = FORKSERVER.Event()
-    process = FORKSERVER.Process(target=_work, args=(dict(os.environ), configs, ready))
+    ready = forks().Event()
+    process = forks().Process(target=_work, args=(dict(os.environ), configs, ready))
     process.start()
     assert ready.wait(300)
     return process
@@ -202,8 +201,8 @@ def test_full_disk_is_told_and_leaves_the_earlier_checkpoint_to_go_on_from(
     options += [f"--{name}={getattr(config, name)}" for name in ("image_size", "batch_size", "checkpoint_every")]
     command = [sys.executable, "-m", "entrypoints.train", *options, "--targets", ",".join(config.targets)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    ballast, said = small_disk / "ballast", FORKSERVER.Queue()
-    first = FORKSERVER.Process(target=_fill_and_train, args=(dict(os.environ), config, ballast, said))
+    ballast, said = small_disk / "ballast", forks().Queue()
+    first = forks().Process(target=_fill_and_train, args=(dict(os.environ), config, ballast, said))
     first.start()
     assert re.search(r"the tracking store .* fails: .*(No space left|full)", said.get(timeout=300))
     first.join()  # its claim ends with it: there is no room to withdraw it
