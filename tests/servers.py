@@ -1,6 +1,7 @@
 """Servers for tests, each a real one with a store of its own, gone when the block ends."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,7 +11,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import requests
@@ -39,6 +42,41 @@ def mlflow_server(port: int, store: str, artifacts: Path, *options: str) -> Iter
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def breaking_proxy(server: str, seed: int) -> Iterator[str]:
+    """Yields the address of a way to a server on which one answer in six, drawn by the seed, breaks off halfway."""
+    chance = random.Random(seed)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if "Transfer-Encoding" in self.headers:  # how an empty file comes: as one empty chunk
+                self.rfile.read(5)
+                del self.headers["Transfer-Encoding"]
+            answer = requests.request(self.command, server + self.path, data=body, headers=dict(self.headers))
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", ""))
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            broken = self.path.startswith("/api/") and chance.random() < 1 / 6
+            self.wfile.write(answer.content[: len(answer.content) // 2] if broken else answer.content)
+            self.close_connection = broken
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{proxy.server_address[1]}"
+        finally:
+            proxy.shutdown()
 
 
 def wait_for(address: str) -> None:

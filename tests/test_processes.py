@@ -2,7 +2,17 @@ import signal
 
 import pytest
 
-from wbc.processes import sigterm_exits
+from wbc.processes import sigterm_exits, stop_if_asked, stops_on
+
+
+class Last:
+    """Sends a signal to this process while it is destroyed."""
+
+    def __init__(self, signum: signal.Signals) -> None:
+        self.signum = signum
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.signum)
 
 
 def test_sigterm_ends_the_block_as_an_exit_with_code_143() -> None:
@@ -11,3 +21,21 @@ def test_sigterm_ends_the_block_as_an_exit_with_code_143() -> None:
         signal.raise_signal(signal.SIGTERM)
     assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
+    stop_if_asked()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("signum", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_signal_that_falls_into_a_destructor_stops_all_the_same(
+    signum: signal.Signals, error: type[BaseException]
+) -> None:
+    went_on = []
+
+    def destroy_and_go_on() -> None:
+        Last(signum)
+        went_on.append(True)
+        stop_if_asked()
+
+    with pytest.raises(error), stops_on(signum):
+        destroy_and_go_on()
+    assert went_on

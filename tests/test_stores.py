@@ -1,6 +1,5 @@
 """Eight processes at once on one store, SQLite and PostgreSQL: not a metric is lost; and passwords stay unsaid."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.forks import forks
 from tests.servers import postgresql
 from wbc.config import RunConfig
 from wbc.errors import TrackingError
@@ -18,7 +18,6 @@ from wbc.training.loop import EpochResult
 
 WORKERS = 8
 EPOCHS = 12
-FORKSERVER = multiprocessing.get_context("forkserver")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -44,8 +43,7 @@ def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config
     configs = [small_config(seed=seed) for seed in range(WORKERS)]
     connect()
     load_domains(configs[0])
-    FORKSERVER.set_forkserver_preload(["tests.test_stores"])
-    workers = [FORKSERVER.Process(target=log_run, args=(dict(os.environ), config)) for config in configs]
+    workers = [forks().Process(target=log_run, args=(dict(os.environ), config)) for config in configs]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from tests.conftest import write_cells
-from tests.servers import free_port, mlflow_server
+from tests.servers import breaking_proxy, free_port, mlflow_server
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
@@ -42,6 +42,24 @@ def test_run_on_a_server_is_resumed_and_scored_elsewhere(
     slides = write_cells(store / "slides", 1)
     assert set(score_run(EvaluateConfig(targets=f"folder:{slides}"), "cpu").accuracies) == {"folder_slides"}
     assert not (store / "mlflow.db").stat().st_mtime > (store / "other.db").stat().st_mtime
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_answers_that_break_off_lose_nothing_and_double_nothing(
+    seed: int, server: str, small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with breaking_proxy(server, seed) as address, monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", address)
+        outcome = train_and_score(small_config())
+    client = mlflow.MlflowClient()
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert (run.info.run_id, run.info.status, run.data.tags["complete"]) == (outcome.run_id, "FINISHED", "true")
+    assert [point.step for point in client.get_metric_history(outcome.run_id, "train/loss")] == [1, 2, 3]
+    assert len(client.get_metric_history(outcome.run_id, "test/folder_away/accuracy")) == 1
+    (model,) = client.search_logged_models([run.info.experiment_id])
+    assert model.model_id == run.data.tags["model_id"]
+    artifacts = mlflow.artifacts.list_artifacts(run_id=outcome.run_id, artifact_path="checkpoint")
+    assert [artifact.path for artifact in artifacts] == ["checkpoint/final.pt"]
 
 
 def test_experiment_is_created_once_and_beside_the_database(store: Path) -> None:

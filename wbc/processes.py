@@ -3,21 +3,37 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+
+_asked: Final[list[BaseException]] = []
+
+
+def sigterm_exits() -> AbstractContextManager[None]:
+    """Lets SIGTERM end the block by SystemExit(143), so that it can clean up; only the main thread can do this."""
+    return stops_on(signal.SIGTERM)
 
 
 @contextmanager
-def sigterm_exits() -> Iterator[None]:
-    """Lets SIGTERM end the block by SystemExit(143), so that it can clean up; only the main thread can do this."""
-
-    def stop(signum: int, _frame: object) -> None:
-        raise SystemExit(128 + signum)
-
+def stops_on(signum: signal.Signals) -> Iterator[None]:
+    """Lets a signal end the block: SIGINT by KeyboardInterrupt, another by SystemExit of 128 + its number."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signum, _stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signum, before)
+        _asked.clear()
+
+
+def stop_if_asked() -> None:
+    """Raises once more what a signal has raised: Python drops an exception that falls into a destructor."""
+    if _asked:
+        raise _asked[0]
+
+
+def _stop(signum: int, _frame: object) -> None:
+    _asked.append(KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum))
+    raise _asked[-1]

@@ -13,6 +13,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.forks import forks
 from tests.test_run import stop_after
 from wbc.config import RunConfig
 from wbc.errors import BusyError
@@ -86,10 +87,8 @@ def test_run_that_another_process_took_over_stops_and_is_left_to_it(
 
 def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -> None:
     connect()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wbc.tracking.claims"])
-    barrier, won = context.Barrier(3), context.Queue()
-    processes = [context.Process(target=_claim_all, args=(dict(os.environ), barrier, won)) for _ in range(3)]
+    barrier, won = forks().Barrier(3), forks().Queue()
+    processes = [forks().Process(target=_claim_all, args=(dict(os.environ), barrier, won)) for _ in range(3)]
     for process in processes:
         process.start()
     winners = [won.get(timeout=120) for _ in processes]

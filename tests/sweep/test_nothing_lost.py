@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 from mlflow.entities import Run
 
 from tests.conftest import write_cells
+from tests.forks import forks
 from tests.servers import free_port, mlflow_server
 from tests.test_run import ROOT, predictions_of
 from wbc import run as run_module
@@ -37,7 +39,6 @@ from wbc.training.loop import train_epoch
 KILLS = int(os.environ.get("WBC_TEST_KILLS", "20"))
 OUTAGE_S = float(os.environ.get("WBC_TEST_OUTAGE_S", "15"))
 OUTAGE_EPOCHS = 100
-FORKSERVER = multiprocessing.get_context("forkserver")
 
 
 def all_runs() -> list[Run]:
@@ -45,11 +46,18 @@ def all_runs() -> list[Run]:
     return runs
 
 
+def wait_for_checkpoint(*names: str) -> None:
+    """Returns once the one run there is names one of these checkpoints as its last."""
+    deadline = time.monotonic() + 300
+    while all_runs()[0].data.tags.get("checkpoint") not in names:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def started(configs: Sequence[RunConfig]) -> ForkServerProcess:
     """Returns a process that runs a grid as a worker would, forked from one with PyTorch and MLflow, and ready to."""
-    FORKSERVER.set_forkserver_preload(["tests.sweep.test_nothing_lost"])
-    ready = FORKSERVER.Event()
-    process = FORKSERVER.Process(target=_work, args=(dict(os.environ), configs, ready))
+    ready = forks().Event()
+    process = forks().Process(target=_work, args=(dict(os.environ), configs, ready))
     process.start()
     assert ready.wait(300)
     return process
@@ -156,6 +164,7 @@ def test_server_that_stays_away_ends_the_run_in_one_line_and_it_can_be_resumed(
 
         def crash(*arguments: object) -> object:
             if arguments[3] == 2:
+                wait_for_checkpoint("checkpoint/epoch_0001.pt", "checkpoint/epoch_0002.pt")
                 servers.close()
             return train_epoch(*arguments)  # type: ignore[arg-type]
 
@@ -192,21 +201,11 @@ def test_full_disk_is_told_and_leaves_the_earlier_checkpoint_to_go_on_from(
     options += [f"--{name}={getattr(config, name)}" for name in ("image_size", "batch_size", "checkpoint_every")]
     command = [sys.executable, "-m", "entrypoints.train", *options, "--targets", ",".join(config.targets)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    ballast = small_disk / "ballast"
-
-    def fill(*arguments: object) -> object:
-        if arguments[3] == 2:
-            for _ in range(600):
-                if all_runs()[0].data.tags.get("checkpoint") == "checkpoint/epoch_0002.pt":
-                    break
-                time.sleep(0.1)
-            ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 4096))
-        return train_epoch(*arguments)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "train_epoch", fill)
-        with pytest.raises(TrackingError, match=r"the tracking store .* fails: .*(No space left|full)"):
-            train_and_score(config)
+    ballast, said = small_disk / "ballast", forks().Queue()
+    first = forks().Process(target=_fill_and_train, args=(dict(os.environ), config, ballast, said))
+    first.start()
+    assert re.search(r"the tracking store .* fails: .*(No space left|full)", said.get(timeout=300))
+    first.join()  # its claim ends with it: there is no room to withdraw it
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (refused.returncode, "Traceback" in refused.stderr) == (2, False), refused.stderr
     assert "full" in refused.stderr or "No space left" in refused.stderr
@@ -219,6 +218,25 @@ def test_full_disk_is_told_and_leaves_the_earlier_checkpoint_to_go_on_from(
     assert "epoch 2/4" not in resumed.stderr
     (finished,) = all_runs()
     check_run(finished, config)
+
+
+def _fill_and_train(
+    environment: dict[str, str], config: RunConfig, ballast: Path, said: "multiprocessing.Queue[str]"
+) -> None:
+    """Fills the disk in the third epoch, once the second one's checkpoint is there; says what training ends with."""
+    os.environ.update(environment)
+
+    def fill(*arguments: object) -> object:
+        if arguments[3] == 2:
+            wait_for_checkpoint("checkpoint/epoch_0002.pt")
+            ballast.write_bytes(bytes(shutil.disk_usage(ballast.parent).free - 4096))
+        return train_epoch(*arguments)  # type: ignore[arg-type]
+
+    run_module.train_epoch = fill  # type: ignore[assignment]
+    try:
+        train_and_score(config)
+    except TrackingError as error:
+        said.put(str(error))
 
 
 def test_two_prepares_at_once_make_one_cache_that_both_can_use(store: Path) -> None:

@@ -69,7 +69,9 @@ def test_reproduce_again_runs_only_what_is_not_done(small_profile: Profile, capl
     assert [message.split()[1] for message in ended] == ["resnet50/seed3"]
     assert "2 runs of demo: 1 done, 0 elsewhere, 1 to run" in caplog.messages
     after = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert len(before) == len(after) == 4  # two cells, and the two sweeps that had something to do
+    kinds = [sorted(run.data.tags.get("kind", "cell") for run in runs) for runs in (before, after)]
+    both = ["cell", "cell", "report", "report", "sweep", "sweep"]  # a sweep only where there was something to do
+    assert kinds == [both, sorted([*both, "report"])]
 
 
 def test_sweep_of_mlflow_run_is_the_run_that_it_opened(small_profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +79,7 @@ def test_sweep_of_mlflow_run_is_the_run_that_it_opened(small_profile: Profile, m
     monkeypatch.setenv("MLFLOW_RUN_ID", opened)
     reproduce_profile(ReproduceConfig(seeds="0", jobs=1))
     runs = all_runs()
-    assert set(runs) == {"sweep/demo", "resnet50/seed0"}
+    assert set(runs) == {"sweep/demo", "resnet50/seed0", "report/demo"}
     assert runs["sweep/demo"].info.run_id == runs["resnet50/seed0"].data.tags["mlflow.parentRunId"] == opened
 
 
@@ -168,7 +170,7 @@ def all_runs() -> dict[str, Run]:
 def check_whole(runs: dict[str, Run], epochs: int) -> None:
     """Makes sure that seeds 0 and 1 were run once each, by one sweep or two, without a gap."""
     found = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    cells = [run for run in found if run.data.tags.get("kind") != "sweep"]
+    cells = [run for run in found if "kind" not in run.data.tags]
     assert sorted(run.info.run_name for run in cells) == ["resnet50/seed0", "resnet50/seed1"]
     for run in cells:
         assert (run.info.status, run.data.tags["complete"]) == ("FINISHED", "true")

@@ -268,16 +268,17 @@ def _train_and_score(
         return RunnerError(difference)
     import torch
 
+    from wbc.processes import stops_on
     from wbc.run import train_and_score
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # how Ray cancels; ignored below a shell's `command &`
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("wbc").setLevel(logging.INFO)
     torch.set_num_threads(threads)
-    try:
-        return train_and_score(config)
-    except WbcError as error:
-        return error
+    with stops_on(signal.SIGINT):  # how Ray cancels; ignored below a shell's `command &`
+        try:
+            return train_and_score(config)
+        except WbcError as error:
+            return error
 
 
 def _difference(versions: dict[str, str]) -> str | None:

@@ -119,6 +119,9 @@ def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Cla
         else:
             run_id = create_run(experiment_id, name, tags)
         now = search(of_fingerprint)
+        for run in now:  # of a run whose making was answered, but not heard of, there are two
+            if run.info.run_id != run_id and claim.tag.keys() <= run.data.tags.keys():
+                client.delete_run(run.info.run_id)
         rivals = claim.rivals(now)
         if not rivals:
             if earlier:

@@ -22,7 +22,6 @@ import numpy as np
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
@@ -41,7 +40,8 @@ from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
 from wbc.processes import sigterm_exits
 from wbc.tracking.claims import Claim, claim_run
-from wbc.tracking.store import connect, find_run, impatient, leave_project_run, store_errors
+from wbc.tracking.connection import impatient, insist
+from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
@@ -109,13 +109,7 @@ class TrackedRun:
         """Logs a data set, by name, digest, origin and counts, as an input: `context` is training or testing."""
         dataset = _dataset(images)
         inputs = [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])]
-        for pause_s in (0.1, 0.5, 2.0):
-            try:
-                mlflow.MlflowClient().log_inputs(self.id, inputs)
-                return dataset
-            except MlflowException:  # another run has registered the same data set at this moment: now it is there
-                time.sleep(pause_s)
-        mlflow.MlflowClient().log_inputs(self.id, inputs)
+        insist(lambda: mlflow.MlflowClient().log_inputs(self.id, inputs))
         return dataset
 
     def log_epoch(self, epoch: int, result: EpochResult) -> None:
@@ -199,23 +193,27 @@ class TrackedRun:
                 artifacts.delete_artifacts(name)
 
     def _log_model(self, checkpoint: Path) -> None:
-        """Logs the model that MLflow can load, in the place of one that a kill has left half-logged."""
-        client, experiment_id = mlflow.MlflowClient(), mlflow.get_run(self.id).info.experiment_id
-        for model in client.search_logged_models([experiment_id], f"source_run_id = '{self.id}'"):
-            client.delete_logged_model(model.model_id)
+        """Logs the model that MLflow can load, in the place of what a kill or a lost answer has left half-logged."""
+        signature = ModelSignature(
+            Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
+            Schema([TensorSpec(np.dtype("float32"), (-1, len(CLASSES)))]),
+        )
+        log = partial(
+            mlflow.pyfunc.log_model,
+            name="model",
+            loader_module="wbc.serving",
+            data_path=str(checkpoint),
+            code_paths=[str(Path(__file__).parents[1])],
+            signature=signature,
+            pip_requirements=serving_requirements(),
+        )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
-            model = mlflow.pyfunc.log_model(
-                name="model",
-                loader_module="wbc.serving",
-                data_path=str(checkpoint),
-                code_paths=[str(Path(__file__).parents[1])],
-                signature=ModelSignature(
-                    Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
-                    Schema([TensorSpec(np.dtype("float32"), (-1, len(CLASSES)))]),
-                ),
-                pip_requirements=serving_requirements(),
-            )
+            model = insist(log)
+        client, experiment_id = mlflow.MlflowClient(), mlflow.get_run(self.id).info.experiment_id
+        for other in client.search_logged_models([experiment_id], f"source_run_id = '{self.id}'"):
+            if other.model_id != model.model_id:
+                client.delete_logged_model(other.model_id)
         self._model_id = model.model_id
         mlflow.set_tag("model_id", model.model_id)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
-import requests
 from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
@@ -22,6 +21,7 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
+from wbc.tracking.connection import check_server, impatient
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
@@ -31,18 +31,6 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # a failing store is told of by the run
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv made by uv has no pip to name
-
-
-def _retrying(record: logging.LogRecord) -> bool:
-    """Says in plain words that urllib3 tries again; not at the first time, when an idle connection was closed."""
-    if str(record.msg).startswith("Retrying (") and isinstance(record.args, tuple):
-        tries = len(getattr(record.args[0], "history", ()))
-        record.msg, record.args = "no answer from the server; asking again", ()
-        return tries > 1
-    return True
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_retrying)
 
 
 def connect() -> str:
@@ -56,7 +44,7 @@ def connect() -> str:
     """
     uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")) and "WBC_SWEEP_RUN" not in os.environ:
-        _check_server(uri)
+        check_server(uri)
     database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         client = mlflow.MlflowClient()
@@ -113,20 +101,6 @@ def store_errors() -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def impatient() -> Iterator[None]:
-    """Asks a server that does not answer only once more inside the block, instead of for minutes."""
-    name = MLFLOW_HTTP_REQUEST_MAX_RETRIES.name
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
-
-
 def describe_store() -> str:
     """Returns where runs go and whether that is there yet, having asked it; makes nothing.
 
@@ -137,7 +111,7 @@ def describe_store() -> str:
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return f"{uri}, which the first run makes"
     if uri.startswith(("http://", "https://")):
-        _check_server(uri)
+        check_server(uri)
     with impatient(), store_errors():
         mlflow.MlflowClient().search_experiments(max_results=1)
     return f"{mask(uri)} answers"
@@ -190,15 +164,3 @@ def _reason(error: Exception) -> str:
 def leave_project_run() -> None:
     """Makes runs that follow in this process runs of their own, also where `mlflow run` has started it."""
     os.environ.pop("MLFLOW_RUN_ID", None)
-
-
-def _check_server(uri: str) -> None:
-    try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=10)
-        reason = "" if answer.ok else f"it answers {answer.status_code} {answer.reason}"
-    except requests.RequestException as error:
-        reason = f"{type(error).__name__}"
-    if reason:
-        raise TrackingError(
-            f"no MLflow server at {uri} ({reason}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
-        )

@@ -17,6 +17,7 @@ from wbc.data.prepare import Images
 from wbc.errors import DataError, TrainingError
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
+from wbc.processes import stop_if_asked
 from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed, generator
 from wbc.training.mixup import mix
@@ -58,6 +59,7 @@ def train_epoch(
     model.train()
     with seeded(device, config.seed, "dropout", epoch):
         for rows in batches(drawn.order, config.batch_size):
+            stop_if_asked()
             if mixing and RECIPES[config.recipe].mixup_drops_odd_image:
                 rows = rows[: len(rows) // 2 * 2]
             inputs, labels = load_batch(images, rows, drawn, config, device)

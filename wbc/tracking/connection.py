@@ -1,0 +1,103 @@
+"""The connection to an MLflow server: asking again where MLflow gives up, and giving up where it asks for minutes."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import requests
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+from mlflow.exceptions import MlflowException
+from mlflow.utils import request_utils
+from requests.exceptions import ChunkedEncodingError
+from requests.utils import rewind_body
+
+from wbc.errors import TrackingError
+
+_HEALTH_TIMEOUT_S: Final = 10.0
+_Result = TypeVar("_Result")
+
+
+class _WholeAnswers(request_utils.TCPKeepAliveHTTPAdapter):
+    """Asks again where the connection breaks within an answer.
+
+    MLflow asks again, whatever the request, where it breaks before an answer; what breaks later would end the run.
+    """
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **settings: Any) -> requests.Response:
+        for _ in range(int(self.max_retries.total or 0)):
+            answer = super().send(request, *args, **settings)
+            if settings["stream"]:
+                return answer
+            try:
+                answer.content  # noqa: B018  # is read here, and kept
+            except (ChunkedEncodingError, requests.ConnectionError):
+                if getattr(request, "_body_position", None) is not None:  # a file: from its beginning again
+                    rewind_body(request)
+            else:
+                return answer
+        return super().send(request, *args, **settings)
+
+
+request_utils.TCPKeepAliveHTTPAdapter = _WholeAnswers  # type: ignore[misc]  # MLflow has no setting for it
+
+
+def _retrying(record: logging.LogRecord) -> bool:
+    """Says in plain words that urllib3 tries again; not at the first time, when an idle connection was closed."""
+    if str(record.msg).startswith("Retrying (") and isinstance(record.args, tuple):
+        tries = len(getattr(record.args[0], "history", ()))
+        record.msg, record.args = "no answer from the server; asking again", ()
+        return tries > 1
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_retrying)
+
+
+def insist(call: Callable[[], _Result]) -> _Result:
+    """Returns what a call that may be made twice returns; makes it up to four times where the store refuses it.
+
+    Two runs may have registered the same at one moment; or the answer to a request was lost, and it is refused as
+    made already.
+    """
+    for pause_s in (0.1, 0.5, 2.0):
+        try:
+            return call()
+        except MlflowException as error:
+            if "Max retries exceeded" in str(error):  # asked for long enough
+                raise
+            time.sleep(pause_s)
+    return call()
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Asks a server that does not answer only once more inside the block, instead of for minutes."""
+    name = MLFLOW_HTTP_REQUEST_MAX_RETRIES.name
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+def check_server(uri: str) -> None:
+    """Asks an MLflow server once, within seconds, whether it is there.
+
+    Raises:
+        TrackingError: it does not answer, or not as an MLflow server.
+    """
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_HEALTH_TIMEOUT_S)
+        reason = "" if answer.ok else f"it answers {answer.status_code} {answer.reason}"
+    except requests.RequestException as error:
+        reason = f"{type(error).__name__}"
+    if reason:
+        raise TrackingError(
+            f"no MLflow server at {uri} ({reason}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
+        )
