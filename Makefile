@@ -54,7 +54,7 @@ image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc
 server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it
 	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	@echo "Send runs here: export MLFLOW_TRACKING_URI=http://127.0.0.1:$(PORT)"
-	@export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true; \
+	@export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true PYTHONWARNINGS=ignore; \
 		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
