@@ -39,3 +39,15 @@ def test_signal_that_falls_into_a_destructor_stops_all_the_same(
     with pytest.raises(error), stops_on(signum):
         destroy_and_go_on()
     assert went_on
+
+
+def test_signal_that_a_library_makes_an_error_of_stops_all_the_same() -> None:
+    def convert() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise RuntimeError("error return without exception set") from error
+
+    with pytest.raises(SystemExit) as ended, sigterm_exits():
+        convert()
+    assert ended.value.code == 143

@@ -225,6 +225,22 @@ def test_full_disk_while_logging_is_one_error_and_a_failed_run(
     assert stopped.info.status == "FAILED"
 
 
+def test_run_that_sigterm_ends_by_a_librarys_error_is_marked_as_killed(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object) -> object:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit as error:
+            raise RuntimeError("error return without exception set") from error
+
+    monkeypatch.setattr(run_module, "train_epoch", train)
+    with pytest.raises(SystemExit):
+        train_and_score(small_config())
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.info.status == "KILLED"
+
+
 def test_run_killed_outright_is_resumed_under_its_id(small_config: Callable[..., RunConfig]) -> None:
     config = small_config(epochs=40)
     command = [sys.executable, "-m", "entrypoints.train"]

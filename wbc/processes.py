@@ -23,15 +23,26 @@ def stops_on(signum: signal.Signals) -> Iterator[None]:
     before = signal.signal(signum, _stop)
     try:
         yield
+    except Exception as error:
+        stop_if_asked(error)
+        raise
     finally:
         signal.signal(signum, before)
         _asked.clear()
 
 
-def stop_if_asked() -> None:
-    """Raises once more what a signal has raised: Python drops an exception that falls into a destructor."""
+def stop_if_asked(cause: Exception | None = None) -> None:
+    """Raises once more what a signal has raised, for it may not have come through.
+
+    Python drops an exception that falls into a destructor, and a library may make another of it: the `cause`.
+    """
     if _asked:
-        raise _asked[0]
+        raise _asked[0] from cause
+
+
+def asked_to_stop() -> bool:
+    """Returns whether a signal has asked the block under way to stop."""
+    return bool(_asked)
 
 
 def _stop(signum: int, _frame: object) -> None:

@@ -38,7 +38,7 @@ from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
 from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
-from wbc.processes import sigterm_exits
+from wbc.processes import asked_to_stop, sigterm_exits
 from wbc.tracking.claims import Claim, claim_run
 from wbc.tracking.connection import impatient, insist
 from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
@@ -303,11 +303,11 @@ def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[R
         mlflow.set_tag("mlflow.runName", name)
         yield active
         status = "FINISHED"
-    except (KeyboardInterrupt, SystemExit):
-        status = "KILLED"
-        raise
-    except BusyError:  # taken over: it is not for this process to end it
-        status = "RUNNING"
+    except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop():
+            status = "KILLED"
+        elif isinstance(error, BusyError):  # taken over: it is not for this process to end it
+            status = "RUNNING"
         raise
     finally:
         if status == "FINISHED":
