@@ -44,7 +44,10 @@ def write_report(options: ReportConfig) -> Path:
     folder = report_folder(options)
     with sigterm_exits():
         study = read_study(options)
-        _log.info("%d runs, %d missing, %d left out", len(study.runs), len(study.missing), len(study.excluded))
+        _log.info(
+            "report of %d runs; %d cells without one; %d other runs left out, each with the reason on the page",
+            *(len(study.runs), len(study.missing), len(study.excluded)),
+        )
         with _replacing(folder) as part:
             _fill(part, study)
         with open_report(options.profile, dataclasses.asdict(options)):
