@@ -28,6 +28,7 @@ for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RA
     os.environ.setdefault(_name, _value)
 try:
     import ray
+    from ray._private.client_mode_hook import _explicitly_disable_client_mode
     from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ModuleNotFoundError as error:
@@ -43,6 +44,8 @@ CLAIM_S: Final = 600.0
 
 _RETRY_S: Final = 10.0
 _CONNECT_S: Final = 10.0
+_ATTEMPTS: Final = 4
+_PAUSE_S: Final = 2.0
 _STOP_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
@@ -178,17 +181,30 @@ def _connected(address: str) -> Iterator[None]:
     else:
         _knock(address)
     package = {"py_modules": [str(Path(__file__).parents[1])], "excludes": ["__pycache__"]}
-    try:
-        ray.init(address, runtime_env=package, **settings)
-    except (Exception, SystemExit) as error:
-        raise RunnerError(
-            f"no Ray cluster at {address}: {_in_a_line(error)} It must run Ray {ray.__version__} on Python "
-            f"{platform.python_version()} and have your token (`ray get-auth-token`)."
-        ) from error
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            ray.init(address, runtime_env=package, **settings)
+            break
+        except (Exception, SystemExit) as error:
+            _forget_connection()
+            # The head starts a server for each client, at a port that another one may be taking at this moment.
+            if not (attempts_left and isinstance(error, ConnectionAbortedError)):
+                raise RunnerError(
+                    f"no Ray cluster at {address}: {_in_a_line(error)} It must run Ray {ray.__version__} on Python "
+                    f"{platform.python_version()} and have your token (`ray get-auth-token`)."
+                ) from error
+            time.sleep(_PAUSE_S)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _forget_connection() -> None:
+    """Undoes what a connection that failed leaves behind: Ray would take this process for a client ever after."""
+    with suppress(Exception):
+        ray.util.disconnect()
+    _explicitly_disable_client_mode()
 
 
 def _knock(address: str) -> None:
