@@ -23,7 +23,7 @@ from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
 from wbc.models.build import backbone_state
 from wbc.run import build, score_run, train_and_score
-from wbc.tracking.runs import TrackedRun
+from wbc.tracking.tracked import TrackedRun
 from wbc.training import loop
 from wbc.training.loop import train_epoch
 

@@ -13,8 +13,8 @@ from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
 from wbc.run import load_domains, score_run, train_and_score
-from wbc.tracking.runs import TrackedRun
 from wbc.tracking.store import EXPERIMENT, connect
+from wbc.tracking.tracked import TrackedRun
 from wbc.tracking.writer import Writer
 
 

@@ -24,8 +24,9 @@ from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
 from wbc.models.build import Classifier, build_model
 from wbc.recipes import RECIPES
-from wbc.tracking.runs import TrackedRun, fetch_checkpoint, open_run, open_scoring
+from wbc.tracking.runs import fetch_checkpoint, open_run, open_scoring
 from wbc.tracking.store import connect, latest_run
+from wbc.tracking.tracked import TrackedRun
 from wbc.training.checkpoint import Checkpoint, fill_model, read_checkpoint, restore_model
 from wbc.training.loop import build_optimiser, train_epoch
 from wbc.training.pretrain import starting_weights

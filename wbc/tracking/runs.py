@@ -1,221 +1,24 @@
-"""What training and scoring log to MLflow, run by run.
+"""Opening runs: the one to go on with, the finished one or a new one, for training and for scoring.
 
 A run is found again by its tag `fingerprint`; only one with the tag `complete`, set last, counts as done.
 """
 
-import dataclasses
-import json
-import logging
-import math
 import os
-import tempfile
-import time
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
-from pathlib import Path
-from typing import Any, Final
 
 import mlflow
-import numpy as np
-from mlflow.data.dataset_source_registry import resolve_dataset_source
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Dataset, DatasetInput, InputTag, Run
-from mlflow.models import ModelSignature
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.types import Schema, TensorSpec
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+from mlflow.entities import Run
 
-from wbc.cells import CLASSES
 from wbc.config import RunConfig
-from wbc.data.disk import flush_file
-from wbc.data.prepare import Images
-from wbc.environment import describe_environment, hardware, serving_requirements
 from wbc.errors import BusyError, TrackingError
-from wbc.evaluation.confusion import draw_confusion
-from wbc.evaluation.metrics import Metrics
-from wbc.evaluation.records import Predictions, write_predictions
-from wbc.evaluation.samples import draw_samples
 from wbc.processes import asked_to_stop, sigterm_exits
-from wbc.tracking.claims import Claim, claim_run
-from wbc.tracking.connection import impatient, insist
+from wbc.tracking.claims import claim_run
+from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
+from wbc.tracking.tracked import TrackedRun, downloaded
 from wbc.tracking.writer import Writer
-from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from wbc.training.loop import EpochResult
-
-_log = logging.getLogger(__name__)
-_TAGGED: Final = (
-    "model",
-    "seed",
-    "profile",
-    "source",
-    "targets",
-    "recipe",
-    "scale",
-    "pretrained",
-    "precision",
-    "image_size",
-)
-
-
-class TrackedRun:
-    """An MLflow run under way: what training and scoring log to it."""
-
-    def __init__(self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None) -> None:
-        self.id: str = run.info.run_id
-        self.done = run.data.tags.get("complete") == "true"
-        self._config, self._writer, self._claim = config, writer, claim
-        self._model_id: str | None = run.data.tags.get("model_id")
-        self._logged: dict[str, float] = run.data.metrics
-        self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
-
-    def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
-        """Returns the accuracy logged for each of the domains, in [0, 1]."""
-        metrics = mlflow.get_run(self.id).data.metrics
-        return {domain: metrics[f"test/{domain}/accuracy"] for domain in domains}
-
-    def scored(self, images: Images) -> bool:
-        """Returns whether the domain's metrics, which are logged after all else of it, were there from the start.
-
-        A kill may have come between the run's and the model's: the same points again are new to the model alone.
-        """
-        logged = {name: value for name, value in self._logged.items() if name.startswith(f"test/{images.name}/")}
-        if logged:
-            time_ms = mlflow.MlflowClient().get_metric_history(self.id, next(iter(logged)))[0].timestamp
-            self._log_scores(logged, self.log_input(images, "testing"), time_ms)
-        return bool(logged)
-
-    def log_start(self, train: Images | None, tests: Iterable[Images]) -> None:
-        """Logs what describes the run: tags, parameters, data sets, config.json and environment.json.
-
-        Scores of a checkpoint file have no training images.
-        """
-        values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
-        place = {"hardware": hardware(self._config.device), "jobs": os.environ.get("WBC_JOBS", "1")}
-        mlflow.set_tags({name: values[name] for name in _TAGGED} | place)
-        # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
-        typed = mlflow.get_run(self.id).data.params
-        mlflow.log_params({name: value for name, value in values.items() if name not in typed})
-        mlflow.log_dict(values, "config.json")
-        mlflow.log_dict(describe_environment(), "environment.json")
-        for images, context in [(train, "training"), *((images, "testing") for images in tests)]:
-            if images:
-                self.log_input(images, context)
-
-    def log_input(self, images: Images, context: str) -> Dataset:
-        """Logs a data set, by name, digest, origin and counts, as an input: `context` is training or testing."""
-        dataset = _dataset(images)
-        inputs = [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])]
-        insist(lambda: mlflow.MlflowClient().log_inputs(self.id, inputs))
-        return dataset
-
-    def log_epoch(self, epoch: int, result: EpochResult) -> None:
-        """Logs the metrics of an epoch, counted from 1; an epoch that an interrupted run has logged stays as it is.
-
-        Raises:
-            BusyError: another process has taken the run over.
-        """
-        if self._claim:
-            self._claim.check()
-        if epoch not in self._logged_epochs:
-            metrics = {f"train/{name}": value for name, value in dataclasses.asdict(result).items()}
-            log = partial(mlflow.log_metrics, metrics, epoch, run_id=self.id, timestamp=int(1000 * time.time()))
-            self._writer.later(log)
-
-    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Uploads a checkpoint, names it in a tag, drops the one before: a kill at any point leaves a whole one.
-
-        The checkpoint of a finished run has no optimiser; with it goes the model that MLflow can load.
-        """
-        name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
-        folder = tempfile.TemporaryDirectory()
-        path = Path(folder.name) / name
-        write_checkpoint(checkpoint, path)
-        self._writer.later(partial(self._upload_checkpoint, path))
-        if checkpoint.optimiser is None:
-            self._writer.flush()
-            self._log_model(path)
-        self._writer.later(folder.cleanup)
-
-    def load_checkpoint(self) -> Checkpoint | None:
-        """Returns the last checkpoint that was saved whole, its tensors on the CPU, or None where there is none."""
-        name = mlflow.get_run(self.id).data.tags.get("checkpoint")
-        if name is None:
-            return None
-        with _downloaded(self.id, name) as path:
-            checkpoint = read_checkpoint(path)
-            if checkpoint.optimiser is None and self._model_id is None:  # the run was stopped between the two
-                self._log_model(path)
-        return checkpoint
-
-    def log_domain(self, images: Images, predictions: Predictions, metrics: Metrics) -> None:
-        """Logs predictions, embeddings, confusion, sample cells and `test/<domain>/…` metrics of one domain."""
-        with tempfile.TemporaryDirectory() as folder:
-            write_predictions(predictions, Path(folder))
-            (Path(folder) / "samples").mkdir()
-            draw_samples(images.ids, images.labels, images.pixels).save(Path(folder) / "samples" / f"{images.name}.png")
-            (Path(folder) / "confusion").mkdir()
-            draw_confusion(metrics, f"{self._config.model}/seed{self._config.seed} on {images.name}").savefig(
-                Path(folder) / "confusion" / f"{images.name}.png", dpi=150
-            )
-            mlflow.log_artifacts(folder, run_id=self.id)
-        dataset = self.log_input(images, "testing")
-        self._log_scores(_flat(metrics, images.name), dataset, int(1000 * time.time()))
-
-    def complete(self) -> None:
-        """Marks the run as done, once everything else is logged."""
-        self._drop_checkpoints(but="checkpoint/final.pt")
-        mlflow.set_tag("complete", "true")
-
-    def _log_scores(self, scores: dict[str, float], dataset: Dataset, time_ms: int) -> None:
-        mlflow.log_metrics(scores, run_id=self.id, timestamp=time_ms, model_id=self._model_id, dataset=dataset)
-
-    def _upload_checkpoint(self, path: Path) -> None:
-        name = f"checkpoint/{path.name}"
-        artifacts = get_artifact_repository(mlflow.get_run(self.id).info.artifact_uri)
-        artifacts.log_artifact(str(path), "checkpoint")
-        if isinstance(artifacts, LocalArtifactRepository):  # a server has a disk of its own
-            flush_file(Path(artifacts.get_local_path(name)))
-        mlflow.MlflowClient().set_tag(self.id, "checkpoint", name)
-        self._drop_checkpoints(but=name)
-
-    def _drop_checkpoints(self, but: str) -> None:
-        """Deletes earlier checkpoints, and what a kill has left of others."""
-        artifacts = get_artifact_repository(mlflow.get_run(self.id).info.artifact_uri)
-        names = [file.path for file in artifacts.list_artifacts("checkpoint")]
-        if isinstance(artifacts, LocalArtifactRepository):  # its list hides files that were not copied to their end
-            names = [f"checkpoint/{file.name}" for file in Path(artifacts.artifact_dir, "checkpoint").iterdir()]
-        for name in names:
-            if name != but:
-                artifacts.delete_artifacts(name)
-
-    def _log_model(self, checkpoint: Path) -> None:
-        """Logs the model that MLflow can load, in the place of what a kill or a lost answer has left half-logged."""
-        signature = ModelSignature(
-            Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
-            Schema([TensorSpec(np.dtype("float32"), (-1, len(CLASSES)))]),
-        )
-        log = partial(
-            mlflow.pyfunc.log_model,
-            name="model",
-            loader_module="wbc.serving",
-            data_path=str(checkpoint),
-            code_paths=[str(Path(__file__).parents[1])],
-            signature=signature,
-            pip_requirements=serving_requirements(),
-        )
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
-            model = insist(log)
-        client, experiment_id = mlflow.MlflowClient(), mlflow.get_run(self.id).info.experiment_id
-        for other in client.search_logged_models([experiment_id], f"source_run_id = '{self.id}'"):
-            if other.model_id != model.model_id:
-                client.delete_logged_model(other.model_id)
-        self._model_id = model.model_id
-        mlflow.set_tag("model_id", model.model_id)
+from wbc.training.checkpoint import Checkpoint, read_checkpoint
 
 
 @contextmanager
@@ -282,15 +85,8 @@ def fetch_checkpoint(run_id: str) -> Checkpoint:
         raise TrackingError(
             f"run {run_id} is no completed training run: start its training again, which goes on with it."
         )
-    with _downloaded(run_id, tags["checkpoint"]) as path:
+    with downloaded(run_id, tags["checkpoint"]) as path:
         return read_checkpoint(path)
-
-
-@contextmanager
-def _downloaded(run_id: str, name: str) -> Iterator[Path]:
-    """Yields an artifact as a file that is there for as long as the block lasts."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=folder))
 
 
 @contextmanager
@@ -325,23 +121,3 @@ def _forward_project_run(run: Run | None) -> None:
         client.set_tag(project_run, "forwarded_to", run.info.run_id)
         client.set_tag(project_run, "mlflow.runName", f"see {run.info.run_name}")
         leave_project_run()
-
-
-def _dataset(images: Images) -> Dataset:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a path may be read in several ways, says MLflow
-        source = resolve_dataset_source(images.origin)
-    # MLflow declares a `profile` that MetaDataset never defines; its digests hold 36 characters.
-    described = MetaDataset(source, name=images.name, digest=images.digest[:32])  # type: ignore[abstract]
-    counts = np.bincount(images.labels, minlength=len(CLASSES)).tolist()
-    profile = {"num_rows": len(images.labels), **dict(zip(CLASSES, counts, strict=True))}
-    fields: dict[str, Any] = {"schema": None, **described.to_dict(), "profile": json.dumps(profile)}
-    return Dataset(**fields)
-
-
-def _flat(metrics: Metrics, domain: str) -> dict[str, float]:
-    """Returns the metrics by name; those that are not defined on the domain are left out."""
-    values = {name: getattr(metrics, name) for name in ("accuracy", "balanced_accuracy", "macro_f1", "ece")}
-    for name in ("precision", "recall", "f1"):
-        values |= {f"{name}/{cell}": value for cell, value in zip(CLASSES, getattr(metrics, name), strict=True)}
-    return {f"test/{domain}/{name}": value for name, value in values.items() if not math.isnan(value)}
