@@ -1,7 +1,10 @@
-"""Eight processes at once on one store, SQLite and PostgreSQL: not a metric is lost; and passwords stay unsaid."""
+"""Stores: eight processes at once on SQLite and PostgreSQL lose no metric; one half made; passwords stay unsaid."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -13,7 +16,7 @@ from wbc.config import RunConfig
 from wbc.errors import TrackingError
 from wbc.run import load_domains
 from wbc.tracking.runs import open_run
-from wbc.tracking.store import connect, find_run
+from wbc.tracking.store import EXPERIMENT, connect, describe_store, find_run
 from wbc.training.loop import EpochResult
 
 WORKERS = 8
@@ -59,6 +62,45 @@ def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config
         ]
         assert len(client.get_metric_history(run.info.run_id, "train/images_per_s")) == EPOCHS
         assert {item.dataset.name for item in run.inputs.dataset_inputs} == {"folder_home", "folder_away"}
+
+
+def make_store(environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    connect()
+
+
+@pytest.fixture
+def no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store that nothing was written to yet."""
+    database = tmp_path / "fresh.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    return database
+
+
+def test_store_is_whole_though_its_maker_is_killed_in_the_middle(no_database: Path) -> None:
+    """MLflow makes its tables one by one, and refuses a database that has some of them."""
+    half_made = no_database.with_name(".fresh.db.making")
+    maker = forks().Process(target=make_store, args=(dict(os.environ),))
+    maker.start()
+    while maker.is_alive() and not (half_made.exists() and half_made.stat().st_size):
+        time.sleep(0.001)
+    maker.kill()
+    maker.join()
+    assert half_made.stat().st_size
+    assert not no_database.exists()
+    experiment = connect()
+    assert experiment == mlflow.get_experiment_by_name(EXPERIMENT).experiment_id
+    assert no_database.exists()
+    assert not half_made.exists()
+
+
+def test_store_that_another_program_left_half_made_is_named_with_the_remedy(no_database: Path) -> None:
+    with closing(sqlite3.connect(no_database)) as connection:
+        connection.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+    for ask in (connect, describe_store):
+        with pytest.raises(TrackingError, match=r"fresh\.db is half made: .* delete it"):
+            ask()
 
 
 def test_server_that_does_not_answer_is_named_without_its_password(

@@ -11,9 +11,8 @@ import platform
 import secrets
 import signal
 import socket
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 from wbc.config import ReproduceConfig, RunConfig, data_dir
 from wbc.errors import BusyError, ConfigError, RunnerError, WbcError
+from wbc.sweep.node import difference, run_here, versions_here
 
 # Ray reads these when it is imported: it reports to nobody, and tells what each run logs rather than a digest.
 for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}.items():
@@ -123,10 +123,10 @@ class _Work:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         hosts = {node["NodeManagerHostname"] for node in nodes}
         self._environment = _environment(options.address, hosts - {socket.gethostname()})
-        self._versions = _versions()
+        self._versions = versions_here()
         # On a GPU a process is left after each run (max_calls), since one cannot change to another GPU.
         tasks = {"cpu": ray.remote(max_retries=0), "cuda": ray.remote(max_retries=0, max_calls=1)}
-        self._tasks = {device: remote(_train_and_score) for device, remote in tasks.items()}
+        self._tasks = {device: remote(run_here) for device, remote in tasks.items()}
         most = max(int(node["Resources"].get("CPU", 0)) for node in nodes)
         self._needs = {config: _needs(config, options, most) for config in configs}
         self._nodes: dict[str, str] = {}
@@ -145,7 +145,7 @@ class _Work:
         Raises:
             RunnerError: one has not; the message names it and what differs.
         """
-        check = ray.remote(num_cpus=0, max_retries=0)(_difference)
+        check = ray.remote(num_cpus=0, max_retries=0)(difference)
         checks = [
             check.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(self._versions)
             for node in self._nodes
@@ -272,51 +272,6 @@ def _stop(refs: list[Any]) -> None:
             ray.cancel(ref)
         if refs:
             ray.wait(refs, num_returns=len(refs), timeout=_STOP_S)
-
-
-def _train_and_score(
-    config: RunConfig, versions: dict[str, str], environment: Mapping[str, str], threads: int
-) -> "Outcome | WbcError":
-    """Runs in a worker; what goes to stderr there is told by the sweep under the run's name."""
-    os.environ.update(environment)
-    difference = _difference(versions)
-    if difference:
-        return RunnerError(difference)
-    import torch
-
-    from wbc.processes import stops_on
-    from wbc.run import train_and_score
-
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
-    logging.getLogger("wbc").setLevel(logging.INFO)
-    torch.set_num_threads(threads)
-    with stops_on(signal.SIGINT):  # how Ray cancels; ignored below a shell's `command &`
-        try:
-            return train_and_score(config)
-        except WbcError as error:
-            return error
-
-
-def _difference(versions: dict[str, str]) -> str | None:
-    """Returns what this machine has other than those of the sweep, in a line that names it; None if nothing."""
-    try:
-        here = _versions()
-    except ImportError as error:
-        return f"node {socket.gethostname()}: {error}. Install requirements.lock there (make setup)."
-    different = [f"{name} {here[name]}, not {version}" for name, version in versions.items() if here[name] != version]
-    if not different:
-        return None
-    return (
-        f"node {socket.gethostname()} has {'; '.join(different)}: its runs would not be the sweep's. Install the same "
-        f"requirements.lock there (make setup); its code is at {Path(__file__).parents[1]}."
-    )
-
-
-def _versions() -> dict[str, str]:
-    from wbc.environment import code_version, library_versions
-
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, "code of wbc": code_version((".",)), **library_versions()}
 
 
 def _needs(config: RunConfig, options: ReproduceConfig, most: int) -> tuple[int, float]:

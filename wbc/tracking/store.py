@@ -6,8 +6,9 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # a .venv
 def connect() -> str:
     """Returns the id of the experiment that runs go to, having made sure that the store answers.
 
-    A fresh SQLite store is set up by one process at a time: several at once would leave it broken. A server is asked
+    A fresh SQLite store is made by one process at a time: several at once would leave it broken. A server is asked
     once, so that a misspelt address is told at once; the runs of a sweep, which has asked, wait for it for minutes.
 
     Raises:
@@ -47,6 +48,8 @@ def connect() -> str:
         check_server(uri)
     database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
+        if database:
+            _make_database(database)
         client = mlflow.MlflowClient()
         if "MLFLOW_EXPERIMENT_ID" in os.environ:  # set by `mlflow run`, whatever its --experiment-name
             return str(client.get_experiment(os.environ["MLFLOW_EXPERIMENT_ID"]).experiment_id)
@@ -94,7 +97,7 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
             f"the tracking store {mlflow.get_tracking_uri()} fails: {_reason(error)}. Mend it and run the same "
             "again: what was saved stays."
@@ -113,6 +116,8 @@ def describe_store() -> str:
     if uri.startswith(("http://", "https://")):
         check_server(uri)
     with impatient(), store_errors():
+        if uri.startswith("sqlite:///"):
+            _refuse_half_made(Path(uri.removeprefix("sqlite:///")))
         mlflow.MlflowClient().search_experiments(max_results=1)
     return f"{mask(uri)} answers"
 
@@ -148,6 +153,35 @@ def latest_run() -> str:
     if not done:
         raise TrackingError("no finished training run here yet: train a model first (make train).")
     return str(done[0].info.run_id)
+
+
+def _make_database(database: Path) -> None:
+    """Makes a fresh SQLite store under another name and renames it: MLflow cannot go on with one it began to make.
+
+    Raises:
+        TrackingError: another program was stopped as it made this one, or is making it.
+    """
+    if database.exists() and database.stat().st_size:
+        return _refuse_half_made(database)
+    making = database.with_name(f".{database.name}.making")
+    making.unlink(missing_ok=True)
+    try:
+        mlflow.MlflowClient(f"sqlite:///{making}").search_experiments(max_results=1)
+        making.replace(database)
+    finally:
+        making.unlink(missing_ok=True)
+    return None
+
+
+def _refuse_half_made(database: Path) -> None:
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        made = "alembic_version" in tables and connection.execute("SELECT * FROM alembic_version").fetchone()
+    if not made:
+        raise TrackingError(
+            f"the tracking store {database} is half made: if no other program is making it at this moment, delete "
+            "it, which has no runs yet, and run the same again."
+        )
 
 
 def _reason(error: Exception) -> str:
