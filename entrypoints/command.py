@@ -58,7 +58,7 @@ def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     if auto:
         settings |= {"metavar": f"{kind.__name__}|auto", "show_default": "auto"}
     if kind is bool:  # Typer would take no word after it
-        hint, settings["metavar"] = str, "true|false"
+        hint, settings["metavar"] = str, "on|off"
     annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
 
@@ -75,7 +75,7 @@ def _spelled_out(words: Sequence[str], config_class: type[Any]) -> list[str]:
 
 
 def _truth(text: object) -> bool:
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
     if str(text).lower() not in words:  # a default comes as it is
         raise ValueError
     return words[str(text).lower()]
@@ -90,7 +90,7 @@ def _parser(kind: type[Any], auto: bool) -> Callable[[str], Any]:
         try:
             return _truth(text) if kind is bool else kind(text)
         except ValueError:
-            wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind.__name__] + (
+            wanted = {"int": "a whole number", "float": "a number", "bool": "on or off"}[kind.__name__] + (
                 ", nor auto" if auto else ""
             )
             raise typer.BadParameter(f"'{text}' is not {wanted}.") from None

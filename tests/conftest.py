@@ -7,6 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import mlflow
@@ -23,7 +24,8 @@ from wbc.profiles import resolve
 def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite store; MLflow takes seconds to make one, so each test gets a copy."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    with chdir(path.parent):  # beside which MLflow's own experiment keeps its files
+        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 

@@ -47,7 +47,7 @@ def test_profile_resolves_to_valid_runs(profile: str) -> None:
 def test_paper_profile_has_the_settings_of_the_paper() -> None:
     run = resolve(TrainConfig(profile="paper", model="resnet50", seed=9))
     assert (run.lr, run.weight_decay, run.epochs, run.warmup_epochs) == (1e-4, 0.005, 100, 10)
-    assert (run.image_size, run.batch_size, run.precision, run.recipe) == (224, 128, "fp32", "paper")
+    assert (run.image_size, run.batch_size, run.fast, run.recipe) == (224, 128, True, "paper")
     assert (run.source, run.targets) == ("raabin", ("raabin:test_b", "lisc", "bccd"))
     assert (run.scale, run.pretrained) == ("full", "imagenet")
     assert PROFILES["paper"].seeds == 10
@@ -81,3 +81,16 @@ def test_warm_up_is_a_tenth_of_the_epochs_unless_given() -> None:
 def test_resolve_refuses_what_is_not_allowed(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         resolve(TrainConfig(**settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "scale", "precision"), [(True, "full", "bf16"), (False, "full", "fp32"), (True, "tiny", "fp32")]
+)
+def test_precision_is_bf16_for_full_models_where_the_hardware_has_it_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, hardware: bool, scale: str, precision: str
+) -> None:
+    monkeypatch.setattr("wbc.compute.computes_in_bf16", lambda device: hardware)
+    run = TrainConfig(profile="paper", scale=scale, device="cpu")
+    assert resolve(run).precision == precision
+    for wanted in ("fp32", "bf16"):
+        assert resolve(dataclasses.replace(run, precision=wanted)).precision == wanted

@@ -75,7 +75,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("reproduce --models resnet5", "unknown model 'resnet5'"),
         ("reproduce --jobs 0", "jobs=0: must be 1 or more"),
         ("reproduce --runner ry", "unknown runner 'ry'; did you mean 'ray'"),
-        ("reproduce --dry_run maybe", "'maybe' is not true or false"),
+        ("reproduce --dry_run maybe", "'maybe' is not on or off"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(run: Run, store: Path, command: str, message: str) -> None:

@@ -17,7 +17,7 @@ RANKS = (
     ("wbc.tracking",),
     ("wbc.training", "wbc.processes"),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
-    ("wbc.config", "wbc.seeding", "wbc.environment"),
+    ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute"),
     ("wbc.cells", "wbc.errors"),
 )
 MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))

@@ -69,7 +69,10 @@ class TrainConfig:
     batch_size: int | None = option(None, "Images per update (released code: 128).")
     lr: float | None = option(None, "Peak learning rate of AdamW (paper: 1e-4).")
     weight_decay: float | None = option(None, "Weight decay of AdamW (paper: 0.005).")
-    precision: str | None = option(None, "fp32, or bf16 autocast.")
+    precision: str | None = option(
+        None, "fp32, or bf16 autocast; auto: bf16 for full models where the hardware computes in it."
+    )
+    fast: bool = option(True, "Fast layouts, kernels and caches, equal to rounding; off: the plain ones.")
     device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
     checkpoint_every: int | None = option(None, "Epochs between checkpoints; a kill loses at most so many.")
 
@@ -94,6 +97,7 @@ class ReproduceConfig:
     models: str | None = option(None, "Models to run, by commas; auto: the paper's nine.")
     seeds: str | None = option(None, "Seeds to run, by commas; auto: the profile's.")
     epochs: int | None = option(None, "Epochs of each run; auto: the profile's.")
+    precision: str | None = option(None, "Precision of each run, fp32 or bf16; auto: as the hardware allows.")
     runner: str = option(
         "local", "Where runs take place: local (processes here), docker (containers) or ray (a cluster)."
     )
@@ -131,6 +135,7 @@ class ReportConfig:
     models: str | None = option(None, "Models to report, by commas; auto: the profile's, and others with such runs.")
     seeds: str | None = option(None, "Seeds to report, by commas; auto: the profile's.")
     epochs: int | None = option(None, "Epochs of the runs to report; auto: the profile's.")
+    precision: str | None = option(None, "Precision of the runs to report; auto: that of most runs there are.")
     output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
 
 
@@ -164,6 +169,7 @@ class RunConfig:
     lr: float
     weight_decay: float
     precision: Literal["fp32", "bf16"]
+    fast: bool
     device: Literal["cpu", "cuda"]
     checkpoint_every: int
 

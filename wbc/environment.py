@@ -15,7 +15,7 @@ import torch
 
 _PACKAGE: Final = Path(__file__).parent
 _RUN_CODE: Final = (
-    *("cells.py", "seeding.py", "recipes.py", "models", "training"),
+    *("cells.py", "seeding.py", "recipes.py", "compute.py", "models", "training"),
     *("data/batches.py", "data/cache.py", "data/decode.py", "data/patterns.py"),
     *("evaluation/predict.py", "evaluation/metrics.py"),
 )

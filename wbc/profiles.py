@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from wbc.config import DEVICES, RunConfig, TrainConfig
+from wbc.config import DEVICES, PRECISIONS, RunConfig, TrainConfig
 from wbc.errors import ConfigError, unknown
 from wbc.models.catalog import PAPER_ROWS, find_model
 
@@ -31,7 +31,6 @@ class Profile:
     batch_size: int = 128
     lr: float = 1e-4
     weight_decay: float = 0.005
-    precision: str = "fp32"
     checkpoint_every: int = 5
 
     def domains(self) -> tuple[str, ...]:
@@ -82,16 +81,22 @@ def resolve(options: TrainConfig) -> RunConfig:
     # The paper warms up for 10 of its 100 epochs.
     settings.setdefault("warmup_epochs", settings["epochs"] // 10)
     settings["device"] = choose_device(options.device)
+    settings["precision"] = choose_precision(options.precision, settings["scale"], settings["device"])
     return RunConfig(**settings)
 
 
 def plan(
-    name: str, *, models: Iterable[str] | None, seeds: Iterable[int] | None, epochs: int | None
+    name: str,
+    *,
+    models: Iterable[str] | None,
+    seeds: Iterable[int] | None,
+    epochs: int | None,
+    precision: str | None = None,
 ) -> list[RunConfig]:
     """Returns the runs of a profile, all models of the first seed first."""
     profile = find_profile(name)
     return [
-        resolve(TrainConfig(profile=name, model=model, seed=seed, epochs=epochs))
+        resolve(TrainConfig(profile=name, model=model, seed=seed, epochs=epochs, precision=precision))
         for seed in (seeds if seeds is not None else range(profile.seeds))
         for model in (models or profile.models)
     ]
@@ -113,3 +118,17 @@ def choose_device(wanted: str | None) -> Literal["cpu", "cuda"]:
     if wanted not in (None, *DEVICES):
         raise unknown("device", wanted, DEVICES)
     return "cuda" if wanted == "cuda" or (wanted is None and available) else "cpu"
+
+
+def choose_precision(wanted: str | None, scale: str, device: str) -> Literal["fp32", "bf16"]:
+    """Returns the precision wanted; for None, bf16 for a full model where the device computes in it, else fp32.
+
+    Thin models would gain nothing by it.
+    """
+    if wanted not in (None, *PRECISIONS):
+        raise unknown("precision", wanted, PRECISIONS)
+    if wanted is None and scale == "full":
+        from wbc.compute import computes_in_bf16  # here, because reports take no PyTorch
+
+        return "bf16" if computes_in_bf16(device) else "fp32"
+    return "bf16" if wanted == "bf16" else "fp32"

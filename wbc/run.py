@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 
+from wbc.compute import keep_memory, place
 from wbc.config import EvaluateConfig, RunConfig, data_dir
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
@@ -28,7 +29,8 @@ from wbc.tracking.runs import fetch_checkpoint, open_run, open_scoring
 from wbc.tracking.store import connect, latest_run
 from wbc.tracking.tracked import TrackedRun
 from wbc.training.checkpoint import Checkpoint, fill_model, read_checkpoint, restore_model
-from wbc.training.loop import build_optimiser, train_epoch
+from wbc.training.feed import Feed
+from wbc.training.loop import build_optimiser, saves, train_epoch
 from wbc.training.pretrain import starting_weights
 
 _log = logging.getLogger(__name__)
@@ -80,16 +82,19 @@ def train_and_score(config: RunConfig) -> Outcome:
 
 def train_model(model: Classifier, train: Images, config: RunConfig, run: TrackedRun) -> None:
     """Trains in place to the last epoch, from the run's last checkpoint on where it has one."""
-    model.to(config.device)
+    place(model, config)
+    if config.fast and config.device == "cpu" and config.scale == "full":
+        keep_memory()
     optimiser = build_optimiser(model, config)
     checkpoint = run.load_checkpoint()
     if checkpoint:
         fill_model(model, checkpoint)
         if checkpoint.optimiser:
             optimiser.load_state_dict(checkpoint.optimiser)
+    feed = Feed(model, train, config)
     for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
         try:
-            result = train_epoch(model, optimiser, train, epoch, config)
+            result = train_epoch(model, optimiser, feed, epoch, config)
         except torch.OutOfMemoryError as error:
             raise TrainingError(f"no memory left on the GPU: try a batch_size below {config.batch_size}.") from error
         run.log_epoch(epoch + 1, result)
@@ -97,9 +102,8 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
             "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
             *(epoch + 1, config.epochs, result.loss, 100 * result.accuracy, result.lr, result.images_per_s),
         )
-        last = epoch + 1 == config.epochs
-        if last or (epoch + 1) % config.checkpoint_every == 0:
-            state = None if last else optimiser.state_dict()
+        if saves(config, epoch):
+            state = None if epoch + 1 == config.epochs else optimiser.state_dict()
             run.save_checkpoint(Checkpoint(config=config, epoch=epoch + 1, model=model.state_dict(), optimiser=state))
 
 
@@ -130,7 +134,8 @@ def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcom
         raise ConfigError(f"target {config.source} is what the model was trained on: name another target or split.")
     targets = targets or expand_targets(",".join(config.targets))
     tests = [load_images(target, geometry(config), data_dir=data_dir()) for target in targets]
-    model = restore_model(checkpoint).to(device)
+    model = restore_model(checkpoint)
+    place(model, config)
     with open_scoring(config, run_id) as run:
         score_domains(model, tests, config, run)
         return _outcome(run, config, tests, done_already=False)

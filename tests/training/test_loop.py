@@ -7,6 +7,7 @@ import torch
 from wbc.config import RunConfig
 from wbc.errors import DataError, TrainingError
 from wbc.run import build, load_domains
+from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, finite_sum, train_epoch
 
 
@@ -35,7 +36,7 @@ def test_train_epoch_moves_the_trainable_parameters_and_no_others(
     train, _ = load_domains(config)
     network = build(config, None)
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
-    result = train_epoch(network, build_optimiser(network, config), train, 1, config)
+    result = train_epoch(network, build_optimiser(network, config), Feed(network, train, config), 1, config)
     moved = {name for name, value in network.named_parameters() if not torch.equal(value, before[name])}
     trainable = {name for name, value in network.named_parameters() if value.requires_grad and value.grad is not None}
     assert moved == trainable
@@ -49,7 +50,8 @@ def test_train_epoch_learns_what_tells_the_classes_apart(small_config: Callable[
     train, _ = load_domains(config)
     network = build(config, None)
     optimiser = build_optimiser(network, config)
-    results = [train_epoch(network, optimiser, train, epoch, config) for epoch in range(config.epochs)]
+    feed = Feed(network, train, config)
+    results = [train_epoch(network, optimiser, feed, epoch, config) for epoch in range(config.epochs)]
     assert results[-1].loss < results[0].loss / 2
     assert results[-1].accuracy > 0.6
 
@@ -60,7 +62,7 @@ def test_train_epoch_leaves_the_global_generators_alone(small_config: Callable[.
     network = build(config, None)
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    train_epoch(network, build_optimiser(network, config), train, 0, config)
+    train_epoch(network, build_optimiser(network, config), Feed(network, train, config), 0, config)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -70,6 +72,8 @@ def test_train_epoch_in_bf16_stays_close_to_fp32(small_config: Callable[..., Run
         config = small_config(precision=precision, lr=1e-6)
         train, _ = load_domains(config)
         network = build(config, None)
-        losses.append(train_epoch(network, build_optimiser(network, config), train, 0, config).loss)
+        losses.append(
+            train_epoch(network, build_optimiser(network, config), Feed(network, train, config), 0, config).loss
+        )
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.05)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from wbc.compute import autocast
 from wbc.config import RunConfig
 from wbc.data.batches import gather
 from wbc.data.cache import PixelCache
@@ -26,9 +27,10 @@ def predict_pixels(
     crop_px = config.image_size if RECIPES[config.recipe].crops else None
     scores, embeddings = [], []
     model.eval()
-    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+    with torch.inference_mode(), autocast(config, device):
         for rows in np.array_split(np.arange(len(pixels)), -(-len(pixels) // config.batch_size)):
-            embedded = model.embed(gather(pixels, rows, crop_px=crop_px).to(device))
+            batch = gather(pixels, rows, crop_px=crop_px)
+            embedded = model.embed((batch if config.fast else batch.contiguous()).to(device))
             scores.append(model.head[-1](embedded).float().softmax(1).cpu())
             embeddings.append(embedded.float().cpu())
     return torch.cat(scores).numpy(), torch.cat(embeddings).numpy()

@@ -1,6 +1,6 @@
 """Builds a classifier from a row of the catalogue: backbone, head, what is frozen, weights and their normalisation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, WeightsError, first_line
 from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
-from wbc.models.surgery import build_head, freeze_all_but_last_convolutions, freeze_batch_norm
+from wbc.models.surgery import (
+    build_head,
+    freeze_all_but_last_convolutions,
+    freeze_batch_norm,
+    split_at_first_trainable,
+)
 from wbc.models.thin import build_network
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights, load_weights
 from wbc.seeding import derive_seed
@@ -41,11 +46,17 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
+    def normalise(
+        self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Returns the backbone's input for images with values from 0 to 255."""
+        return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+
     def embed(
         self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch dim"]:
         """Returns the input of the last linear layer, for images with values from 0 to 255, mixed or not."""
-        features: Tensor = self.backbone((images.to(self.mean.dtype) / 255 - self.mean) / self.std)
+        features: Tensor = self.backbone(self.normalise(images))
         for layer in list(self.head)[:-1]:
             features = layer(features)
         return features
@@ -56,6 +67,17 @@ class Classifier(nn.Module):
         """Returns the scores of the five classes, before softmax."""
         scores: Tensor = self.head[-1](self.embed(images))
         return scores
+
+    def split_frozen(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+        """Returns two functions that make up `forward`, of which the first trains nothing; None if it begins otherwise.
+
+        The first takes images and depends on nothing but each image; the second takes what it returns.
+        """
+        parts = split_at_first_trainable(self.backbone) if self.frozen_batch_norm else None
+        if parts is None:
+            return None
+        first, rest = parts
+        return lambda images: first(self.normalise(images)), lambda features: self.head(rest(features))
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets training mode; frozen batch norms stay frozen."""

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from timm.models.resnet import ResNet
 from torch import nn
 
 from wbc.cells import CLASSES
@@ -43,3 +44,14 @@ def freeze_all_but_last_convolutions(network: nn.Module, count: int = 16) -> Non
     network.requires_grad_(False)
     for convolution in [module for module in network.modules() if isinstance(module, nn.Conv2d)][-count:]:
         convolution.requires_grad_(True)
+
+
+def split_at_first_trainable(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential] | None:
+    """Returns a ResNet's layers before the first that trains, and the others; None for other networks or if none is."""
+    if not isinstance(network, ResNet):
+        return None
+    blocks = [block for stage in range(1, 5) for block in network.get_submodule(f"layer{stage}").children()]
+    layers = [network.conv1, network.bn1, network.act1, network.maxpool, *blocks, network.global_pool]
+    trains = [any(parameter.requires_grad for parameter in layer.parameters()) for layer in layers]
+    first = trains.index(True) if any(trains) else 0
+    return (nn.Sequential(*layers[:first]), nn.Sequential(*layers[first:])) if first else None

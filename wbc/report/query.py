@@ -54,7 +54,8 @@ def read_study(options: ReportConfig) -> Study:
     with tempfile.TemporaryDirectory() as name:
         complete = [run for run in own if _unfinished(run) is None]
         files = _in_threads(lambda run: _read_config(run, Path(name)), complete)
-        chosen, left = _choose(complete, files, _settings(options), options.models and models, seeds)
+        settings = _settings(options, files)
+        chosen, left = _choose(complete, files, settings, options.models and models, seeds)
         read = _in_threads(lambda run: _read_run(run, Path(name)), chosen)
     damaged = [
         Excluded(stored=run, why=found) for run, found in zip(chosen, read, strict=True) if isinstance(found, str)
@@ -68,7 +69,7 @@ def read_study(options: ReportConfig) -> Study:
     return Study(
         profile=options.profile,
         usual=options.epochs in (None, profile.epochs),
-        settings=_settings(options),
+        settings=settings,
         seeds=tuple(seeds),
         models=tuple(models),
         runs=tuple(runs),
@@ -104,9 +105,18 @@ def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
     return None
 
 
-def _settings(options: ReportConfig) -> dict[str, Any]:
-    config = resolve(TrainConfig(profile=options.profile, epochs=options.epochs, device="cpu"))
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
+def _settings(options: ReportConfig, found: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
+    """Returns the settings that runs must have; the precision, which depends on hardware, is that of most of those."""
+    wanted = TrainConfig(
+        profile=options.profile, epochs=options.epochs, device="cpu", precision=options.precision or "fp32"
+    )
+    config = dataclasses.asdict(resolve(wanted))
+    settings = {name: value for name, value in config.items() if name not in _FREE}
+    if options.precision is None:
+        others = [(name, value) for name, value in settings.items() if name != "precision"]
+        same = [each for each in found if each and all(each.get(name) == value for name, value in others)]
+        settings["precision"] = _most(str(each.get("precision")) for each in same) or settings["precision"]
+    return settings
 
 
 def _foreign(run: StoredRun) -> str:

@@ -16,11 +16,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from wbc.config import ReproduceConfig, RunConfig, data_dir
 from wbc.errors import BusyError, ConfigError, RunnerError, WbcError
+from wbc.profiles import choose_precision
 from wbc.sweep.node import difference, run_here, versions_here
 
 # Ray reads these when it is imported: it reports to nobody, and tells what each run logs rather than a digest.
@@ -102,7 +103,7 @@ def run_plan(
 
 
 def fit_device(configs: Sequence[RunConfig], options: ReproduceConfig) -> list[RunConfig]:
-    """Returns the plan with the device that its runs will have on the cluster, whatever this machine has.
+    """Returns the plan with the device and precision that its runs will have on the cluster, whatever this machine has.
 
     Raises:
         RunnerError: no cluster there.
@@ -113,7 +114,11 @@ def fit_device(configs: Sequence[RunConfig], options: ReproduceConfig) -> list[R
     if gpus is None:
         with _connected(options.address):
             gpus = float(ray.cluster_resources().get("GPU", 0))
-    return [replace(config, device="cuda" if gpus else "cpu") for config in configs]
+    device: Literal["cpu", "cuda"] = "cuda" if gpus else "cpu"
+    return [
+        replace(config, device=device, precision=choose_precision(options.precision, config.scale, device))
+        for config in configs
+    ]
 
 
 class _Work:

@@ -9,6 +9,7 @@ from typing import Final
 
 import torch
 
+from wbc.compute import autocast, place
 from wbc.config import RunConfig
 from wbc.models.build import build_model
 from wbc.training.loop import build_optimiser
@@ -17,7 +18,8 @@ MOST: Final = 4
 """Runs on one GPU: beyond a few they only share what one of them already uses."""
 CORES: Final = 2
 """CPU cores that a run on a GPU needs beside it."""
-HEADROOM: Final = 0.9
+HEADROOM: Final = 0.6
+"""Of the free memory, what models may take; images and features of frozen layers take the rest where they fit."""
 CONTEXT_BYTES: Final = 700 * 2**20
 """What CUDA itself takes in each process: about 0.5 GB, more on newer GPUs."""
 
@@ -53,12 +55,13 @@ def _need(config: RunConfig) -> int:
     torch.cuda.reset_peak_memory_stats()
     model = build_model(
         config.model, scale=config.scale, image_size=config.image_size, pretrained="none", seed=config.seed
-    ).to("cuda")
+    )
+    place(model, config)
     optimiser = build_optimiser(model, config)
     images = torch.zeros(config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8, device="cuda")
     model.train()
     for _ in range(2):
-        with torch.autocast("cuda", torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(config):
             loss = model(images).sum()
         optimiser.zero_grad()
         loss.backward()

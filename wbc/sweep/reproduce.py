@@ -48,6 +48,7 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         models=split_names(options.models) if options.models else None,
         seeds=seed_numbers(options.seeds) if options.seeds else None,
         epochs=options.epochs,
+        precision=options.precision,
     )
     if options.runner == "ray":
         configs = importlib.import_module(RUNNERS["ray"]).fit_device(configs, options)
@@ -59,9 +60,8 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         rates = measured_rates(records, None if options.runner == "ray" else hardware(configs[0].device))
         print_forecast(survey(configs, records), rates, options.runner)
         return
-    report = ReportConfig(
-        **{name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
-    )
+    same = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
+    report = ReportConfig(**same, precision=configs[0].precision)
     report_folder(report)
     if options.runner == "docker":
         importlib.import_module(RUNNERS["docker"]).check(options)

@@ -51,6 +51,7 @@ _TAGGED: Final = (
     "scale",
     "pretrained",
     "precision",
+    "fast",
     "image_size",
 )
 

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from wbc.compute import autocast
 from wbc.config import RunConfig
-from wbc.data.batches import Augmentation, draw_augmentation, flip, gather
-from wbc.data.prepare import Images
+from wbc.data.batches import draw_augmentation
 from wbc.errors import DataError, TrainingError
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
 from wbc.processes import stop_if_asked
 from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed, generator
+from wbc.training.feed import Feed
 from wbc.training.mixup import mix
 from wbc.training.schedule import learning_rates
 
@@ -37,13 +38,13 @@ class EpochResult:
 def build_optimiser(model: Classifier, config: RunConfig) -> torch.optim.AdamW:
     """Returns AdamW over the trainable parameters; betas and epsilon are PyTorch's, as in the released code."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trainable, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(trainable, lr=config.lr, weight_decay=config.weight_decay, fused=config.fast or None)
 
 
 def train_epoch(
-    model: Classifier, optimiser: torch.optim.Optimizer, images: Images, epoch: int, config: RunConfig
+    model: Classifier, optimiser: torch.optim.Optimizer, feed: Feed, epoch: int, config: RunConfig
 ) -> EpochResult:
-    """Trains one epoch, counted from 0, in place and returns its result.
+    """Trains one epoch, counted from 0, in place and returns its result; `feed` is of this model and its images.
 
     Everything random comes from (seed, epoch): a run resumed at an epoch's start draws what it would have drawn.
 
@@ -53,28 +54,31 @@ def train_epoch(
     device, lr = torch.device(config.device), learning_rate(config, epoch)
     for group in optimiser.param_groups:
         group["lr"] = lr
-    drawn = draw_augmentation(config.seed, epoch, len(images.labels))
+    drawn = draw_augmentation(config.seed, epoch, feed.images)
     mixing = generator(config.seed, "mixup", epoch) if find_model(config.model).mixup else None
     losses, correct, seen, started = [], torch.zeros((), dtype=torch.int64, device=device), 0, time.perf_counter()
+    rows = batches(drawn.order, config.batch_size)
+    if mixing and RECIPES[config.recipe].mixup_drops_odd_image:
+        rows = [batch[: len(batch) // 2 * 2] for batch in rows]
     model.train()
     with seeded(device, config.seed, "dropout", epoch):
-        for rows in batches(drawn.order, config.batch_size):
+        for inputs, labels in feed.load(rows, drawn):
             stop_if_asked()
-            if mixing and RECIPES[config.recipe].mixup_drops_odd_image:
-                rows = rows[: len(rows) // 2 * 2]
-            inputs, labels = load_batch(images, rows, drawn, config, device)
             mixed, targets = mix(inputs, labels, mixing) if mixing else (inputs, labels)
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                scores = model(mixed)
+            with autocast(config):
+                scores = feed.forward(mixed)
                 loss = cross_entropy(scores, targets)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            losses.append(loss.detach() * len(rows))
+            losses.append(loss.detach() * len(labels))
             correct += (scores.argmax(1) == labels).sum()
-            seen += len(rows)
+            seen += len(labels)
     total = finite_sum(losses, epoch)
-    check_scores(model, inputs, epoch)
+    if saves(config, epoch):
+        model.eval()
+        with torch.no_grad(), autocast(config):
+            check_scores(feed.plain(inputs), epoch)
     return EpochResult(
         loss=total / seen,
         accuracy=correct.item() / seen,
@@ -94,6 +98,11 @@ def learning_rate(config: RunConfig, epoch: int) -> float:
     return rates[epoch]
 
 
+def saves(config: RunConfig, epoch: int) -> bool:
+    """Returns whether the weights after an epoch, counted from 0, are saved: the last ones, and some before."""
+    return epoch + 1 == config.epochs or (epoch + 1) % config.checkpoint_every == 0
+
+
 def batches(order: Int64[np.ndarray, " images"], size: int) -> list[Int64[np.ndarray, " batch"]]:
     """Returns `order` cut into batches; a last batch of a single image, which batch norm cannot train on, is left out.
 
@@ -106,21 +115,6 @@ def batches(order: Int64[np.ndarray, " images"], size: int) -> list[Int64[np.nda
     return [order[start : start + size] for start in range(0, usable, size)]
 
 
-def load_batch(
-    images: Images, rows: Int64[np.ndarray, " batch"], drawn: Augmentation, config: RunConfig, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Returns the augmented images (uint8, batch × 3 × size × size) and labels of `rows` on the device."""
-    crops = RECIPES[config.recipe].crops
-    batch = gather(
-        images.pixels,
-        rows,
-        crop_px=config.image_size if crops else None,
-        corners=drawn.corners[rows] if crops else None,
-    ).to(device)
-    flips, labels = torch.from_numpy(drawn.flips[rows]), torch.from_numpy(images.labels[rows])
-    return flip(batch, flips.to(device)), labels.to(device)
-
-
 @contextmanager
 def seeded(device: torch.device, *stream: object) -> Iterator[None]:
     """Seeds PyTorch's generators, which dropout draws from, inside the block and puts them back after it."""
@@ -129,15 +123,13 @@ def seeded(device: torch.device, *stream: object) -> Iterator[None]:
         yield
 
 
-def check_scores(model: Classifier, images: Tensor, epoch: int) -> None:
+def check_scores(scores: Float[Tensor, "batch 5"], epoch: int) -> None:
     """Raises a TrainingError if the last update of an epoch, whose effect no loss has seen, broke the model."""
-    model.eval()
-    with torch.no_grad():
-        if not torch.isfinite(model(images)).all():
-            raise TrainingError(
-                f"the model's scores are not finite after epoch {epoch + 1}: try a lower lr or precision=fp32. "
-                "The last checkpoint is kept."
-            )
+    if not torch.isfinite(scores).all():
+        raise TrainingError(
+            f"the model's scores are not finite after epoch {epoch + 1}: try a lower lr or precision=fp32. "
+            "The last checkpoint is kept."
+        )
 
 
 def finite_sum(losses: list[Tensor], epoch: int) -> float:

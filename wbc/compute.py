@@ -1,0 +1,98 @@
+"""How a model computes: precision, memory layout, compiled code, allocator. None of it changes the recipe.
+
+With `fast`, layouts and kernels are those that the hardware likes best; sums come out in another order, so that results
+agree with the plain ones to rounding, not to the bit. `fast=off` is the plain way.
+"""
+
+import ctypes
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from wbc.config import RunConfig
+
+COMPILED_KINDS: Final = 64
+"""Models and batch sizes that one process may compile; PyTorch would give up after 8."""
+GPU_SHARE: Final = 0.25
+"""Of the GPU's free memory, the most that the images and features of all runs on it may take each."""
+_AMPERE: Final = (8, 0)
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_MAX: Final = -4
+
+_log = logging.getLogger(__name__)
+
+
+def computes_in_bf16(device: str) -> bool:
+    """Returns whether the hardware has instructions for bf16.
+
+    Of a GPU that is not in this machine, but somewhere on a cluster, they are expected: all have them since 2020.
+    """
+    if device == "cuda":
+        return not torch.cuda.is_available() or torch.cuda.get_device_capability() >= _AMPERE
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+
+
+def place(model: nn.Module, config: RunConfig) -> None:
+    """Moves a model to the run's device, in place, and lays its weights out as that computes fastest."""
+    layout = torch.channels_last if config.fast else torch.contiguous_format
+    model.to(device=config.device, memory_format=layout)  # type: ignore[call-overload]
+
+
+def autocast(config: RunConfig, device: str | None = None) -> torch.autocast:
+    """Returns the context in which a model computes in the run's precision."""
+    return torch.autocast(device or config.device, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def compiled(forward: Callable[[Tensor], Tensor], config: RunConfig) -> Callable[[Tensor], Tensor]:
+    """Returns `forward` compiled for a full model on a GPU, where that pays; what cannot be compiled stays as it is.
+
+    The first batch of a size takes a minute; later runs, of other seeds too, find the code in PyTorch's cache on disk.
+    """
+    if not (config.fast and config.device == "cuda" and config.scale == "full"):
+        return forward
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        _log.info("no C compiler here: the model runs as it is, not compiled for the GPU")
+        return forward
+    return _Compiled(forward)
+
+
+class _Compiled:
+    """A function that is compiled when it is first called, or given up on with a word."""
+
+    def __init__(self, forward: Callable[[Tensor], Tensor], backend: str | Callable[..., object] = "inductor") -> None:
+        torch._dynamo.config.recompile_limit = COMPILED_KINDS
+        self._plain = forward
+        self._call: Callable[[Tensor], Tensor] = torch.compile(forward, dynamic=False, backend=backend)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        try:
+            return self._call(inputs)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            _log.warning("not compiled for the GPU: %s", str(error).strip().split("\n")[0])
+            self._call = self._plain
+            return self._plain(inputs)
+
+
+def gpu_room() -> float:
+    """Returns how many bytes of the GPU's memory a run may fill with images, or with features of frozen layers."""
+    return GPU_SHARE * torch.cuda.mem_get_info()[0] / int(os.environ.get("WBC_JOBS", "1"))
+
+
+def keep_memory() -> None:
+    """Makes glibc keep the memory that tensors give back, rather than have the system clear new pages each step."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    except (OSError, AttributeError):  # another C library
+        return
