@@ -49,3 +49,26 @@ def test_resumed_run_on_cuda_goes_on_where_it_stopped(
     train_and_score(config)
     (run,) = read_runs("demo")[0]
     assert sorted(read_curve(run, "train/loss")) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("model", ["resnet50", "resnet50_frozenbn_last16", "vit_b_16"])
+@pytest.mark.parametrize("recipe", ["paper", "released"])
+def test_fast_paths_on_cuda_agree_with_the_plain_one(
+    small_config: Callable[..., RunConfig], model: str, recipe: str
+) -> None:
+    losses = {}
+    for fast in (True, False):
+        outcome = train_and_score(small_config(device="cuda", model=model, recipe=recipe, fast=fast, lr=1e-6, epochs=8))
+        losses[fast] = list(
+            read_curve(next(run for run in read_runs("demo")[0] if run.id == outcome.run_id), "train/loss").values()
+        )
+    assert losses[True] == pytest.approx(losses[False], rel=5e-3)  # tf32 convolutions
+
+
+def test_full_model_is_compiled_and_its_seeds_share_the_code(small_config: Callable[..., RunConfig]) -> None:
+    settings = {"device": "cuda", "scale": "full", "image_size": 64, "lr": 1e-6, "epochs": 1, "precision": "fp32"}
+    for seed in (0, 1):
+        train_and_score(small_config(seed=seed, **settings))
+        torch._dynamo.utils.counters.clear()
+    train_and_score(small_config(seed=2, **settings))
+    assert not torch._dynamo.utils.counters["frames"]["total"]

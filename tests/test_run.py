@@ -25,6 +25,7 @@ from wbc.models.build import backbone_state
 from wbc.run import build, score_run, train_and_score
 from wbc.tracking.tracked import TrackedRun
 from wbc.training import loop
+from wbc.training.features import LEAST_EPOCHS
 from wbc.training.loop import train_epoch
 
 ROOT = Path(__file__).parents[1]
@@ -111,18 +112,21 @@ def test_same_fingerprint_gives_the_same_predictions(
     assert predictions_of(second.run_id, "folder_away") == before
 
 
-@pytest.mark.parametrize("model", ["resnet50", "vgg16", "resnet50_gn_mixup"])
+@pytest.mark.parametrize(
+    ("model", "epochs"),
+    [("resnet50", 3), ("vgg16", 3), ("resnet50_gn_mixup", 3), ("resnet50_frozenbn_last16", LEAST_EPOCHS)],
+)
 def test_resumed_run_equals_an_uninterrupted_one(
-    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch, model: str
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch, model: str, epochs: int
 ) -> None:
-    config = small_config(model=model)
+    config = small_config(model=model, epochs=epochs)
     interrupted(config, monkeypatch, KeyboardInterrupt())
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert stopped.info.status == "KILLED"
     resumed = train_and_score(config)
     assert resumed.run_id == stopped.info.run_id
     history = mlflow.MlflowClient().get_metric_history(resumed.run_id, "train/loss")
-    assert [point.step for point in history] == [1, 2, 3]
+    assert [point.step for point in history] == list(range(1, epochs + 1))
     predictions = predictions_of(resumed.run_id, "folder_away")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
     assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions

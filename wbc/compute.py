@@ -78,7 +78,7 @@ class _Compiled:
         try:
             return self._call(inputs)
         except torch._dynamo.exc.TorchDynamoException as error:
-            _log.warning("not compiled for the GPU: %s", str(error).strip().split("\n")[0])
+            _log.warning("not compiled for the GPU: %s", " ".join(str(error).split())[:200])
             self._call = self._plain
             return self._plain(inputs)
 

@@ -19,9 +19,14 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from wbc.compute import gpu_room
+from wbc.processes import stop_if_asked
 
-FLIPS: Final = 4
-"""Not flipped, top-bottom, left-right, both."""
+FLIPS: Final = ((False, False), (False, True), (True, False), (True, True))
+"""Whether mirrored left-right, and top-bottom."""
+LEAST_EPOCHS: Final = 2 * len(FLIPS)
+"""Shorter runs compute features as they come: all variants of them take as long as so many epochs."""
+GROUP: Final = 32
+"""Images that go through the frozen layers at a time."""
 DISK_SHARE: Final = 0.5
 """Of the free disk below TMPDIR, the most that features may take."""
 
@@ -29,51 +34,61 @@ _log = logging.getLogger(__name__)
 
 
 class FeatureCache:
-    """The features of a training set's images, filled as they are asked for; gone with the process, however it ends."""
+    """The features of a training set's images, flipped in each way; gone with the process, however it ends."""
 
-    def __init__(self, values: Tensor, images: int) -> None:
-        """Takes room for images × 4 rows of height × width × channels, on a device or in a file."""
+    def __init__(self, values: Float[Tensor, "variants height width channels"]) -> None:
+        """Takes images × 4 rows of features, on a GPU or in a file."""
         self._values = values
-        self._known = np.zeros(images * FLIPS, np.bool_)
 
     def get(
-        self,
-        rows: Int64[np.ndarray, " batch"],
-        flips: Bool[np.ndarray, "batch 2"],
-        compute: Callable[[Bool[np.ndarray, " batch"]], Float[Tensor, "missing channels height width"]],
+        self, rows: Int64[np.ndarray, " batch"], flips: Bool[np.ndarray, "batch 2"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Returns the features of images flipped as said; `compute` gives those of the batch that are not there yet."""
-        places = rows * FLIPS + flips @ (2, 1)
-        missing = ~self._known[places]
-        if missing.any():
-            computed = compute(missing).permute(0, 2, 3, 1)
-            self._values[torch.from_numpy(places[missing]).to(self._values.device)] = computed.to(self._values.device)
-            self._known[places] = True
-        return self._values[torch.from_numpy(places).to(self._values.device)].permute(0, 3, 1, 2)
+        """Returns the features of the images of `rows`, flipped as said."""
+        places = torch.from_numpy(rows * len(FLIPS) + flips @ (2, 1)).to(self._values.device)
+        return self._values[places].permute(0, 3, 1, 2)
 
 
-def make_room(
-    images: int, features: Float[Tensor, "1 channels height width"], device: torch.device
+def compute_features(
+    images: int,
+    compute: Callable[
+        [Int64[np.ndarray, " some"], Bool[np.ndarray, "some 2"]], Float[Tensor, "some channels height width"]
+    ],
+    device: torch.device,
 ) -> FeatureCache | None:
-    """Returns a cache for features like the ones given, on the GPU or else in a file; None if neither has the room."""
-    _, channels, height, width = features.shape
-    shape = (images * FLIPS, height, width, channels)
-    size = features[0].nbytes * FLIPS * images
-    told = f"features of the frozen layers: {images:,} images × {FLIPS} flips, {size / 1e9:.1f} GB"
+    """Returns what `compute` gives for each image and flip, kept on the GPU or else in a file; None without room there.
+
+    Images go through in the same groups whenever this is called, so that a resumed run trains on the same bits.
+    """
+    example = compute(np.array([0]), np.array([FLIPS[0]]))
+    _, channels, height, width = example.shape
+    size = example.nbytes * len(FLIPS) * images
+    told = f"features of the frozen layers for {images:,} images, each flipped in {len(FLIPS)} ways"
+    room = _room(size, example.dtype, device, told)
+    if room is None:
+        return None
+    _log.info("%s: %.1f GB are computed once", told, size / 1e9)
+    values = room.view(images * len(FLIPS), height, width, channels)
+    for start in range(0, images, GROUP):
+        stop_if_asked()
+        rows = np.arange(start, min(start + GROUP, images))
+        for number, flips in enumerate(FLIPS):
+            computed = compute(rows, np.array([flips] * len(rows)))
+            values[torch.from_numpy(rows * len(FLIPS) + number).to(values.device)] = computed.permute(0, 2, 3, 1)
+    return FeatureCache(values)
+
+
+def _room(size: int, dtype: torch.dtype, device: torch.device, told: str) -> Tensor | None:
     if device.type == "cuda" and size <= gpu_room():
-        _log.info("%s on the GPU", told)
-        return FeatureCache(torch.empty(shape, dtype=features.dtype, device="cuda"), images)
+        return torch.empty(size // dtype.itemsize, dtype=dtype, device=device)
     folder = tempfile.gettempdir()
-    if size <= DISK_SHARE * shutil.disk_usage(folder).free:
-        try:
-            values = _reserve(folder, size, features.dtype)
-        except OSError as error:
-            _log.warning("%s do not fit below %s (%s): computed again each epoch", told, folder, error)
-            return None
-        _log.info("%s below %s", told, folder)
-        return FeatureCache(values.view(shape), images)
-    _log.warning("%s are too much for the GPU or %s (TMPDIR): computed again each epoch", told, folder)
-    return None
+    if size > DISK_SHARE * shutil.disk_usage(folder).free:
+        _log.warning("%s take %.1f GB, too much for %s (TMPDIR): computed again each epoch", told, size / 1e9, folder)
+        return None
+    try:
+        return _reserve(folder, size, dtype)
+    except OSError as error:
+        _log.warning("%s do not fit below %s: %s; computed again each epoch", told, folder, error.strerror)
+        return None
 
 
 def _reserve(folder: str, size: int, dtype: torch.dtype) -> Tensor:

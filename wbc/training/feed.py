@@ -19,7 +19,7 @@ from wbc.data.prepare import Images
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
 from wbc.recipes import RECIPES
-from wbc.training.features import FeatureCache, make_room
+from wbc.training.features import LEAST_EPOCHS, FeatureCache, compute_features
 
 Rows = Int64[np.ndarray, " _"]
 
@@ -39,14 +39,14 @@ class Feed:
         self.images = len(images.labels)
         self._pixels, self._labels = images.pixels, images.labels
         self._config, self._device = config, torch.device(config.device)
-        self._crops = RECIPES[config.recipe].crops
+        self._crop_px = config.image_size if RECIPES[config.recipe].crops else None
         on_gpu = config.fast and config.device == "cuda"
-        self._resident = self._load_all() if on_gpu and not self._crops else None
+        self._resident = self._load_all() if on_gpu and not self._crop_px else None
         self._fetches_ahead = on_gpu and self._resident is None
-        self._frozen: Callable[[Tensor], Tensor] | None = None
         self._features: FeatureCache | None = None
         self.plain = model
-        if config.fast and not self._crops and not find_model(config.model).mixup:
+        mixes = find_model(config.model).mixup
+        if config.fast and config.epochs >= LEAST_EPOCHS and not (mixes or self._crop_px):
             self._keep_features(model)
         self.forward = compiled(self.plain, config)
 
@@ -54,11 +54,12 @@ class Feed:
         """Yields for each batch of image numbers its inputs, augmented as drawn, and its labels, on the device."""
         inputs: Iterator[Tensor]
         if self._features:
-            inputs = (self._featured(self._features, rows, drawn) for rows in batches)
+            features = self._features
+            inputs = (features.get(rows, drawn.flips[rows]).to(self._device) for rows in batches)
         elif self._fetches_ahead:
             inputs = self._ahead(batches, drawn)
         else:
-            inputs = (self._flip(self._gather(rows, drawn), rows, drawn) for rows in batches)
+            inputs = (self._flip(self._gather(rows, drawn.corners[rows]), drawn.flips[rows]) for rows in batches)
         for rows, batch in zip(batches, inputs, strict=True):
             yield batch, self._move(self._labels[rows])
 
@@ -68,31 +69,26 @@ class Feed:
         return torch.tensor(pixels, device=self._device) if pixels.nbytes <= gpu_room() else None
 
     def _keep_features(self, model: Classifier) -> None:
-        """Makes room for what the model's frozen layers give, if it begins with any, and trains the rest on that."""
+        """Computes what the model's frozen layers give, if it begins with any, and trains the rest on that."""
         parts = model.split_frozen()
-        if parts:
-            self._frozen, rest = parts
-            example = self._compute(gather(self._pixels, np.array([0])))
-            self._features = make_room(self.images, example, self._device)
-            if self._features:
-                self.plain = rest
+        if parts is None:
+            return
+        frozen, rest = parts
 
-    def _compute(self, pixels: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
-        assert self._frozen
-        with torch.no_grad(), autocast(self._config):
-            return self._frozen(pixels.to(self._device))
+        def compute(rows: Rows, flips: Bool[np.ndarray, "some 2"]) -> Tensor:
+            with torch.no_grad(), autocast(self._config):
+                return frozen(self._flip(self._gather(rows), flips))
 
-    def _featured(self, features: FeatureCache, rows: Rows, drawn: Augmentation) -> Tensor:
-        def compute(missing: Bool[np.ndarray, " batch"]) -> Tensor:
-            return self._compute(self._flip(self._gather(rows[missing], drawn), rows[missing], drawn))
-
-        return features.get(rows, drawn.flips[rows], compute).to(self._device)
+        model.train()
+        self._features = compute_features(self.images, compute, self._device)
+        if self._features:
+            self.plain = rest
 
     def _ahead(self, batches: Sequence[Rows], drawn: Augmentation) -> Iterator[Tensor]:
         """Yields the augmented images of each batch, the next of which is gathered at the same time."""
 
         def fetch(rows: Rows) -> Tensor:
-            return self._gather(rows, drawn).pin_memory()
+            return self._gather(rows, drawn.corners[rows]).pin_memory()
 
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(fetch, batches[0])
@@ -100,17 +96,20 @@ class Feed:
                 pixels = coming.result()
                 if following is not None:
                     coming = pool.submit(fetch, following)
-                yield self._flip(pixels, rows, drawn)
+                yield self._flip(pixels, drawn.flips[rows])
 
-    def _gather(self, rows: Rows, drawn: Augmentation) -> UInt8[Tensor, "batch 3 height width"]:
+    def _gather(
+        self, rows: Rows, corners: Float[np.ndarray, "batch 2"] | None = None
+    ) -> UInt8[Tensor, "batch 3 height width"]:
         if self._resident is not None:
             return self._resident[self._move(rows)].permute(0, 3, 1, 2)
-        crop_px, corners = (self._config.image_size, drawn.corners[rows]) if self._crops else (None, None)
-        pixels = gather(self._pixels, rows, crop_px=crop_px, corners=corners)
+        pixels = gather(self._pixels, rows, crop_px=self._crop_px, corners=corners if self._crop_px else None)
         return pixels if self._config.fast else pixels.contiguous()
 
-    def _flip(self, pixels: Tensor, rows: Rows, drawn: Augmentation) -> UInt8[Tensor, "batch 3 height width"]:
-        return flip(pixels.to(self._device, non_blocking=True), self._move(drawn.flips[rows]))
+    def _flip(
+        self, pixels: UInt8[Tensor, "batch 3 height width"], flips: Bool[np.ndarray, "batch 2"]
+    ) -> UInt8[Tensor, "batch 3 height width"]:
+        return flip(pixels.to(self._device, non_blocking=True), self._move(flips))
 
     def _move(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self._device)

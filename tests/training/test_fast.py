@@ -1,0 +1,185 @@
+"""The fast paths give what the plain ones give: to the bit where the arithmetic is the same, else to rounding."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from wbc import compute
+from wbc.compute import computes_in_bf16, place
+from wbc.config import RunConfig
+from wbc.data.batches import draw_augmentation
+from wbc.models.build import Classifier
+from wbc.models.catalog import MODELS, PAPER_ROWS
+from wbc.run import build, load_domains
+from wbc.training import features, feed
+from wbc.training.feed import Feed
+from wbc.training.loop import batches, build_optimiser, train_epoch
+
+LAST16 = "resnet50_frozenbn_last16"
+
+
+def trained(config: RunConfig, epochs: int) -> tuple[list[float], Classifier]:
+    """Returns the losses of a few epochs and the model after them."""
+    train, _ = load_domains(config)
+    model = build(config, None)
+    place(model, config)
+    optimiser, images = build_optimiser(model, config), Feed(model, train, config)
+    return [train_epoch(model, optimiser, images, epoch, config).loss for epoch in range(epochs)], model
+
+
+def flat(model: Classifier) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+@pytest.mark.parametrize("model", [*PAPER_ROWS, "resnet50_gn_mixup"])
+def test_fast_training_agrees_with_the_plain_one_to_rounding(
+    small_config: Callable[..., RunConfig], model: str
+) -> None:
+    losses, moved = {}, {}
+    for fast in (True, False):
+        config = small_config(model=model, fast=fast, lr=1e-6, epochs=12)
+        before = flat(build(config, None))
+        losses[fast], network = trained(config, epochs=3)
+        moved[fast] = flat(network) - before
+    assert losses[True] == pytest.approx(losses[False], rel=1e-4)
+    # AdamW's first steps are as long whatever the gradient: one near 0 may change its sign by rounding.
+    assert cosine_similarity(moved[True], moved[False], dim=0) > 0.98
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_features_computed_once_train_the_same_weights(
+    small_config: Callable[..., RunConfig], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(model=LAST16, precision=precision, epochs=12)
+    losses, model = trained(config, epochs=12)
+    monkeypatch.setattr(feed, "compute_features", lambda *arguments: None)
+    plain_losses, plain = trained(config, epochs=12)
+    found, expected = flat(model), flat(plain)
+    if precision == "bf16":
+        assert losses == plain_losses
+        assert torch.equal(found, expected)
+    else:  # oneDNN's sums in fp32 depend on how many images it is given
+        assert losses == pytest.approx(plain_losses, rel=1e-4)
+        assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_is_split_only_where_it_begins_frozen_and_without_changing_a_bit(
+    small_config: Callable[..., RunConfig], name: str
+) -> None:
+    config = small_config(model=name)
+    model, images = build(config, None), torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    parts = model.split_frozen()
+    assert (parts is not None) == (MODELS[name].trainable == "last16")
+    if parts:
+        first, rest = parts
+        assert not first(images).requires_grad
+        assert torch.equal(rest(first(images)), model(images))
+
+
+@pytest.mark.parametrize("settings", [{"recipe": "released"}, {"epochs": 7}, {"fast": False}, {"model": "resnet50"}])
+def test_features_are_not_kept_of_random_crops_nor_for_a_few_epochs(
+    small_config: Callable[..., RunConfig], settings: dict[str, object]
+) -> None:
+    config = small_config(**({"model": LAST16, "epochs": 12} | settings))
+    model = build(config, None)
+    assert Feed(model, load_domains(config)[0], config).plain is model
+
+
+def test_features_without_room_are_computed_again_and_that_is_said(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full_disk(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    config = small_config(model=LAST16, epochs=12)
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "DISK_SHARE", 0)
+        losses, _ = trained(config, 1)
+    assert "too much for" in caplog.text
+    with monkeypatch.context() as patch:
+        patch.setattr(features.os, "posix_fallocate", full_disk)
+        assert trained(config, 1)[0] == losses
+    assert "No space left on device" in caplog.text
+
+
+def test_features_leave_no_file_behind(
+    small_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    config = small_config(model=LAST16, epochs=12)
+    model = build(config, None)
+    kept = Feed(model, load_domains(config)[0], config)
+    assert kept.plain is not model
+    assert not list(scratch.iterdir())
+
+
+def test_batches_fetched_ahead_are_those_fetched_in_turn(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tensor, "pin_memory", Tensor.clone)  # which needs a GPU
+    config = small_config(recipe="released")
+    train, _ = load_domains(config)
+    drawn = draw_augmentation(0, 0, len(train.labels))
+    rows, images = batches(drawn.order, 8), Feed(build(config, None), train, config)
+    in_turn = list(images.load(rows, drawn))
+    images._fetches_ahead = True
+    for (pixels, labels), (expected, truth) in zip(images.load(rows, drawn), in_turn, strict=True):
+        assert torch.equal(pixels, expected)
+        assert torch.equal(labels, truth)
+
+
+def test_compiled_code_computes_the_same() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
+    inputs = torch.randn(5, 4)
+    assert torch.equal(compute._Compiled(model, backend="aot_eager")(inputs), model(inputs))
+
+
+def test_model_that_does_not_compile_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    model, inputs = torch.nn.Linear(4, 3), torch.randn(5, 4)
+    compiled = compute._Compiled(model, backend=fail)
+    for _ in range(2):
+        assert torch.equal(compiled(inputs), model(inputs))
+    assert caplog.text.count("not compiled for the GPU: ") == 1
+    assert "no such kernel" in caplog.text
+
+
+def test_only_full_models_on_a_gpu_are_compiled(small_config: Callable[..., RunConfig]) -> None:
+    model = torch.nn.Linear(4, 3)
+    assert compute.compiled(model, small_config()) is model
+    assert compute.compiled(model, small_config(scale="full", pretrained="none")) is model
+
+
+@pytest.mark.parametrize(("flags", "found"), [("fma avx512f avx512_bf16", True), ("fma avx512f", False)])
+def test_cpu_computes_in_bf16_if_it_has_instructions_for_it(
+    flags: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: f"processor : 0\nflags : {flags}\n")
+    assert computes_in_bf16("cpu") is found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_memory_that_is_kept_is_not_cleared_again_by_the_system() -> None:
+    script = (
+        "import resource, sys, torch\n"
+        "from wbc.compute import keep_memory\n"
+        "if sys.argv[1] == 'keep': keep_memory()\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "torch.ones(2**24); before = faults()\n"
+        "for _ in range(8): torch.ones(2**24)\n"
+        "print(faults() - before)"
+    )
+    counts = [int(subprocess.check_output([sys.executable, "-c", script, how], text=True)) for how in ("keep", "give")]
+    assert counts[0] < counts[1] / 8
