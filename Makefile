@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate reproduce report image server doctor test check lock clean
+.PHONY: help setup data train evaluate reproduce report image server doctor bench test check lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -60,6 +60,9 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 
 doctor: setup  ## what this machine has and lacks: make doctor [PROFILE=paper]
 	@$(RUN) -m entrypoints.doctor --profile $(PROFILE)
+
+bench: setup  ## speed against the released code's way, on this machine: make bench [ARGS="--cases data_path,grid"]
+	@$(RUN) -m benchmarks.bench $(ARGS)
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)

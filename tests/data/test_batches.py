@@ -47,6 +47,9 @@ def test_flip_equals_flipping_each_image_by_itself() -> None:
     images = torch.from_numpy(np.stack(cells(4, 6, 6))).permute(0, 3, 1, 2)
     flips = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
     flipped = flip(images, flips)
+    assert torch.equal(
+        gather(cache_of([*images.permute(0, 2, 3, 1).numpy()]), np.arange(4), flips=flips.numpy()), flipped
+    )
     assert torch.equal(flipped[0], images[0])
     assert torch.equal(flipped[1], transforms.horizontal_flip(images[1]))
     assert torch.equal(flipped[2], transforms.vertical_flip(images[2]))

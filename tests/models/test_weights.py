@@ -165,6 +165,16 @@ def test_bytes_are_scaled_and_normalised_before_the_backbone() -> None:
     torch.testing.assert_close(embedding, torch.tensor([[-1.0, 2.0, -3.0]]))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_normalisation_is_the_same_to_the_bit_in_each_layout(layout: torch.memory_format, kind: torch.dtype) -> None:
+    model = tiny("resnet50")
+    images = torch.randint(0, 256, (4, 3, 10, 14)).to(kind).to(memory_format=layout)
+    before = images.clone()
+    assert torch.equal(model.normalise(images), (images.float() / 255 - model.mean) / model.std)
+    assert torch.equal(images, before)
+
+
 def test_vit_refuses_an_image_that_its_patches_do_not_divide() -> None:
     with pytest.raises(ConfigError, match="image_size=50 does not divide into the patches of vit_b_16: 8 pixels"):
         tiny("vit_b_16", image_size=50)

@@ -1,4 +1,4 @@
-"""Batches from the pixel cache: rows gathered on the CPU, flipped on the training device.
+"""Batches from the pixel cache, augmented.
 
 What happens to an image depends on (seed, epoch, image) alone: neither workers, batch size nor a resumed run change it.
 """
@@ -41,29 +41,34 @@ def gather(
     *,
     crop_px: int | None = None,
     corners: Float[np.ndarray, "batch 2"] | None = None,
+    flips: Bool[np.ndarray, "batch 2"] | None = None,
 ) -> UInt8[Tensor, "batch 3 height width"]:
-    """Returns the images of `rows`, copied out of the cache.
+    """Returns the images of `rows`, copied out of the cache, mirrored where `flips` says so: left-right, top-bottom.
 
     With `crop_px` each is cropped to that many pixels a side: at `corners`, where a fraction f of the room r starts at
     pixel floor(f (r + 1)), in distribution torchvision's RandomCrop; without corners in the centre, as its CenterCrop.
     The tensor is a channels-last view.
     """
-    if crop_px is None:
-        batch = pixels.square[rows]
-    else:
-        batch = np.empty((len(rows), crop_px, crop_px, 3), np.uint8)
-        for place, row in enumerate(rows):
-            image = pixels[int(row)]
+    height, width = (crop_px, crop_px) if crop_px else pixels[int(rows[0])].shape[:2]
+    batch = torch.empty((len(rows), height, width, 3), dtype=torch.uint8)
+    copies = batch.numpy()
+    for place, row in enumerate(rows):
+        image = pixels[int(row)]
+        if crop_px:
             room = np.array(image.shape[:2]) - crop_px
             top, left = np.round(room / 2).astype(int) if corners is None else (corners[place] * (room + 1)).astype(int)
-            batch[place] = image[top : top + crop_px, left : left + crop_px]
-    return torch.from_numpy(batch).permute(0, 3, 1, 2)
+            image = image[top : top + crop_px, left : left + crop_px]
+        across, down = (False, False) if flips is None else flips[place]
+        copies[place] = image[::-1] if down else image
+        if across:
+            batch[place] = batch[place].flip(1)  # several times as fast as NumPy's copy in reverse order
+    return batch.permute(0, 3, 1, 2)
 
 
 def flip(
     images: UInt8[Tensor, "batch 3 height width"], flips: Bool[Tensor, "batch 2"]
 ) -> UInt8[Tensor, "batch 3 height width"]:
-    """Returns the images mirrored as `flips` says for each: left-right, top-bottom."""
+    """Returns images on a device mirrored as `flips` says for each, left-right and top-bottom, all at once."""
     across, down = flips[:, 0, None, None, None], flips[:, 1, None, None, None]
     images = torch.where(across, images.flip(3), images)
     return torch.where(down, images.flip(2), images)

@@ -50,7 +50,14 @@ class Classifier(nn.Module):
         self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
         """Returns the backbone's input for images with values from 0 to 255."""
-        return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+        pixels = torch.div(images, 255)
+        if not pixels.is_contiguous(memory_format=torch.channels_last):
+            return pixels.sub_(self.mean).div_(self.std)
+        # Line by line the same arithmetic goes several times as fast as in steps of three channels.
+        width = pixels.shape[3]
+        lines = pixels.permute(0, 2, 3, 1).flatten(2)
+        lines.sub_(self.mean.flatten().repeat(width)).div_(self.std.flatten().repeat(width))
+        return pixels
 
     def embed(
         self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]

@@ -59,7 +59,7 @@ class Feed:
         elif self._fetches_ahead:
             inputs = self._ahead(batches, drawn)
         else:
-            inputs = (self._flip(self._gather(rows, drawn.corners[rows]), drawn.flips[rows]) for rows in batches)
+            inputs = (self._gather(rows, drawn.flips[rows], drawn.corners[rows]) for rows in batches)
         for rows, batch in zip(batches, inputs, strict=True):
             yield batch, self._move(self._labels[rows])
 
@@ -77,7 +77,7 @@ class Feed:
 
         def compute(rows: Rows, flips: Bool[np.ndarray, "some 2"]) -> Tensor:
             with torch.no_grad(), autocast(self._config):
-                return frozen(self._flip(self._gather(rows), flips))
+                return frozen(self._gather(rows, flips))
 
         model.train()
         self._features = compute_features(self.images, compute, self._device)
@@ -88,28 +88,36 @@ class Feed:
         """Yields the augmented images of each batch, the next of which is gathered at the same time."""
 
         def fetch(rows: Rows) -> Tensor:
-            return self._gather(rows, drawn.corners[rows]).pin_memory()
+            return self._copy(rows, drawn.flips[rows], drawn.corners[rows]).pin_memory()
 
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(fetch, batches[0])
-            for rows, following in zip(batches, [*batches[1:], None], strict=True):
+            for following in [*batches[1:], None]:
                 pixels = coming.result()
                 if following is not None:
                     coming = pool.submit(fetch, following)
-                yield self._flip(pixels, drawn.flips[rows])
+                yield pixels.to(self._device, non_blocking=True)
 
     def _gather(
-        self, rows: Rows, corners: Float[np.ndarray, "batch 2"] | None = None
+        self,
+        rows: Rows,
+        flips: Bool[np.ndarray, "batch 2"],
+        corners: Float[np.ndarray, "batch 2"] | None = None,
     ) -> UInt8[Tensor, "batch 3 height width"]:
-        if self._resident is not None:
-            return self._resident[self._move(rows)].permute(0, 3, 1, 2)
-        pixels = gather(self._pixels, rows, crop_px=self._crop_px, corners=corners if self._crop_px else None)
-        return pixels if self._config.fast else pixels.contiguous()
+        """Returns augmented images on the device."""
+        if self._resident is None:
+            return self._copy(rows, flips, corners).to(self._device)
+        return flip(self._resident[self._move(rows)].permute(0, 3, 1, 2), self._move(flips))
 
-    def _flip(
-        self, pixels: UInt8[Tensor, "batch 3 height width"], flips: Bool[np.ndarray, "batch 2"]
+    def _copy(
+        self,
+        rows: Rows,
+        flips: Bool[np.ndarray, "batch 2"],
+        corners: Float[np.ndarray, "batch 2"] | None,
     ) -> UInt8[Tensor, "batch 3 height width"]:
-        return flip(pixels.to(self._device, non_blocking=True), self._move(flips))
+        corners = corners if self._crop_px else None
+        batch = gather(self._pixels, rows, crop_px=self._crop_px, corners=corners, flips=flips)
+        return batch if self._config.fast else batch.contiguous()
 
     def _move(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self._device)

@@ -1,0 +1,66 @@
+"""What the machine can do at most: arithmetic on large matrices, and moving memory."""
+
+import platform
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import torch
+
+from wbc.environment import describe_environment, hardware
+
+
+def describe_machine(device: str) -> dict[str, Any]:
+    """Returns the machine in words, and its limits in GFLOP/s and GB/s: at one thread of a CPU, or of the GPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    limits = {
+        "fp32_gflops": _arithmetic(torch.float32, device),
+        "bf16_gflops": _arithmetic(torch.bfloat16, device),
+        "copy_gb_per_s": _bandwidth(device),
+    }
+    torch.set_num_threads(threads)
+    return {
+        "name": hardware(device),
+        "device": device,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "platform": platform.platform(),
+        "limits": {name: round(value, 1) for name, value in limits.items()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the libraries, and the commit."""
+    found = describe_environment()
+    return {"python": found["python"], "commit": found["git"] or "unknown", **found["libraries"]}
+
+
+def file_name(device: str) -> str:
+    """Returns the name of this machine's result file."""
+    words = re.sub(r"[^a-z0-9]+", "-", hardware(device).lower()).strip("-")
+    return f"{words}-{device}.json"
+
+
+def _arithmetic(kind: torch.dtype, device: str) -> float:
+    side = 8192 if device == "cuda" else 1536
+    a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+    return 2 * side**3 / _best_time(lambda: a @ b, device) / 1e9
+
+
+def _bandwidth(device: str) -> float:
+    source = torch.ones(2**28, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / _best_time(lambda: target.copy_(source), device) / 1e9
+
+
+def _best_time(work: Callable[[], object], device: str) -> float:
+    clock, times = (time.process_time if device == "cpu" else time.perf_counter), []
+    for _ in range(7):
+        started = clock()
+        work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(clock() - started)
+    return min(times)

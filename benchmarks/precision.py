@@ -1,0 +1,68 @@
+"""Whether bf16 costs accuracy: the demo's runs in both precisions, over the same seeds, without tracking."""
+
+import dataclasses
+import os
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from benchmarks import work
+from wbc.config import data_dir
+from wbc.data.prepare import load_images
+from wbc.data.references import expand_targets
+from wbc.evaluation.predict import predict_pixels
+from wbc.models.catalog import PAPER_ROWS
+from wbc.recipes import RECIPES
+from wbc.report.statistics import seed_interval
+from wbc.training.pretrain import starting_weights
+
+DOMAINS: Final = ("smears_source:test", "smears_target")
+PRECISIONS: Final = ("fp32", "bf16")
+
+
+def compare_precisions(seeds: int, device: str) -> list[dict[str, Any]]:
+    """Returns for each model and domain the accuracy in fp32, with its 95 % interval over seeds, and in bf16."""
+    first = work.thin_run(0, device)
+    work.load(first)
+    for reference in expand_targets(",".join(DOMAINS)):
+        load_images(reference, RECIPES[first.recipe].geometry(first.image_size), data_dir=data_dir())
+    with work.warm_workers(os.cpu_count() or 1) as workers:
+        for model in PAPER_ROWS:
+            workers[0].submit(starting_weights, dataclasses.replace(first, model=model)).result()
+        keys = [(model, seed, precision) for model in PAPER_ROWS for seed in range(seeds) for precision in PRECISIONS]
+        futures = [workers[number % len(workers)].submit(_accuracies, *key, device) for number, key in enumerate(keys)]
+        found = {key: future.result() for key, future in zip(keys, futures, strict=True)}
+    rows = []
+    for model in PAPER_ROWS:
+        for number, domain in enumerate(DOMAINS):
+            fp32, bf16 = (
+                seed_interval([found[model, seed, precision][number] for seed in range(seeds)])
+                for precision in PRECISIONS
+            )
+            rows.append(
+                {
+                    "model": model,
+                    "domain": domain,
+                    "n": seeds,
+                    "fp32": fp32.percent(),
+                    "bf16": bf16.percent(),
+                    "difference": round(100 * (bf16.mean - fp32.mean), 2),
+                    "within": abs(bf16.mean - fp32.mean) <= (fp32.half_width or 0.0),
+                }
+            )
+    return rows
+
+
+def _accuracies(model: str, seed: int, precision: str, device: str) -> list[float]:
+    torch.set_num_threads(1)
+    config = dataclasses.replace(work.thin_run(seed, device, precision=precision), model=model)
+    run = work.Ours(config)
+    for epoch in range(config.epochs):
+        run.train(epoch)
+    accuracies = []
+    for reference in expand_targets(",".join(DOMAINS)):
+        images = load_images(reference, RECIPES[config.recipe].geometry(config.image_size), data_dir=data_dir())
+        scores, _ = predict_pixels(run.model, images.pixels, config, device=device)
+        accuracies.append(float(np.mean(scores.argmax(1) == images.labels)))
+    return accuracies

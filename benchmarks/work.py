@@ -1,0 +1,187 @@
+"""What is measured: this project's side of each case, and the images that both sides take."""
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import cross_entropy
+
+from benchmarks.baseline import Released
+from wbc.cells import CLASSES
+from wbc.compute import autocast, keep_memory, place
+from wbc.config import RunConfig, TrainConfig, data_dir
+from wbc.data.batches import draw_augmentation
+from wbc.data.prepare import Images, load_images
+from wbc.data.references import parse_source
+from wbc.data.smears import STAININGS, draw_cell
+from wbc.evaluation.predict import predict_pixels
+from wbc.models.build import build_model
+from wbc.profiles import resolve
+from wbc.recipes import RECIPES
+from wbc.training.feed import Feed
+from wbc.training.loop import batches, build_optimiser, train_epoch
+from wbc.training.pretrain import starting_weights
+
+SOURCE_PX: Final = 575
+"""Side of the JPEGs, which is that of Raabin's."""
+DISTINCT: Final = 100
+EPOCHS: Final = 100
+"""Over which the cost of what is done once is spread: the paper's."""
+
+
+def write_jpegs(folder: Path, count: int) -> Path:
+    """Writes `count` drawn cells as JPEGs of 575 × 575 pixels in folders of the five classes, a hundred distinct."""
+    rng = np.random.default_rng(0)
+    staining = next(iter(STAININGS.values()))
+    drawn = [draw_cell(number % len(CLASSES), staining, size_px=96, rng=rng) for number in range(min(count, DISTINCT))]
+    for number in range(count):
+        path = folder / CLASSES[number % len(CLASSES)] / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(drawn[number % len(drawn)]).resize((SOURCE_PX, SOURCE_PX), Image.Resampling.BICUBIC)
+        image.save(path, quality=92)
+    return folder
+
+
+def full_run(folder: Path, model: str, device: str, **settings: Any) -> RunConfig:
+    """Returns a run of a full model at the paper's settings on a folder of images; it never saves a checkpoint."""
+    defaults = {"profile": "paper", "source": f"folder:{folder}", "targets": f"folder:{folder}", "pretrained": "none"}
+    batch = {"batch_size": 128 if device == "cuda" else 32, "epochs": EPOCHS, "checkpoint_every": EPOCHS + 1}
+    return resolve(TrainConfig(model=model, device=device, **(defaults | batch | settings)))
+
+
+def thin_run(seed: int, device: str, **settings: Any) -> RunConfig:
+    """Returns a run of the demo."""
+    return resolve(TrainConfig(model="resnet50", seed=seed, device=device, **settings))
+
+
+def load(config: RunConfig) -> Images:
+    """Returns the run's training images, from the pixel cache."""
+    return load_images(
+        parse_source(config.source), RECIPES[config.recipe].geometry(config.image_size), data_dir=data_dir()
+    )
+
+
+class Ours:
+    """A run of this project without tracking."""
+
+    def __init__(self, config: RunConfig, images: Images | None = None) -> None:
+        """Takes the training images, or loads them."""
+        self.config, self.images = config, images or load(config)
+        weights = starting_weights(config)
+        self.model = build_model(
+            config.model,
+            scale=config.scale,
+            image_size=config.image_size,
+            pretrained=str(weights or "none"),
+            seed=config.seed,
+        )
+        place(self.model, config)
+        self._optimiser = build_optimiser(self.model, config)
+        self._feed: Feed | None = None
+        self._epoch = 0
+
+    @property
+    def feed(self) -> Feed:
+        """The training set, made ready when it is first asked for."""
+        if self._feed is None:
+            self._feed = Feed(self.model, self.images, self.config)
+        return self._feed
+
+    def make_ready(self) -> int:
+        """Does anew what is done once per run: features of frozen layers."""
+        self._feed = None
+        return self.feed.images
+
+    def load(self, *, normalise: bool = False) -> int:
+        """Loads the training images once, augmented, as bytes or normalised."""
+        drawn = draw_augmentation(0, self._epoch, self.feed.images)
+        self._epoch += 1
+        for pixels, _ in self.feed.load(batches(drawn.order, self.config.batch_size), drawn):
+            if normalise:
+                self.model.normalise(pixels)
+        return self.feed.images
+
+    def train(self, epoch: int | None = None) -> int:
+        """Trains an epoch, the next one unless it is said which; returns the number of images."""
+        if epoch is None:
+            epoch, self._epoch = self._epoch % (self.config.epochs - 1), self._epoch + 1
+        train_epoch(self.model, self._optimiser, self.feed, epoch, self.config)
+        return self.feed.images
+
+    def repeat_step(self) -> int:
+        """Trains as many steps as an epoch has, all on one batch that is in place: what data leaves possible."""
+        drawn = draw_augmentation(0, 0, self.feed.images)
+        rows = batches(drawn.order, self.config.batch_size)
+        inputs, labels = next(self.feed.load(rows[:1], drawn))
+        self.model.train()
+        for _ in rows:
+            with autocast(self.config):
+                loss = cross_entropy(self.feed.forward(inputs), labels)
+            self._optimiser.zero_grad()
+            loss.backward()
+            self._optimiser.step()
+        return len(rows) * len(labels)
+
+    def evaluate(self) -> int:
+        """Scores the training images; returns how many."""
+        predict_pixels(self.model, self.images.pixels, self.config, device=self.config.device)
+        return len(self.images.labels)
+
+
+def train_ours(config: RunConfig) -> None:
+    """Trains one epoch as `train` does, in a process of its own: for its peak of memory."""
+    if config.fast and config.device == "cpu" and config.scale == "full":
+        keep_memory()
+    Ours(config).train()
+
+
+def train_released(config: RunConfig, folder: Path) -> None:
+    """The same as the released code does it."""
+    Released(config, folder, workers=0).train()
+
+
+def run_thin(config: RunConfig) -> None:
+    """One run of the grid without its tracking: trained and scored."""
+    torch.set_num_threads(1)
+    run = Ours(config)
+    for epoch in range(config.epochs):
+        run.train(epoch)
+    run.evaluate()
+
+
+def first_update(config: RunConfig) -> None:
+    """From nothing but what a worker has imported to the first update of a run."""
+    run = Ours(dataclasses.replace(config, epochs=2))
+    drawn = draw_augmentation(config.seed, 0, run.feed.images)
+    inputs, labels = next(run.feed.load(batches(drawn.order, config.batch_size)[:1], drawn))
+    with autocast(config):
+        cross_entropy(run.feed.forward(inputs), labels).backward()
+    run._optimiser.step()
+
+
+def first_update_released(config: RunConfig, folder: Path) -> None:
+    """The same as the released code does it, which starts a process for each run."""
+    run = Released(dataclasses.replace(config, epochs=2), folder, workers=0)
+    images, labels = next(iter(run._data[True]))
+    cross_entropy(run.model(images.to(config.device)), labels.to(config.device)).backward()
+    run._optimiser.step()
+
+
+@contextmanager
+def warm_workers(count: int) -> Iterator[list[ProcessPoolExecutor]]:
+    """Yields worker processes that have PyTorch and this package imported."""
+    pools = [ProcessPoolExecutor(1, mp_context=get_context("spawn")) for _ in range(count)]
+    try:
+        for pool in pools:
+            pool.submit(torch.set_num_threads, 1).result()
+        yield pools
+    finally:
+        for pool in pools:
+            pool.shutdown()
