@@ -1,7 +1,6 @@
 """The cases: each yields results, a dictionary per line of the table and of the result file."""
 
 import dataclasses
-import multiprocessing
 import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping
@@ -194,14 +193,12 @@ def start(bench: Bench) -> Iterator[dict[str, Any]]:
             return 1
 
         def released(config: RunConfig) -> int:
-            process = multiprocessing.get_context("spawn").Process(
-                target=work.first_update_released, args=(config, folder)
-            )
-            process.start()
-            process.join()
+            with work.warm_workers(1) as (fresh,):
+                fresh.submit(work.first_update_released, config, folder).result()
             return 1
 
         for name, config in (("start", thin), ("start_resnet50", full)):
+            ours(config)
             sides = {"baseline": Side(partial(released, config)), "ours": Side(partial(ours, config))}
             rates = interleave(sides, bench.rounds, device=bench.device, threads=_cores() + 1)
             seconds = {side: [1 / rate for rate in values] for side, values in rates.by_side.items()}

@@ -1,6 +1,5 @@
 """What is measured: this project's side of each case, and the images that both sides take."""
 
-import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -158,7 +157,7 @@ def run_thin(config: RunConfig) -> None:
 
 def first_update(config: RunConfig) -> None:
     """From nothing but what a worker has imported to the first update of a run."""
-    run = Ours(dataclasses.replace(config, epochs=2))
+    run = Ours(config)
     drawn = draw_augmentation(config.seed, 0, run.feed.images)
     inputs, labels = next(run.feed.load(batches(drawn.order, config.batch_size)[:1], drawn))
     with autocast(config):
@@ -168,7 +167,7 @@ def first_update(config: RunConfig) -> None:
 
 def first_update_released(config: RunConfig, folder: Path) -> None:
     """The same as the released code does it, which starts a process for each run."""
-    run = Released(dataclasses.replace(config, epochs=2), folder, workers=0)
+    run = Released(config, folder, workers=0)
     images, labels = next(iter(run._data[True]))
     cross_entropy(run.model(images.to(config.device)), labels.to(config.device)).backward()
     run._optimiser.step()
