@@ -84,19 +84,20 @@ def resnet50(bench: Bench) -> Iterator[dict[str, Any]]:
     folder = bench.jpegs(64)
     bf16 = work.full_run(folder, "resnet50", bench.device)
     fp32 = dataclasses.replace(bf16, precision="fp32")
-    plain = work.Ours(dataclasses.replace(fp32, fast=False))
+    plain, unfused = work.Ours(dataclasses.replace(fp32, fast=False)), work.Ours(fp32, fused=False)
     fast, best = work.Ours(fp32), work.Ours(bf16)
     sides = {
         "baseline": Side(Released(bf16, folder, bench.loaders()).train),
         "pixel_cache": Side(plain.train),
-        "layout": Side(fast.train),
+        "channels_last": Side(unfused.train),
+        "fused_adamw": Side(fast.train),
         "allocator": Side(fast.train, keeps_memory=True),
         "bf16": Side(best.train, keeps_memory=True),
         "in_place": Side(best.repeat_step, keeps_memory=True),
     }
     if bench.device == "cuda":
         del sides["allocator"]
-    fp32_side = "layout" if bench.device == "cuda" else "allocator"
+    fp32_side = "fused_adamw" if bench.device == "cuda" else "allocator"
     rates = interleave(sides, bench.rounds, device=bench.device)
     walls = interleave(
         {name: sides[name] for name in ("baseline", fp32_side, "bf16")}, 3, device=bench.device, threads=_cores()

@@ -1,5 +1,6 @@
 """What is measured: this project's side of each case, and the images that both sides take."""
 
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -70,9 +71,9 @@ def load(config: RunConfig) -> Images:
 class Ours:
     """A run of this project without tracking."""
 
-    def __init__(self, config: RunConfig, images: Images | None = None) -> None:
-        """Takes the training images, or loads them."""
-        self.config, self.images = config, images or load(config)
+    def __init__(self, config: RunConfig, *, fused: bool = True) -> None:
+        """Loads the training images; without `fused`, AdamW's kernel is not, whatever else is fast."""
+        self.config, self.images = config, load(config)
         weights = starting_weights(config)
         self.model = build_model(
             config.model,
@@ -82,7 +83,7 @@ class Ours:
             seed=config.seed,
         )
         place(self.model, config)
-        self._optimiser = build_optimiser(self.model, config)
+        self._optimiser = build_optimiser(self.model, config if fused else dataclasses.replace(config, fast=False))
         self._feed: Feed | None = None
         self._epoch = 0
 

@@ -19,7 +19,7 @@ from wbc.data.catalog import find_domain
 from wbc.data.checksums import file_sha256
 from wbc.data.prepare import Images, Listing, load_images
 from wbc.data.references import Reference, expand_targets, parse_source
-from wbc.environment import code_version, library_versions
+from wbc.environment import code_version, hardware, library_versions
 from wbc.errors import CheckpointError, ConfigError, TrainingError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
@@ -83,6 +83,7 @@ def train_and_score(config: RunConfig) -> Outcome:
 def train_model(model: Classifier, train: Images, config: RunConfig, run: TrackedRun) -> None:
     """Trains in place to the last epoch, from the run's last checkpoint on where it has one."""
     place(model, config)
+    _log.info("training in %s on %s%s", config.precision, hardware(config.device), "" if config.fast else ", fast=off")
     if config.fast and config.device == "cpu" and config.scale == "full":
         keep_memory()
     optimiser = build_optimiser(model, config)
