@@ -1,6 +1,7 @@
 """`make bench`: measures, prints a table and writes `benchmarks/results/<machine>.json`; needs no tracking server."""
 
 import datetime
+import itertools
 import json
 import os
 import tempfile
@@ -141,10 +142,7 @@ def _shares(steps: dict[str, float]) -> str:
     """Returns what share of the released code's time each step removes, in a sentence."""
     times = {name: 1 / rate for name, rate in steps.items() if name != "in_place"}
     whole, names = times["baseline"], list(times)
-    told = [
-        f"{name} {100 * (times[before] - times[name]) / whole:.0f} %"
-        for before, name in zip(names, names[1:], strict=False)
-    ]
+    told = [f"{name} {100 * (times[before] - times[name]) / whole:.0f} %" for before, name in itertools.pairwise(names)]
     return f"Of the released code's time for ResNet50: {', '.join(told)}; left {100 * times[names[-1]] / whole:.0f} %."
 
 
