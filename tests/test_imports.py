@@ -15,9 +15,9 @@ RANKS = (
     ("wbc.report",),
     ("wbc.doctor", "wbc.run", "wbc.serving", "wbc.profiles"),
     ("wbc.tracking",),
-    ("wbc.training", "wbc.processes"),
+    ("wbc.training",),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
-    ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute"),
+    ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute", "wbc.processes"),
     ("wbc.cells", "wbc.errors"),
 )
 MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))

@@ -20,6 +20,7 @@ import requests
 
 from wbc.config import DoctorConfig, data_dir
 from wbc.errors import WbcError, WeightsError, first_line, mask
+from wbc.processes import cores
 
 _LEAST_DISK_GB: Final = {"demo": 2, "open": 10, "paper": 40}
 """For images, pixel caches and the checkpoints of the profile's runs."""
@@ -226,7 +227,7 @@ def _disk(profile_name: str) -> Finding:
 
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
-    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free, {os.cpu_count()} cores"
+    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free, {cores()} cores"
     if memory.available < _LEAST_MEMORY_GIB * GIB:
         return Finding(status="note", found=found, remedy="run with jobs=1, or end other programs")
     return Finding(status="ok", found=found)

@@ -13,6 +13,8 @@ from typing import Any, Final
 import psutil
 import torch
 
+from wbc.processes import cores
+
 _PACKAGE: Final = Path(__file__).parent
 _RUN_CODE: Final = (
     *("cells.py", "seeding.py", "recipes.py", "compute.py", "models", "training"),
@@ -44,7 +46,7 @@ def describe_environment() -> dict[str, Any]:
         "code": code_version(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
@@ -54,7 +56,7 @@ def describe_environment() -> dict[str, Any]:
 
 def hardware(device: str) -> str:
     """Returns what runs on a device ran on, in words: the GPU's name, or the processor's and the number of cores."""
-    return torch.cuda.get_device_name() if device == "cuda" else f"{_processor()}, {os.cpu_count()} cores"
+    return torch.cuda.get_device_name() if device == "cuda" else f"{_processor()}, {cores()} cores"
 
 
 def serving_requirements() -> list[str]:

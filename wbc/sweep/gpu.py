@@ -2,7 +2,6 @@
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
@@ -12,6 +11,7 @@ import torch
 from wbc.compute import autocast, place
 from wbc.config import RunConfig
 from wbc.models.build import build_model
+from wbc.processes import cores
 from wbc.training.loop import build_optimiser
 
 MOST: Final = 4
@@ -39,7 +39,7 @@ def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
     except torch.OutOfMemoryError:
         return 1
     fitting = int(HEADROOM * free / need)
-    jobs = max(1, min(fitting, MOST, (os.cpu_count() or 1) // CORES, len(configs)))
+    jobs = max(1, min(fitting, MOST, cores() // CORES, len(configs)))
     _log.info("GPU: %.1f GB free, a run needs %.1f GB at most: %d at a time", free / 1e9, need / 1e9, jobs)
     return jobs
 

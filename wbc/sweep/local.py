@@ -18,6 +18,7 @@ import torch
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import TrainingError, WbcError
 from wbc.models.catalog import find_model
+from wbc.processes import cores
 from wbc.run import Outcome, train_and_score
 from wbc.sweep.gpu import jobs_per_gpu
 from wbc.training.pretrain import starting_weights
@@ -59,7 +60,7 @@ def default_jobs(configs: Sequence[RunConfig]) -> int:
     if all(config.device == "cuda" for config in configs):
         return jobs_per_gpu(configs)
     thin = all(config.device == "cpu" and config.scale == "tiny" for config in configs)
-    return min(len(configs), os.cpu_count() or 1) if thin else 1
+    return min(len(configs), cores()) if thin else 1
 
 
 def _learn(configs: Iterable[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
@@ -135,7 +136,7 @@ def _work(config: RunConfig) -> Outcome:
 def _start_worker(jobs: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
     os.environ["WBC_JOBS"] = str(jobs)
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    torch.set_num_threads(max(1, cores() // jobs))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 
 
