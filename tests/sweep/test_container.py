@@ -73,7 +73,7 @@ def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
 def test_run_that_outgrows_its_memory_is_named(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig]
 ) -> None:
-    ((_, error),) = run_plan([small_config()], ReproduceConfig(memory="128m"))
+    ((_, error),) = run_plan([small_config()], ReproduceConfig(runner="docker", memory="128m"))
     assert isinstance(error, TrainingError)
     assert str(error).startswith("killed for want of memory of 128m")
 
@@ -146,7 +146,7 @@ def test_limits_that_are_not_allowed_are_refused(
     message: str,
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(run_plan([small_config()], ReproduceConfig(**settings)))  # type: ignore[arg-type]
+        list(run_plan([small_config()], ReproduceConfig(runner="docker", **settings)))  # type: ignore[arg-type]
 
 
 def test_image_that_is_not_there_or_of_other_code_is_refused(engine: docker.DockerClient) -> None:
