@@ -189,6 +189,11 @@ class RunConfig:
     device: Literal["cpu", "cuda"]
     checkpoint_every: int
 
+    @property
+    def name(self) -> str:
+        """What the run is called, such as resnet50/seed0."""
+        return f"{self.model}/seed{self.seed}"
+
     def __post_init__(self) -> None:
         for name, allowed in (
             ("recipe", RECIPE_NAMES),

@@ -19,6 +19,7 @@ import mlflow
 import psutil
 import pytest
 
+from tests.servers import free_port
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError
 from wbc.run import Outcome, train_and_score
@@ -33,12 +34,6 @@ from wbc.sweep.cluster import _environment, fit_device, run_plan
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 40
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Nodes:

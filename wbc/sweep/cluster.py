@@ -139,7 +139,7 @@ class _Work:
             room = {node["NodeID"]: node["NodeManagerHostname"] for node in nodes if _has(node, cpus, gpus)}
             if not room:
                 raise RunnerError(
-                    f"no node of the Ray cluster has {cpus} CPUs and {gpus:g} GPUs for {_name_of(config)}: ask "
+                    f"no node of the Ray cluster has {cpus} CPUs and {gpus:g} GPUs for {config.name}: ask "
                     "for less (cpus, gpus), or see `ray status`."
                 )
             self._nodes |= room
@@ -167,7 +167,7 @@ class _Work:
     def start(self, config: RunConfig) -> Any:
         """Returns the reference of a run that Ray starts as soon as it has room for it."""
         cpus, gpus = self._needs[config]
-        task = self._tasks[config.device].options(num_cpus=cpus, num_gpus=gpus, name=_name_of(config))
+        task = self._tasks[config.device].options(num_cpus=cpus, num_gpus=gpus, name=config.name)
         return task.remote(config, self._versions, self._environment, cpus)
 
 
@@ -250,7 +250,7 @@ def _environment(address: str, others: set[str]) -> dict[str, str]:
 
 def _result(ref: Any, attempt: _Attempt) -> "Outcome | WbcError | _Attempt":
     """Returns what a run came to, or the next attempt at it where its worker is lost or its claim still stands."""
-    name, now = _name_of(attempt.config), time.monotonic()
+    name, now = attempt.config.name, time.monotonic()
     try:
         result: Outcome | WbcError = ray.get(ref)
     except RayTaskError:  # a bug, with its traceback
@@ -292,10 +292,6 @@ def _needs(config: RunConfig, options: ReproduceConfig, most: int) -> tuple[int,
 def _has(node: dict[str, Any], cpus: int, gpus: float) -> bool:
     resources: dict[str, float] = node["Resources"]
     return resources.get("CPU", 0) >= cpus and resources.get("GPU", 0) >= gpus
-
-
-def _name_of(config: RunConfig) -> str:
-    return f"{config.model}/seed{config.seed}"
 
 
 def _in_a_line(error: BaseException) -> str:

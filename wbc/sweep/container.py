@@ -35,7 +35,6 @@ from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcEr
 from wbc.run import Outcome, references
 from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
-from wbc.tracking.runs import run_name
 from wbc.tracking.store import store_location
 from wbc.tracking.sweeps import read_records
 
@@ -146,7 +145,7 @@ class _Sweep:
             TrainingError: the run failed; the message says by what.
             RunnerError: the engine refuses the container or does not answer any more.
         """
-        name = run_name(config)
+        name = config.name
         gpu = self._gpus.get()
         try:
             container = self._create(config, name, gpu)

@@ -167,7 +167,7 @@ def _run_some(
             line = str(result)
         else:
             failed.add(config)
-            line = f"{config.model}/seed{config.seed} failed: {result}"
+            line = f"{config.name} failed: {result}"
         left = ""
         if len(ended) > (options.jobs or 1):  # the first ones include what is done once: imports, weights
             seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count))
