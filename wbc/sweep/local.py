@@ -51,7 +51,7 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
 def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
     """Learns the patterns that runs start from, for runners whose runs do not all see this machine's data folder."""
     if configs:
-        with _workers(options.jobs or default_jobs(configs)) as workers:
+        with _workers(min(options.jobs or cores(), len(configs))) as workers:  # on the CPU, whatever runs train on
             _learn(configs, workers)
 
 
@@ -80,7 +80,12 @@ def _each(
     while waiting or running:
         while waiting and idle:
             index, (task, attempt) = idle.pop(), waiting.popleft()
-            running[workers[index].submit(work, task)] = index, task, attempt
+            try:
+                future = workers[index].submit(work, task)
+            except BrokenProcessPool:  # it was killed while it had nothing to do
+                _replace(index, workers)
+                future = workers[index].submit(work, task)
+            running[future] = index, task, attempt
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             index, task, attempt = running.pop(future)
             idle.append(index)
@@ -88,8 +93,7 @@ def _each(
             if not isinstance(error, BrokenProcessPool):
                 yield task, future.result() if error is None else error
                 continue
-            workers[index].shutdown()
-            workers[index] = _worker(len(workers))
+            _replace(index, workers)
             if attempt < ATTEMPTS:
                 _log.warning("a worker process was killed, for want of memory perhaps; its run starts once more")
                 waiting.append((task, attempt + 1))
@@ -115,6 +119,11 @@ def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
             worker.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.shutdown()
+
+
+def _replace(index: int, workers: list[ProcessPoolExecutor]) -> None:
+    workers[index].shutdown()
+    workers[index] = _worker(len(workers))
 
 
 def _worker(jobs: int) -> ProcessPoolExecutor:
