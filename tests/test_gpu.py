@@ -12,6 +12,7 @@ from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.evaluation.records import read_scores
 from wbc.run import Outcome, score_run, train_and_score
+from wbc.sweep.gpu import MOST, jobs_per_gpu, measure
 from wbc.tracking.results import read_curve, read_runs
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
@@ -49,3 +50,13 @@ def test_resumed_run_on_cuda_goes_on_where_it_stopped(
     train_and_score(config)
     (run,) = read_runs("demo")[0]
     assert sorted(read_curve(run, "train/loss")) == [1, 2, 3, 4]
+
+
+def test_runs_at_a_time_are_measured_on_the_gpu_whatever_else_the_plan_holds(
+    small_config: Callable[..., RunConfig],
+) -> None:
+    models = ("timm:resnet18", "resnet50", "vgg16")  # the first has no thin variant
+    configs = [small_config(device="cuda", model=model) for model in models]
+    free, need = measure(configs)
+    assert 0 < need < free
+    assert 1 <= jobs_per_gpu(configs) <= MOST

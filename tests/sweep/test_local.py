@@ -1,4 +1,4 @@
-"""Worker processes of this machine: one that is killed between two runs, and weights that are learned on the CPU."""
+"""Worker processes of this machine: the GPUs they get, one that is killed between two runs, and weights of the CPU."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.sweep import local
-from wbc.sweep.local import _each, _workers, learn_weights
+from wbc.sweep.local import _each, _worker, _workers, learn_weights
 
 
 def process_of(_task: int) -> int:
@@ -40,3 +40,14 @@ def test_weights_are_learned_on_the_cpu_for_runs_on_gpus_that_this_machine_has_n
     learn_weights(configs, ReproduceConfig())
     learn_weights(configs, ReproduceConfig(jobs=8))
     assert jobs == [2, 3]
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def test_workers_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    with _worker(2, jobs=3) as third:
+        seen = third.submit(environment).result()
+    assert [seen[name] for name in ("CUDA_VISIBLE_DEVICES", "WBC_JOBS", "WBC_GPU_JOBS")] == ["4", "3", "2"]

@@ -7,6 +7,7 @@ belongs to: what a killed sweep leaves behind, the next one stops and removes.
 
 import getpass
 import logging
+import math
 import os
 import queue
 import signal
@@ -33,6 +34,7 @@ from docker.utils import parse_bytes
 from wbc.config import ReproduceConfig, RunConfig, data_dir
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
 from wbc.run import Outcome, references
+from wbc.sweep.gpu import visible_gpus
 from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
 from wbc.tracking.store import store_location
@@ -106,9 +108,9 @@ class _Sweep:
         self, engine: docker.DockerClient, image: str, configs: Sequence[RunConfig], options: ReproduceConfig
     ) -> None:
         cores = engine.info()["NCPU"]
-        gpus = _gpus() if any(config.device == "cuda" for config in configs) else []
+        gpus = visible_gpus() if any(config.device == "cuda" for config in configs) else []
         thin = all(config.scale == "tiny" for config in configs)
-        self.jobs = options.jobs or min(len(configs), len(gpus) or (cores if thin else 1)) or 1
+        self.jobs = min(options.jobs or len(gpus) or (cores if thin else 1), len(configs)) or 1
         self._engine, self._image = engine, image
         self._gpus: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         for job in range(self.jobs):
@@ -122,7 +124,7 @@ class _Sweep:
         uri, written = store_location()
         self._settings: dict[str, Any] = {
             "mounts": _mounts(configs, written),
-            "environment": _environment(uri, self.jobs, cpus),
+            "environment": _environment(uri, self.jobs, len(gpus), cpus),
             "network_mode": "host" if urlsplit(uri).hostname in _LOCAL else None,
             "nano_cpus": cpus * 10**9,
             "shm_size": "1g",  # PyTorch's own worker processes need more than the default of 64 MB
@@ -252,7 +254,7 @@ def _hubs() -> dict[str, Path]:
     }
 
 
-def _environment(uri: str, jobs: int, cpus: int) -> dict[str, str]:
+def _environment(uri: str, jobs: int, gpus: int, cpus: int) -> dict[str, str]:
     """Returns the variables of a container: this process's of MLflow and of this project, and where things are."""
     passed = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "WBC_"))}
     return {
@@ -261,16 +263,11 @@ def _environment(uri: str, jobs: int, cpus: int) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": uri,
         "WBC_DATA_DIR": str(data_dir()),
         "WBC_JOBS": str(jobs),
+        "WBC_GPU_JOBS": str(math.ceil(jobs / max(1, gpus))),
         "TINI_SUBREAPER": "true",  # tini is not process 1 where processes are numbered as on the host
         "USER": getpass.getuser(),
         "OMP_NUM_THREADS": str(cpus),
     }
-
-
-def _gpus() -> list[str]:
-    """Returns the GPUs that this process may use, by the number or id that Docker knows them by."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
 
 
 def _bytes(memory: str) -> int:

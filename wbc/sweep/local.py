@@ -1,6 +1,7 @@
 """Runs a plan in worker processes of this machine, each of which imports PyTorch and MLflow once."""
 
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -20,7 +21,7 @@ from wbc.errors import TrainingError, WbcError
 from wbc.models.catalog import find_model
 from wbc.processes import cores
 from wbc.run import Outcome, train_and_score
-from wbc.sweep.gpu import jobs_per_gpu
+from wbc.sweep.gpu import jobs_per_gpu, visible_gpus
 from wbc.training.pretrain import starting_weights
 
 ATTEMPTS: Final = 2
@@ -36,7 +37,7 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
 
     Args:
         configs: the runs, started in this order.
-        options: `jobs` worker processes share the machine's cores, or a GPU.
+        options: `jobs` worker processes share the machine's cores, and its GPUs, each of them on one.
     """
     jobs = min(options.jobs or default_jobs(configs), len(configs))
     _log.info("%d runs, %d at a time", len(configs), jobs)
@@ -56,9 +57,9 @@ def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> Non
 
 
 def default_jobs(configs: Sequence[RunConfig]) -> int:
-    """Returns one job per core for thin models on a CPU, which do not fill more than one; on a GPU what it holds."""
+    """Returns one job per core for thin models on a CPU, which do not fill more than one; on GPUs what they hold."""
     if all(config.device == "cuda" for config in configs):
-        return jobs_per_gpu(configs)
+        return jobs_per_gpu(configs) * len(visible_gpus())
     thin = all(config.device == "cpu" and config.scale == "tiny" for config in configs)
     return min(len(configs), cores()) if thin else 1
 
@@ -107,7 +108,7 @@ def _each(
 @contextmanager
 def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
     """Yields pools of one process each: the end of one leaves the others, and what they are at, alone."""
-    workers = [_worker(jobs) for _ in range(jobs)]
+    workers = [_worker(index, jobs) for index in range(jobs)]
     try:
         yield workers
     except BaseException:  # Ctrl-C, SIGTERM, or the caller's own: the runs under way are marked and can go on later
@@ -123,12 +124,17 @@ def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
 
 def _replace(index: int, workers: list[ProcessPoolExecutor]) -> None:
     workers[index].shutdown()
-    workers[index] = _worker(len(workers))
+    workers[index] = _worker(index, len(workers))
 
 
-def _worker(jobs: int) -> ProcessPoolExecutor:
+def _worker(index: int, jobs: int) -> ProcessPoolExecutor:
+    """Returns the pool of one of `jobs` workers; GPUs go to them in turn."""
+    gpus = visible_gpus()
+    variables = {"WBC_JOBS": str(jobs)}
+    if gpus:
+        variables |= {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], "WBC_GPU_JOBS": str(math.ceil(jobs / len(gpus)))}
     return ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(jobs,)
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(jobs, variables)
     )
 
 
@@ -142,9 +148,9 @@ def _work(config: RunConfig) -> Outcome:
             torch.cuda.empty_cache()  # the next run, or another worker's, may need what this one had
 
 
-def _start_worker(jobs: int) -> None:
+def _start_worker(jobs: int, variables: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
-    os.environ["WBC_JOBS"] = str(jobs)
+    os.environ.update(variables)  # before the first use of CUDA, which reads them then
     torch.set_num_threads(max(1, cores() // jobs))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 
