@@ -22,7 +22,7 @@ from filelock import FileLock
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
 from wbc.run import load_domains, train_and_score
-from wbc.sweep.container import run_plan
+from wbc.sweep.container import _failure, run_plan
 from wbc.sweep.image import build_arguments, connect_engine, find_image
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
         "from wbc.processes import sigterm_exits\n"
-        "from wbc.sweep.container import run_plan\n"
+        "from wbc.sweep.container import _failure, run_plan\n"
         f"with sigterm_exits():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
     )
 
@@ -167,3 +167,10 @@ def test_engine_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(RunnerError, match=r"no Docker engine answers at unix://.*none.sock .*install Docker Engine"):
         connect_engine()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(137, "ended by SIGKILL;"), (255, "exit code 255;"), (1, "exit code 1;"), (2, "no such model")]
+)
+def test_end_of_a_container_is_told_whatever_its_exit_code(code: int, reason: str) -> None:
+    assert reason in _failure(code, "no such model", None, False)

@@ -42,6 +42,7 @@ from wbc.tracking.sweeps import read_records
 
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
+_SIGNALLED: Final = {128 + signum: signum.name for signum in signal.Signals}
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 _log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class _Sweep:
         if code == BusyError.exit_code:
             raise BusyError(said)
         if code:
-            raise TrainingError(self._failure(code, container.attrs["State"]["OOMKilled"], said))
+            raise TrainingError(_failure(code, said, self._memory, container.attrs["State"]["OOMKilled"]))
         (cell,) = survey([config], read_records())
         if cell.outcome is None:
             raise RunnerError(
@@ -200,16 +201,6 @@ class _Sweep:
             **self._settings,
         )
 
-    def _failure(self, code: int, out_of_memory: bool, said: str) -> str:
-        if out_of_memory:
-            limit = f" of {self._memory}" if self._memory else ""
-            return f"killed for want of memory{limit}: give it more (memory=…), or choose fewer jobs."
-        if code == 2 and said:
-            return said
-        if code > 128:
-            return f"its container was ended by {signal.Signals(code - 128).name}; the same command goes on with it."
-        return f"its container ended with exit code {code}; its log above says why."
-
 
 def _owner() -> str:
     return f"{os.getuid()}@{socket.gethostname()}"
@@ -227,6 +218,18 @@ def _follow(container: Container, name: str) -> str:
             elif text:
                 _log.info("%s  %s", name, text)
     return said
+
+
+def _failure(code: int, said: str, memory: str | None, out_of_memory: bool) -> str:
+    """Returns why a container ended with an exit code other than 0, given its last error line and its limit."""
+    if out_of_memory:
+        limit = f" of {memory}" if memory else ""
+        return f"killed for want of memory{limit}: give it more (memory=…), or choose fewer jobs."
+    if code == 2 and said:
+        return said
+    if code in _SIGNALLED:
+        return f"its container was ended by {_SIGNALLED[code]}; the same command goes on with it."
+    return f"its container ended with exit code {code}; its log above says why."
 
 
 def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
