@@ -22,7 +22,7 @@ from filelock import FileLock
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
 from wbc.run import load_domains, train_and_score
-from wbc.sweep.container import _failure, run_plan
+from wbc.sweep.container import _environment, _failure, run_plan
 from wbc.sweep.image import build_arguments, connect_engine, find_image
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
         "from wbc.processes import sigterm_exits\n"
-        "from wbc.sweep.container import _failure, run_plan\n"
+        "from wbc.sweep.container import _environment, _failure, run_plan\n"
         f"with sigterm_exits():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
     )
 
@@ -174,3 +174,14 @@ def test_engine_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch
 )
 def test_end_of_a_container_is_told_whatever_its_exit_code(code: int, reason: str) -> None:
     assert reason in _failure(code, "no such model", None, False)
+
+
+def test_containers_get_credentials_and_proxies_of_this_process_and_nothing_else(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = {"MLFLOW_TRACKING_PASSWORD": "a", "AWS_SECRET_ACCESS_KEY": "b", "HTTPS_PROXY": "http://c", "no_proxy": "d"}
+    for name, value in {**passed, "SOME_TOKEN": "e"}.items():
+        monkeypatch.setenv(name, value)
+    inside = _environment("http://server", 1, 0, 2)
+    assert {name: inside.get(name) for name in passed} == passed
+    assert "SOME_TOKEN" not in inside

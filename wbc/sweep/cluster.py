@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from wbc.config import ReproduceConfig, RunConfig, data_dir
 from wbc.errors import BusyError, ConfigError, RunnerError, WbcError
 from wbc.profiles import choose_precision
+from wbc.sweep.elsewhere import is_local, passed_variables
 from wbc.sweep.node import difference, run_here, versions_here
 
 # Ray reads these when it is imported: it reports to nobody, and tells what each run logs rather than a digest.
@@ -234,13 +235,12 @@ def _environment(address: str, others: set[str]) -> dict[str, str]:
     from wbc.environment import git_commit
     from wbc.tracking.store import store_location
 
-    variables = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "WBC_"))}
-    variables["WBC_COMMIT"] = git_commit() or ""
+    variables = passed_variables() | {"WBC_COMMIT": git_commit() or ""}
     uri, folders = store_location()
     if not others:
         mirror = {"WBC_MIRROR": str(Path(os.environ["WBC_MIRROR"]).absolute())} if "WBC_MIRROR" in os.environ else {}
         return variables | {"MLFLOW_TRACKING_URI": uri, "WBC_DATA_DIR": str(data_dir())} | mirror
-    if folders or urlsplit(uri).hostname in ("localhost", "127.0.0.1", "::1"):
+    if folders or is_local(uri):
         raise ConfigError(
             f"the cluster at {address} has other machines ({', '.join(sorted(others))}), which do not reach the "
             f"tracking store {uri}: start an MLflow server that they reach, and set MLFLOW_TRACKING_URI=http://HOST:PORT."

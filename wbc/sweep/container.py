@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import docker
 import huggingface_hub
@@ -34,6 +33,7 @@ from docker.utils import parse_bytes
 from wbc.config import ReproduceConfig, RunConfig, data_dir
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
 from wbc.run import Outcome, references
+from wbc.sweep.elsewhere import is_local, passed_variables, proxy_variables
 from wbc.sweep.gpu import visible_gpus
 from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
@@ -43,7 +43,6 @@ from wbc.tracking.sweeps import read_records
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
 _SIGNALLED: Final = {128 + signum: signum.name for signum in signal.Signals}
-_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 _log = logging.getLogger(__name__)
 
 
@@ -126,7 +125,7 @@ class _Sweep:
         self._settings: dict[str, Any] = {
             "mounts": _mounts(configs, written),
             "environment": _environment(uri, self.jobs, len(gpus), cpus),
-            "network_mode": "host" if urlsplit(uri).hostname in _LOCAL else None,
+            "network_mode": "host" if is_local(uri) else None,
             "nano_cpus": cpus * 10**9,
             "shm_size": "1g",  # PyTorch's own worker processes need more than the default of 64 MB
             # Processes here and in containers see each other by name and number: a claim ends with its process.
@@ -258,10 +257,10 @@ def _hubs() -> dict[str, Path]:
 
 
 def _environment(uri: str, jobs: int, gpus: int, cpus: int) -> dict[str, str]:
-    """Returns the variables of a container: this process's of MLflow and of this project, and where things are."""
-    passed = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "WBC_"))}
+    """Returns the variables of a container: those passed on from this process, and where things are."""
     return {
-        **passed,
+        **passed_variables(),
+        **proxy_variables(),
         **{name: str(path) for name, path in _hubs().items()},
         "MLFLOW_TRACKING_URI": uri,
         "WBC_DATA_DIR": str(data_dir()),

@@ -15,7 +15,7 @@ from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image
 
 from wbc.environment import code_version, git_commit, lock_version
-from wbc.errors import RunnerError, first_line
+from wbc.errors import RunnerError, first_line, mask
 
 _ROOT: Final = Path(__file__).parents[2]
 _ALL_CODE: Final = (".", "../entrypoints")
@@ -83,7 +83,7 @@ def _remote() -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return re.sub(r"//[^/@]*@", "//", found.stdout.strip())
+    return mask(found.stdout.strip()).replace("***@", "")
 
 
 if __name__ == "__main__":
