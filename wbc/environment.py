@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import version
@@ -16,6 +17,7 @@ import torch
 from wbc.processes import cores
 
 _PACKAGE: Final = Path(__file__).parent
+_LOCK: Final = _PACKAGE.parent / "requirements.lock"
 _RUN_CODE: Final = (
     *("cells.py", "seeding.py", "recipes.py", "compute.py", "models", "training"),
     *("data/batches.py", "data/cache.py", "data/decode.py", "data/patterns.py"),
@@ -89,7 +91,12 @@ def _is_text(node: ast.AST) -> bool:
 
 def lock_version() -> str:
     """Returns a hash of the checkout's requirements.lock."""
-    return hashlib.sha256((_PACKAGE.parent / "requirements.lock").read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
+
+
+def locked_packages() -> list[str]:
+    """Returns the names of the packages in the checkout's requirements.lock, also those of other systems."""
+    return re.findall(r"^([\w.-]+)(?:\[.*\])?==", _LOCK.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @cache

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from wbc.config import ReproduceConfig, RunConfig, data_dir
+from wbc.environment import git_commit, locked_packages
 from wbc.errors import BusyError, ConfigError, RunnerError, WbcError
 from wbc.profiles import choose_precision
 from wbc.sweep.elsewhere import is_local, passed_variables
@@ -129,7 +130,7 @@ class _Work:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         hosts = {node["NodeManagerHostname"] for node in nodes}
         self._environment = _environment(options.address, hosts - {socket.gethostname()})
-        self._versions = versions_here()
+        self._versions = versions_here(locked_packages())
         # On a GPU a process is left after each run (max_calls), since one cannot change to another GPU.
         tasks = {"cpu": ray.remote(max_retries=0), "cuda": ray.remote(max_retries=0, max_calls=1)}
         self._tasks = {device: remote(run_here) for device, remote in tasks.items()}
@@ -232,7 +233,6 @@ def _environment(address: str, others: set[str]) -> dict[str, str]:
     Raises:
         ConfigError: the cluster has other machines, and runs are tracked in files of this one.
     """
-    from wbc.environment import git_commit
     from wbc.tracking.store import store_location
 
     variables = passed_variables() | {"WBC_COMMIT": git_commit() or ""}

@@ -6,15 +6,20 @@ import platform
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wbc.config import RunConfig
 from wbc.errors import RunnerError, WbcError
 
 if TYPE_CHECKING:
     from wbc.run import Outcome
+
+_TOLD: Final = 5
+"""Differences that are named; there may be two hundred."""
 
 
 def run_here(
@@ -50,21 +55,39 @@ def run_here(
 def difference(versions: dict[str, str]) -> str | None:
     """Returns what this machine has other than those of the sweep, in a line that names it; None if nothing."""
     try:
-        here = versions_here()
+        here = versions_here(versions)
     except ImportError as error:
         return f"node {socket.gethostname()}: {error}. Install requirements.lock there (make setup)."
-    different = [f"{name} {here[name]}, not {version}" for name, version in versions.items() if here[name] != version]
+    different = [
+        f"{name} {here[name]}, not {there}" for name, there in versions.items() if here.get(name, there) != there
+    ]
     if not different:
         return None
+    told = "; ".join(different[:_TOLD]) + (f" and {len(different) - _TOLD} more" if len(different) > _TOLD else "")
     return (
-        f"node {socket.gethostname()} has {'; '.join(different)}: its runs would not be the sweep's. Install the same "
+        f"node {socket.gethostname()} has {told}: its runs would not be the sweep's. Install the same "
         f"requirements.lock there (make setup); its code is at {Path(__file__).parents[1]}."
     )
 
 
-def versions_here() -> dict[str, str]:
-    """Returns the versions of Python and of the libraries and the digest of the code, by name."""
+def versions_here(packages: Iterable[str]) -> dict[str, str]:
+    """Returns the versions of Python and the digest of the code, then those of the packages, by name.
+
+    Of the packages that have no part in a run's outcome some may be missing, such as tools of developers.
+
+    Raises:
+        ImportError: one that has a part in it is missing.
+    """
     from wbc.environment import code_version, library_versions
 
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, "code of wbc": code_version((".",)), **library_versions()}
+    others = {name: found for name in packages if (found := _version(name))}
+    return {"python": python, "code of wbc": code_version((".",)), **library_versions(), **others}
+
+
+@cache
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
