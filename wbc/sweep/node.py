@@ -7,24 +7,41 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wbc.config import RunConfig
-from wbc.errors import RunnerError, WbcError
+from wbc.errors import WbcError
 
 if TYPE_CHECKING:
     from wbc.run import Outcome
 
+_OTHER_INPUTS: Final = (
+    "node {host} has other images or weights than the sweep, or made them itself on another kind of processor, which "
+    "rounds otherwise: its run would not be found again. Share WBC_DATA_DIR with it, or copy that folder there."
+)
 _TOLD: Final = 5
 """Differences that are named; there may be two hundred."""
 
 
+@dataclass(frozen=True)
+class Misfit:
+    """A node whose runs would not be the sweep's: its id in the cluster, and what is other there, in a line."""
+
+    node: str
+    told: str
+
+
 def run_here(
-    config: RunConfig, versions: dict[str, str], environment: Mapping[str, str], threads: int
-) -> "Outcome | WbcError":
+    config: RunConfig,
+    versions: dict[str, str],
+    environment: Mapping[str, str],
+    threads: int,
+    fingerprint: str | None,
+) -> "Outcome | WbcError | Misfit":
     """Trains and scores a run in a worker process; what goes to stderr there is told by the sweep under its name.
 
     Args:
@@ -32,11 +49,12 @@ def run_here(
         versions: those of the sweep, which this node must have too.
         environment: variables for the run: where the data and the tracking store are.
         threads: as many as Ray gave the run CPUs.
+        fingerprint: what the run has by the sweep's images and weights; None if it does not know.
     """
     os.environ.update(environment)
     different = difference(versions)
     if different:
-        return RunnerError(different)
+        return Misfit(_node(), different)
     import torch
 
     from wbc.processes import stops_on
@@ -47,9 +65,28 @@ def run_here(
     torch.set_num_threads(threads)
     with stops_on(signal.SIGINT):  # how Ray cancels; ignored below a shell's `command &`
         try:
+            if fingerprint and _fingerprint(config) != fingerprint:
+                return Misfit(_node(), _OTHER_INPUTS.format(host=socket.gethostname()))
             return train_and_score(config)
         except WbcError as error:
             return error
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _fingerprint(config: RunConfig) -> str | None:
+    """Returns the run's fingerprint on this node, having made its images and weights ready."""
+    from wbc.run import load_domains
+    from wbc.sweep.plan import survey
+    from wbc.training.pretrain import starting_weights
+
+    load_domains(config)
+    starting_weights(config)
+    return survey([config], [])[0].fingerprint
 
 
 def difference(versions: dict[str, str]) -> str | None:
