@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 # A module may import those of its own rank and of the ranks after it.
 RANKS = (
     ("entrypoints",),
-    ("wbc.sweep",),
+    ("wbc.sweep", "wbc.doctor"),
     ("wbc.report",),
-    ("wbc.doctor", "wbc.run", "wbc.serving", "wbc.profiles"),
+    ("wbc.run", "wbc.serving", "wbc.profiles"),
     ("wbc.tracking",),
     ("wbc.training",),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),

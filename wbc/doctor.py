@@ -146,12 +146,14 @@ def _driver_version() -> str | None:
 def _docker() -> Finding:
     import docker
 
+    from wbc.sweep.image import no_engine
+
     try:
         engine = docker.from_env(timeout=_DOCKER_TIMEOUT_S)
         version, runtimes = engine.version()["Version"], engine.info().get("Runtimes", {})
     except Exception as error:  # docker's own errors, and those of the libraries below it
-        reason = "no engine answers" if "FileNotFound" in str(error) else mask(first_line(error))
-        return Finding(status="note", found=reason, remedy="only runner=docker needs one: install and start Docker")
+        reason, remedy = no_engine(error)
+        return Finding(status="note", found=mask(reason), remedy=f"only runner=docker needs one: {remedy}")
     found = f"engine {version}, {'with' if 'nvidia' in runtimes else 'without'} NVIDIA's runtime"
     if "nvidia" not in runtimes and _driver_version() is not None:
         return Finding(status="note", found=found, remedy="for GPUs in containers install nvidia-container-toolkit")
@@ -173,12 +175,11 @@ def _weights(profile_name: str) -> Finding:
     profile = find_profile(profile_name)
     if profile.pretrained != "imagenet":
         return Finding(status="ok", found=f"pretrained={profile.pretrained}: nothing to download")
-    os.environ["HF_HUB_OFFLINE"] = "1"  # finds a file that is here, and downloads none
     absent = []
     backbones = dict.fromkeys(find_model(model).backbone for model in profile.models)
     for key in backbones:
         try:
-            find_weights("imagenet", key, find_backbone(key))
+            find_weights("imagenet", key, find_backbone(key), download=False)
         except WeightsError:
             absent.append(key)
     if not absent:
