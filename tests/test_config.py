@@ -94,3 +94,22 @@ def test_precision_is_bf16_for_full_models_where_the_hardware_has_it_unless_aske
     assert resolve(run).precision == precision
     for wanted in ("fp32", "bf16"):
         assert resolve(dataclasses.replace(run, precision=wanted)).precision == wanted
+
+
+@pytest.mark.parametrize(
+    ("runner", "settings"),
+    [
+        ("local", {"image": "mine", "memory": "16g", "address": "auto", "cpus": 2, "gpus": 0.5}),
+        ("docker", {"address": "auto", "gpus": 0.5}),
+        ("ray", {"image": "mine", "memory": "16g"}),
+    ],
+)
+def test_option_that_does_nothing_with_the_runner_is_refused(runner: str, settings: dict[str, object]) -> None:
+    for name, value in settings.items():
+        with pytest.raises(ConfigError, match=f"^{name}={value}: does nothing with runner={runner}, only with runner="):
+            ReproduceConfig(runner=runner, **{name: value})  # type: ignore[arg-type]
+
+
+def test_options_of_a_runner_are_taken() -> None:
+    ReproduceConfig(runner="docker", image="mine", memory="16g", cpus=2)
+    ReproduceConfig(runner="ray", address="auto", cpus=2, gpus=0.5)

@@ -1,10 +1,12 @@
 """What `doctor` finds on this machine, and on one that lacks what a profile needs."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import docker
 import pytest
 
 from wbc.config import DoctorConfig, RunConfig
@@ -57,6 +59,26 @@ def test_server_that_is_away_and_weights_out_of_reach_are_wrong(store: Path, mon
     assert found["store"].status == found["weights"].status == "wrong"
     assert "no MLflow server at http://***@127.0.0.1:9" in found["store"].found
     assert "pretrained=FOLDER" in found["weights"].remedy
+
+
+def test_docker_socket_that_is_not_for_us_is_a_matter_of_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise docker.errors.DockerException(
+            "Error while fetching server API version: ('Connection aborted.', PermissionError(13, 'Permission denied'))"
+        )
+
+    monkeypatch.setattr(docker, "from_env", refuse)
+    found = findings()["Docker"]
+    assert found.status == "note"
+    assert "(Permission denied)" in found.found
+    assert "sudo usermod -aG docker $USER" in found.remedy
+
+
+def test_weights_are_looked_for_without_a_change_to_this_process(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    findings("open")
+    assert "HF_HUB_OFFLINE" not in os.environ
 
 
 def test_unknown_profile_is_refused() -> None:

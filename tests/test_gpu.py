@@ -12,6 +12,7 @@ from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.evaluation.records import read_scores
 from wbc.run import Outcome, score_run, train_and_score
+from wbc.sweep.gpu import MOST, jobs_per_gpu, measure
 from wbc.tracking.results import read_curve, read_runs
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
@@ -67,8 +68,20 @@ def test_fast_paths_on_cuda_agree_with_the_plain_one(
 
 def test_full_model_is_compiled_and_its_seeds_share_the_code(small_config: Callable[..., RunConfig]) -> None:
     settings = {"device": "cuda", "scale": "full", "image_size": 64, "lr": 1e-6, "epochs": 1, "precision": "fp32"}
-    for seed in (0, 1):
-        train_and_score(small_config(seed=seed, **settings))
-        torch._dynamo.utils.counters.clear()
-    train_and_score(small_config(seed=2, **settings))
-    assert not torch._dynamo.utils.counters["frames"]["total"]
+    frames = torch._dynamo.utils.counters["frames"]
+    frames.clear()
+    train_and_score(small_config(seed=0, **settings))
+    assert frames["ok"]
+    frames.clear()
+    train_and_score(small_config(seed=1, **settings))
+    assert not frames["total"]
+
+
+def test_runs_at_a_time_are_measured_on_the_gpu_whatever_else_the_plan_holds(
+    small_config: Callable[..., RunConfig],
+) -> None:
+    models = ("timm:resnet18", "resnet50", "vgg16")  # the first has no thin variant
+    configs = [small_config(device="cuda", model=model) for model in models]
+    free, need = measure(configs)
+    assert 0 < need < free
+    assert 1 <= jobs_per_gpu(configs) <= MOST

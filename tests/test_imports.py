@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[1]
 # A module may import those of its own rank and of the ranks after it.
 RANKS = (
     ("entrypoints",),
-    ("wbc.sweep",),
+    ("wbc.sweep", "wbc.doctor"),
     ("wbc.report",),
-    ("wbc.doctor", "wbc.run", "wbc.serving", "wbc.profiles"),
+    ("wbc.run", "wbc.serving", "wbc.profiles"),
     ("wbc.tracking",),
-    ("wbc.training", "wbc.processes"),
+    ("wbc.training",),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
-    ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute"),
+    ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute", "wbc.processes"),
     ("wbc.cells", "wbc.errors"),
 )
 MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))

@@ -1,8 +1,9 @@
+import os
 import signal
 
 import pytest
 
-from wbc.processes import sigterm_exits, stop_if_asked, stops_on
+from wbc.processes import cores, sigterm_exits, stop_if_asked, stops_on
 
 
 class Last:
@@ -51,3 +52,13 @@ def test_signal_that_a_library_makes_an_error_of_stops_all_the_same() -> None:
     with pytest.raises(SystemExit) as ended, sigterm_exits():
         convert()
     assert ended.value.code == 143
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process to cores")
+def test_cores_are_those_that_the_process_may_use() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)

@@ -85,7 +85,7 @@ class _Compiled:
 
 def gpu_room() -> float:
     """Returns how many bytes of the GPU's memory a run may fill with images, or with features of frozen layers."""
-    return GPU_SHARE * torch.cuda.mem_get_info()[0] / int(os.environ.get("WBC_JOBS", "1"))
+    return GPU_SHARE * torch.cuda.mem_get_info()[0] / int(os.environ.get("WBC_GPU_JOBS", "1"))
 
 
 def keep_memory() -> None:

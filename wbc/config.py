@@ -20,6 +20,15 @@ DEVICES: Final = ("cpu", "cuda")
 RUNNERS: Final = {"local": "wbc.sweep.local", "docker": "wbc.sweep.container", "ray": "wbc.sweep.cluster"}
 """The places that a sweep's runs can take place, and the modules that see to it, imported when asked for."""
 
+_RUNNERS_WITH: Final = {
+    "image": ("docker",),
+    "memory": ("docker",),
+    "address": ("ray",),
+    "cpus": ("docker", "ray"),
+    "gpus": ("ray",),
+}
+"""The runners that an option has a meaning for; the others say so."""
+
 
 def option(default: Any, text: str) -> Any:
     """Returns a dataclass field with its default and the line of help that every interface shows."""
@@ -109,7 +118,8 @@ class ReproduceConfig:
         "local", "runner=ray: ray://HOST:PORT, auto (RAY_ADDRESS, or this machine's) or local (its own)."
     )
     cpus: int | None = option(
-        None, "CPU cores of each run. auto: docker shares them out among jobs; ray asks for 1, or 4 for a full model."
+        None,
+        "runner=docker or ray: CPU cores of each run; auto: jobs share them (docker), 1 or 4 by scale (ray).",
     )
     gpus: float | None = option(
         None, "runner=ray: GPUs of each run, 0.5 for two runs on one; auto: 1 if there are any."
@@ -125,6 +135,12 @@ class ReproduceConfig:
             raise ConfigError(f"cpus={self.cpus}: must be 1 or more.")
         if self.gpus is not None and not (0 <= self.gpus < 1 or self.gpus == 1):
             raise ConfigError(f"gpus={self.gpus}: must be 0, a fraction, or 1.")
+        for name, runners in _RUNNERS_WITH.items():
+            value = getattr(self, name)
+            if value != getattr(type(self), name) and self.runner not in runners:
+                raise ConfigError(
+                    f"{name}={value}: does nothing with runner={self.runner}, only with runner={' or '.join(runners)}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +188,11 @@ class RunConfig:
     fast: bool
     device: Literal["cpu", "cuda"]
     checkpoint_every: int
+
+    @property
+    def name(self) -> str:
+        """What the run is called, such as resnet50/seed0."""
+        return f"{self.model}/seed{self.seed}"
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -20,6 +20,7 @@ import requests
 
 from wbc.config import DoctorConfig, data_dir
 from wbc.errors import WbcError, WeightsError, first_line, mask
+from wbc.processes import cores
 
 _LEAST_DISK_GB: Final = {"demo": 2, "open": 10, "paper": 40}
 """For images, pixel caches and the checkpoints of the profile's runs."""
@@ -145,12 +146,14 @@ def _driver_version() -> str | None:
 def _docker() -> Finding:
     import docker
 
+    from wbc.sweep.image import no_engine
+
     try:
         engine = docker.from_env(timeout=_DOCKER_TIMEOUT_S)
         version, runtimes = engine.version()["Version"], engine.info().get("Runtimes", {})
     except Exception as error:  # docker's own errors, and those of the libraries below it
-        reason = "no engine answers" if "FileNotFound" in str(error) else mask(first_line(error))
-        return Finding(status="note", found=reason, remedy="only runner=docker needs one: install and start Docker")
+        reason, remedy = no_engine(error)
+        return Finding(status="note", found=mask(reason), remedy=f"only runner=docker needs one: {remedy}")
     found = f"engine {version}, {'with' if 'nvidia' in runtimes else 'without'} NVIDIA's runtime"
     if "nvidia" not in runtimes and _driver_version() is not None:
         return Finding(status="note", found=found, remedy="for GPUs in containers install nvidia-container-toolkit")
@@ -172,12 +175,11 @@ def _weights(profile_name: str) -> Finding:
     profile = find_profile(profile_name)
     if profile.pretrained != "imagenet":
         return Finding(status="ok", found=f"pretrained={profile.pretrained}: nothing to download")
-    os.environ["HF_HUB_OFFLINE"] = "1"  # finds a file that is here, and downloads none
     absent = []
     backbones = dict.fromkeys(find_model(model).backbone for model in profile.models)
     for key in backbones:
         try:
-            find_weights("imagenet", key, find_backbone(key))
+            find_weights("imagenet", key, find_backbone(key), download=False)
         except WeightsError:
             absent.append(key)
     if not absent:
@@ -226,7 +228,7 @@ def _disk(profile_name: str) -> Finding:
 
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
-    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free, {os.cpu_count()} cores"
+    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free, {cores()} cores"
     if memory.available < _LEAST_MEMORY_GIB * GIB:
         return Finding(status="note", found=found, remedy="run with jobs=1, or end other programs")
     return Finding(status="ok", found=found)

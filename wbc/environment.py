@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import version
@@ -13,7 +14,10 @@ from typing import Any, Final
 import psutil
 import torch
 
+from wbc.processes import cores
+
 _PACKAGE: Final = Path(__file__).parent
+_LOCK: Final = _PACKAGE.parent / "requirements.lock"
 _RUN_CODE: Final = (
     *("cells.py", "seeding.py", "recipes.py", "compute.py", "models", "training"),
     *("data/batches.py", "data/cache.py", "data/decode.py", "data/patterns.py"),
@@ -44,7 +48,7 @@ def describe_environment() -> dict[str, Any]:
         "code": code_version(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
@@ -54,7 +58,7 @@ def describe_environment() -> dict[str, Any]:
 
 def hardware(device: str) -> str:
     """Returns what runs on a device ran on, in words: the GPU's name, or the processor's and the number of cores."""
-    return torch.cuda.get_device_name() if device == "cuda" else f"{_processor()}, {os.cpu_count()} cores"
+    return torch.cuda.get_device_name() if device == "cuda" else f"{_processor()}, {cores()} cores"
 
 
 def serving_requirements() -> list[str]:
@@ -87,7 +91,12 @@ def _is_text(node: ast.AST) -> bool:
 
 def lock_version() -> str:
     """Returns a hash of the checkout's requirements.lock."""
-    return hashlib.sha256((_PACKAGE.parent / "requirements.lock").read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
+
+
+def locked_packages() -> list[str]:
+    """Returns the names of the packages in the checkout's requirements.lock, also those of other systems."""
+    return re.findall(r"^([\w.-]+)(?:\[.*\])?==", _LOCK.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @cache

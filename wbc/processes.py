@@ -1,5 +1,6 @@
-"""Processes of this machine: an orderly end when told to stop."""
+"""Processes of this machine: the cores they may use, and an orderly end when told to stop."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -7,6 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 _asked: Final[list[BaseException]] = []
+
+
+def cores() -> int:
+    """Returns how many cores this process may use: fewer than there are below `taskset`, Slurm or a CPU set."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sigterm_exits() -> AbstractContextManager[None]:

@@ -19,8 +19,9 @@ import mlflow
 import psutil
 import pytest
 
+from tests.servers import free_port
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import ConfigError, RunnerError
+from wbc.errors import BusyError, ConfigError, RunnerError
 from wbc.run import Outcome, train_and_score
 from wbc.tracking.store import connect
 
@@ -29,20 +30,17 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
 if not importlib.util.find_spec("ray"):
     pytest.skip("Ray is not installed: make setup", allow_module_level=True)
 
-from wbc.sweep.cluster import _environment, fit_device, run_plan
+from wbc.sweep import cluster
+from wbc.sweep.cluster import fit_device, run_plan
+from wbc.sweep.elsewhere import cluster_environment
+from wbc.sweep.node import Misfit
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 40
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 class Nodes:
-    """A head node and one more on this machine, one CPU each: to Ray they are two machines."""
+    """A head node and others that join it, on this machine with one CPU each: to Ray they are as many machines."""
 
     def __init__(self, folder: str) -> None:
         port, client_port = free_port(), free_port()
@@ -58,7 +56,16 @@ class Nodes:
         head = ["--head", "--port", f"{port}", "--ray-client-server-port", f"{client_port}", "--temp-dir", folder]
         self._processes = [self._start(folder, *head, *dashboard)]
         self._wait_for(client_port)
-        self._processes.append(self._start(folder, "--address", f"127.0.0.1:{port}"))
+        self._join = [folder, "--address", f"127.0.0.1:{port}"]
+
+    def join(self, **variables: str) -> None:
+        """Starts one more node, with these variables besides the head's."""
+        self._environment |= variables
+        self._processes.append(self._start(*self._join))
+
+    def end(self) -> None:
+        for index in reversed(range(len(self._processes))):
+            self.kill(index)
 
     def kill(self, index: int) -> None:
         """Ends a node and all that runs on it as a power cut would."""
@@ -85,14 +92,19 @@ class Nodes:
 
 
 @pytest.fixture
-def nodes(store: Path) -> Iterator[Nodes]:
+def head(store: Path) -> Iterator[Nodes]:
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # sockets want a short path
         started = Nodes(folder)
         try:
             yield started
         finally:
-            started.kill(1)
-            started.kill(0)
+            started.end()
+
+
+@pytest.fixture
+def nodes(head: Nodes) -> Nodes:
+    head.join()
+    return head
 
 
 def losses(run_id: str) -> list[tuple[int, float]]:
@@ -142,16 +154,80 @@ def test_run_on_a_lost_node_ends_on_another_as_if_nothing_had_been(
     assert written == [predictions(outcome.run_id) for outcome in undisturbed]
 
 
+def other_timm(folder: Path) -> str:
+    """Returns a folder that makes another version of timm of the one that is installed, where it is on the path."""
+    metadata = folder / "elsewhere" / "timm-0.0.1.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.0.1\n")
+    return str(metadata.parents[1])
+
+
 def test_nodes_that_differ_are_refused_by_name_and_with_the_difference(
     small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metadata = store / "elsewhere" / "timm-0.0.1.dist-info" / "METADATA"
-    metadata.parent.mkdir(parents=True)
-    metadata.write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.0.1\n")
-    monkeypatch.setenv("PYTHONPATH", str(store / "elsewhere"))  # of the nodes that Ray starts, not of this process
+    monkeypatch.setenv("PYTHONPATH", other_timm(store))  # of the nodes that Ray starts, not of this process
     with pytest.raises(RunnerError, match=rf"^node {socket.gethostname()} has timm 0\.0\.1, not [^;]+: .*make setup"):
         list(run_plan([small_config()], ReproduceConfig(runner="ray")))
     assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+def test_node_that_joins_late_and_differs_gets_no_runs(
+    head: Nodes, small_config: Callable[..., RunConfig], store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    configs = [
+        small_config(seed=seed, epochs=epochs, checkpoint_every=1000) for seed, epochs in ((0, 600), (1, 1), (2, 1))
+    ]
+    connect()
+
+    def join_late() -> None:
+        under_way = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0"}
+        while not mlflow.search_runs(output_format="list", **under_way):
+            time.sleep(0.1)
+        head.join(PYTHONPATH=other_timm(store))
+
+    joiner = threading.Thread(target=join_late, daemon=True)
+    joiner.start()
+    results = list(run_plan(configs, ReproduceConfig(runner="ray", address=head.address)))
+    assert not joiner.is_alive()
+    assert "has timm 0.0.1, not" in caplog.text
+    assert caplog.text.count("No more runs start there.") == 1
+    assert {config.seed for config, result in results if isinstance(result, Outcome)} == {0, 1, 2}
+
+
+def test_run_of_which_no_node_takes_another_attempt_fails_with_the_difference(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, misfit = small_config(), Misfit("a", "node a has other images.")
+    nodes = [{"NodeID": name, "Alive": True, "NodeManagerHostname": name, "Resources": {"CPU": 4.0}} for name in "ab"]
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(cluster, "cluster_environment", lambda *_: {})
+    work = cluster._Work([config], ReproduceConfig(runner="ray"))
+    attempt = work.elsewhere(cluster._Attempt(config), misfit)
+    assert attempt == cluster._Attempt(config, losses=1)
+    assert str(work.elsewhere(cluster._Attempt(config, losses=cluster.LOSSES), misfit)) == misfit.told
+    assert str(work.elsewhere(attempt, Misfit("b", "node b too."))) == "node b too."
+
+
+@pytest.mark.parametrize(
+    ("losses", "lost_s_ago", "waits"), [(1, 5, True), (0, 5, False), (1, cluster.CLAIM_S + 1, False)]
+)
+def test_run_waits_for_the_claim_of_the_worker_it_lost_and_for_no_others(
+    small_config: Callable[..., RunConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    losses: int,
+    lost_s_ago: float,
+    waits: bool,
+) -> None:
+    busy, now = BusyError("node1:7 is at it."), time.monotonic()
+    monkeypatch.setattr(cluster.ray, "get", lambda _: busy)
+    attempt = cluster._Attempt(small_config(), losses=losses, lost_at=now - lost_s_ago)
+    result = cluster._result(None, attempt)
+    if waits:
+        assert isinstance(result, cluster._Attempt)
+        assert result == dataclasses.replace(attempt, not_before=result.not_before)
+        assert now + 5 < result.not_before < now + 15
+    else:
+        assert result is busy
 
 
 def test_run_that_no_node_has_room_for_is_refused(small_config: Callable[..., RunConfig]) -> None:
@@ -184,7 +260,7 @@ def test_device_is_what_runs_ask_for_whatever_this_machine_has(small_config: Cal
 
 def test_store_in_files_is_refused_for_a_cluster_of_other_machines(store: Path) -> None:
     with pytest.raises(ConfigError, match=r"other machines \(node7\), which do not reach .*mlflow.db: start an MLflow"):
-        _environment("ray://node7:10001", {"node7"})
+        cluster_environment("ray://node7:10001", {"node7"})
 
 
 def test_sigterm_marks_runs_as_killed_and_leaves_no_process(

@@ -22,7 +22,7 @@ from filelock import FileLock
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
 from wbc.run import load_domains, train_and_score
-from wbc.sweep.container import run_plan
+from wbc.sweep.container import _environment, _failure, run_plan
 from wbc.sweep.image import build_arguments, connect_engine, find_image
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
 def test_run_that_outgrows_its_memory_is_named(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig]
 ) -> None:
-    ((_, error),) = run_plan([small_config()], ReproduceConfig(memory="128m"))
+    ((_, error),) = run_plan([small_config()], ReproduceConfig(runner="docker", memory="128m"))
     assert isinstance(error, TrainingError)
     assert str(error).startswith("killed for want of memory of 128m")
 
@@ -95,7 +95,7 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
         "from wbc.processes import sigterm_exits\n"
-        "from wbc.sweep.container import run_plan\n"
+        "from wbc.sweep.container import _environment, _failure, run_plan\n"
         f"with sigterm_exits():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
     )
 
@@ -146,7 +146,7 @@ def test_limits_that_are_not_allowed_are_refused(
     message: str,
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(run_plan([small_config()], ReproduceConfig(**settings)))  # type: ignore[arg-type]
+        list(run_plan([small_config()], ReproduceConfig(runner="docker", **settings)))  # type: ignore[arg-type]
 
 
 def test_image_that_is_not_there_or_of_other_code_is_refused(engine: docker.DockerClient) -> None:
@@ -167,3 +167,21 @@ def test_engine_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(RunnerError, match=r"no Docker engine answers at unix://.*none.sock .*install Docker Engine"):
         connect_engine()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(137, "ended by SIGKILL;"), (255, "exit code 255;"), (1, "exit code 1;"), (2, "no such model")]
+)
+def test_end_of_a_container_is_told_whatever_its_exit_code(code: int, reason: str) -> None:
+    assert reason in _failure(code, "no such model", None, False)
+
+
+def test_containers_get_credentials_and_proxies_of_this_process_and_nothing_else(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = {"MLFLOW_TRACKING_PASSWORD": "a", "AWS_SECRET_ACCESS_KEY": "b", "HTTPS_PROXY": "http://c", "no_proxy": "d"}
+    for name, value in {**passed, "SOME_TOKEN": "e"}.items():
+        monkeypatch.setenv(name, value)
+    inside = _environment("http://server", 1, 0, 2)
+    assert {name: inside.get(name) for name in passed} == passed
+    assert "SOME_TOKEN" not in inside

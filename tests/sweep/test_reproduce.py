@@ -102,6 +102,28 @@ def test_dry_run_prints_what_is_done_and_hours_by_measured_rates_alone(
     assert "No rate is known, since none was measured on this hardware: vgg16 (2)." in out
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["no store yet", "a store"])
+def test_dry_run_makes_nothing(small_profile: Profile, store: Path, there: bool) -> None:
+    if there:
+        read_records()
+    else:
+        (store / "mlflow.db").unlink()
+    before = sorted(store.rglob("*"))
+    reproduce_profile(ReproduceConfig(dry_run=True))
+    assert sorted(store.rglob("*")) == before
+
+
+def test_dry_run_says_that_cells_without_their_weights_may_be_done(
+    small_profile: Profile, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce_profile(ReproduceConfig(jobs=1))
+    monkeypatch.setitem(PROFILES, "demo", dataclasses.replace(small_profile, pretrained="patterns"))
+    capsys.readouterr()
+    reproduce_profile(ReproduceConfig(dry_run=True))
+    told = "Weights to start from are not here yet for 2 of the cells: whether those are done cannot be told."
+    assert told in capsys.readouterr().out
+
+
 def test_reproduce_goes_on_after_a_run_that_fails_and_says_so(
     small_profile: Profile, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from wbc.data.progress import progress
 from wbc.errors import DataError
+from wbc.processes import cores
 
-WORKERS: Final = min(8, os.cpu_count() or 1)
+WORKERS: Final = min(8, cores())
 _CHUNK: Final = 256
 _EIGHT_BIT_MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 Item = TypeVar("Item")

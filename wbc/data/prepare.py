@@ -6,7 +6,6 @@ Below the data folder each domain has `<key>/`: `archives/`, `archives.lock.json
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,7 @@ from wbc.data.references import Reference
 from wbc.data.smears import write_smears
 from wbc.environment import code_version
 from wbc.errors import DataError, unknown
+from wbc.processes import cores
 
 _DRAWING: Final = ("data/smears.py", "data/cell_shapes.py", "data/cell_kinds.py", "seeding.py")
 _VERSION_FILE: Final = ".version"
@@ -210,7 +210,7 @@ def _build_images(domain: Domain, home: Path, archive: Path | None) -> pd.DataFr
     with whole_folder(home / "images") as part:
         if domain.staining is not None:
             _log.info("%s: drawing %d images", domain.key, sum(map(sum, domain.counts.values())))
-            write_smears(part, domain.staining, domain.counts, SMEAR_SIZE_PX, os.cpu_count() or 1)
+            write_smears(part, domain.staining, domain.counts, SMEAR_SIZE_PX, cores())
             (part / _VERSION_FILE).write_text(code_version(_DRAWING))
         for each in domain.archives:
             path, digests[each.basename] = fetch(each, domain, home, archive)

@@ -2,7 +2,8 @@
 
 Each run is a Ray task, so that Ray places it where its processors are free, on nodes that join later too, and a worker
 process of Ray's goes on to the next run with PyTorch and MLflow imported; on a GPU each run has a process of its own,
-which gives the memory back. A run whose worker or node is lost starts again elsewhere, from its last checkpoint.
+which gives the memory back. A run whose worker or node is lost, or whose node differs, starts again elsewhere, from its
+last checkpoint.
 """
 
 import logging
@@ -16,13 +17,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from wbc.config import ReproduceConfig, RunConfig, data_dir
-from wbc.errors import BusyError, ConfigError, RunnerError, WbcError
+from wbc.config import ReproduceConfig, RunConfig
+from wbc.environment import locked_packages
+from wbc.errors import BusyError, RunnerError, WbcError
+from wbc.processes import sigterm_exits
 from wbc.profiles import choose_precision
-from wbc.sweep.node import difference, run_here, versions_here
+from wbc.run import Outcome
+from wbc.sweep.elsewhere import cluster_environment
+from wbc.sweep.node import Misfit, difference, run_here, versions_here
+from wbc.sweep.plan import survey
 
 # Ray reads these when it is imported: it reports to nobody, and tells what each run logs rather than a digest.
 for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}.items():
@@ -34,9 +40,6 @@ try:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ModuleNotFoundError as error:
     raise RunnerError(f"runner=ray needs Ray, which is not here ({error}): make setup installs it.") from error
-
-if TYPE_CHECKING:
-    from wbc.run import Outcome
 
 LOSSES: Final = 5
 """Times that a run may lose its worker before it counts as failed: it may be the run itself that takes all memory."""
@@ -62,17 +65,13 @@ class _Attempt:
     lost_at: float = 0.0
 
 
-def run_plan(
-    configs: Sequence[RunConfig], options: ReproduceConfig
-) -> Iterator[tuple[RunConfig, "Outcome | WbcError"]]:
+def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
     """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
 
     Raises:
         RunnerError: no cluster there, none of its nodes has room for a run, or one runs other code or libraries.
         ConfigError: the cluster has other machines, which do not reach the tracking store.
     """
-    from wbc.processes import sigterm_exits
-
     with _connected(options.address), sigterm_exits():  # Ray has put its own in place of the caller's
         work = _Work(configs, options)
         work.check_nodes()
@@ -90,6 +89,8 @@ def run_plan(
                 for ref in ray.wait(list(under_way), timeout=1.0)[0]:
                     attempt = under_way.pop(ref)
                     result = _result(ref, attempt)
+                    if isinstance(result, Misfit):
+                        result = work.elsewhere(attempt, result)
                     if isinstance(result, _Attempt):
                         waiting.append(result)
                     else:
@@ -125,21 +126,23 @@ class _Work:
     """How the runs of a plan are started: what they ask for, and what each worker needs to know."""
 
     def __init__(self, configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
+        nodes = _nodes()
         hosts = {node["NodeManagerHostname"] for node in nodes}
-        self._environment = _environment(options.address, hosts - {socket.gethostname()})
-        self._versions = versions_here()
+        self._environment = cluster_environment(options.address, hosts - {socket.gethostname()})
+        self._versions = versions_here(locked_packages())
         # On a GPU a process is left after each run (max_calls), since one cannot change to another GPU.
         tasks = {"cpu": ray.remote(max_retries=0), "cuda": ray.remote(max_retries=0, max_calls=1)}
         self._tasks = {device: remote(run_here) for device, remote in tasks.items()}
         most = max(int(node["Resources"].get("CPU", 0)) for node in nodes)
         self._needs = {config: _needs(config, options, most) for config in configs}
-        self._nodes: dict[str, str] = {}
+        self._fingerprints = {cell.config: cell.fingerprint for cell in survey(configs, [])}
+        self._nodes: set[str] = set()
+        self._left_out: set[str] = set()
         for config, (cpus, gpus) in self._needs.items():
-            room = {node["NodeID"]: node["NodeManagerHostname"] for node in nodes if _has(node, cpus, gpus)}
+            room = _room(nodes, cpus, gpus)
             if not room:
                 raise RunnerError(
-                    f"no node of the Ray cluster has {cpus} CPUs and {gpus:g} GPUs for {_name_of(config)}: ask "
+                    f"no node of the Ray cluster has {cpus} CPUs and {gpus:g} GPUs for {config.name}: ask "
                     "for less (cpus, gpus), or see `ray status`."
                 )
             self._nodes |= room
@@ -167,8 +170,23 @@ class _Work:
     def start(self, config: RunConfig) -> Any:
         """Returns the reference of a run that Ray starts as soon as it has room for it."""
         cpus, gpus = self._needs[config]
-        task = self._tasks[config.device].options(num_cpus=cpus, num_gpus=gpus, name=_name_of(config))
-        return task.remote(config, self._versions, self._environment, cpus)
+        where = {}
+        if self._left_out and self._others(config):
+            where["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._left_out)})"}
+        task = self._tasks[config.device].options(num_cpus=cpus, num_gpus=gpus, name=config.name, **where)
+        return task.remote(config, self._versions, self._environment, cpus, self._fingerprints[config])
+
+    def elsewhere(self, attempt: _Attempt, misfit: Misfit) -> _Attempt | RunnerError:
+        """Returns the next attempt at a run whose node differs and gets no more runs, or the error if none is left."""
+        if misfit.node not in self._left_out:
+            self._left_out.add(misfit.node)
+            _log.warning("%s No more runs start there.", misfit.told)
+        if attempt.losses == LOSSES or not self._others(attempt.config):
+            return RunnerError(misfit.told)
+        return replace(attempt, losses=attempt.losses + 1)
+
+    def _others(self, config: RunConfig) -> set[str]:
+        return _room(_nodes(), *self._needs[config]) - self._left_out
 
 
 @contextmanager
@@ -225,34 +243,11 @@ def _knock(address: str) -> None:
         raise RunnerError(f"no Ray cluster at {address}: {error}. See `ray status` on its head node.") from error
 
 
-def _environment(address: str, others: set[str]) -> dict[str, str]:
-    """Returns the variables that each run needs; their values pass Ray as arguments, so that it logs no password.
-
-    Raises:
-        ConfigError: the cluster has other machines, and runs are tracked in files of this one.
-    """
-    from wbc.environment import git_commit
-    from wbc.tracking.store import store_location
-
-    variables = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "WBC_"))}
-    variables["WBC_COMMIT"] = git_commit() or ""
-    uri, folders = store_location()
-    if not others:
-        mirror = {"WBC_MIRROR": str(Path(os.environ["WBC_MIRROR"]).absolute())} if "WBC_MIRROR" in os.environ else {}
-        return variables | {"MLFLOW_TRACKING_URI": uri, "WBC_DATA_DIR": str(data_dir())} | mirror
-    if folders or urlsplit(uri).hostname in ("localhost", "127.0.0.1", "::1"):
-        raise ConfigError(
-            f"the cluster at {address} has other machines ({', '.join(sorted(others))}), which do not reach the "
-            f"tracking store {uri}: start an MLflow server that they reach, and set MLFLOW_TRACKING_URI=http://HOST:PORT."
-        )
-    return variables
-
-
-def _result(ref: Any, attempt: _Attempt) -> "Outcome | WbcError | _Attempt":
+def _result(ref: Any, attempt: _Attempt) -> Outcome | WbcError | Misfit | _Attempt:
     """Returns what a run came to, or the next attempt at it where its worker is lost or its claim still stands."""
-    name, now = _name_of(attempt.config), time.monotonic()
+    name, now = attempt.config.name, time.monotonic()
     try:
-        result: Outcome | WbcError = ray.get(ref)
+        result: Outcome | WbcError | Misfit = ray.get(ref)
     except RayTaskError:  # a bug, with its traceback
         raise
     except RuntimeEnvSetupError as error:
@@ -289,13 +284,14 @@ def _needs(config: RunConfig, options: ReproduceConfig, most: int) -> tuple[int,
     return options.cpus or (max(1, min(4, most)) if config.scale == "full" else 1), 0.0
 
 
-def _has(node: dict[str, Any], cpus: int, gpus: float) -> bool:
-    resources: dict[str, float] = node["Resources"]
-    return resources.get("CPU", 0) >= cpus and resources.get("GPU", 0) >= gpus
+def _nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _name_of(config: RunConfig) -> str:
-    return f"{config.model}/seed{config.seed}"
+def _room(nodes: Sequence[dict[str, Any]], cpus: int, gpus: float) -> set[str]:
+    """Returns the ids of the nodes that have room for a run once they are free."""
+    amounts = {node["NodeID"]: node["Resources"] for node in nodes}
+    return {each for each, has in amounts.items() if has.get("CPU", 0) >= cpus and has.get("GPU", 0) >= gpus}
 
 
 def _in_a_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ belongs to: what a killed sweep leaves behind, the next one stops and removes.
 
 import getpass
 import logging
+import math
 import os
 import queue
 import signal
@@ -18,7 +19,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import docker
 import huggingface_hub
@@ -33,15 +33,16 @@ from docker.utils import parse_bytes
 from wbc.config import ReproduceConfig, RunConfig, data_dir
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
 from wbc.run import Outcome, references
+from wbc.sweep.elsewhere import is_local, passed_variables, proxy_variables
+from wbc.sweep.gpu import visible_gpus
 from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
-from wbc.tracking.runs import run_name
 from wbc.tracking.store import store_location
 from wbc.tracking.sweeps import read_records
 
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
-_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+_SIGNALLED: Final = {128 + signum: signum.name for signum in signal.Signals}
 _log = logging.getLogger(__name__)
 
 
@@ -107,9 +108,9 @@ class _Sweep:
         self, engine: docker.DockerClient, image: str, configs: Sequence[RunConfig], options: ReproduceConfig
     ) -> None:
         cores = engine.info()["NCPU"]
-        gpus = _gpus() if any(config.device == "cuda" for config in configs) else []
+        gpus = visible_gpus() if any(config.device == "cuda" for config in configs) else []
         thin = all(config.scale == "tiny" for config in configs)
-        self.jobs = options.jobs or min(len(configs), len(gpus) or (cores if thin else 1)) or 1
+        self.jobs = min(options.jobs or len(gpus) or (cores if thin else 1), len(configs)) or 1
         self._engine, self._image = engine, image
         self._gpus: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         for job in range(self.jobs):
@@ -123,8 +124,8 @@ class _Sweep:
         uri, written = store_location()
         self._settings: dict[str, Any] = {
             "mounts": _mounts(configs, written),
-            "environment": _environment(uri, self.jobs, cpus),
-            "network_mode": "host" if urlsplit(uri).hostname in _LOCAL else None,
+            "environment": _environment(uri, self.jobs, len(gpus), cpus),
+            "network_mode": "host" if is_local(uri) else None,
             "nano_cpus": cpus * 10**9,
             "shm_size": "1g",  # PyTorch's own worker processes need more than the default of 64 MB
             # Processes here and in containers see each other by name and number: a claim ends with its process.
@@ -146,7 +147,7 @@ class _Sweep:
             TrainingError: the run failed; the message says by what.
             RunnerError: the engine refuses the container or does not answer any more.
         """
-        name = run_name(config)
+        name = config.name
         gpu = self._gpus.get()
         try:
             container = self._create(config, name, gpu)
@@ -166,7 +167,7 @@ class _Sweep:
         if code == BusyError.exit_code:
             raise BusyError(said)
         if code:
-            raise TrainingError(self._failure(code, container.attrs["State"]["OOMKilled"], said))
+            raise TrainingError(_failure(code, said, self._memory, container.attrs["State"]["OOMKilled"]))
         (cell,) = survey([config], read_records())
         if cell.outcome is None:
             raise RunnerError(
@@ -199,16 +200,6 @@ class _Sweep:
             **self._settings,
         )
 
-    def _failure(self, code: int, out_of_memory: bool, said: str) -> str:
-        if out_of_memory:
-            limit = f" of {self._memory}" if self._memory else ""
-            return f"killed for want of memory{limit}: give it more (memory=…), or choose fewer jobs."
-        if code == 2 and said:
-            return said
-        if code > 128:
-            return f"its container was ended by {signal.Signals(code - 128).name}; the same command goes on with it."
-        return f"its container ended with exit code {code}; its log above says why."
-
 
 def _owner() -> str:
     return f"{os.getuid()}@{socket.gethostname()}"
@@ -226,6 +217,18 @@ def _follow(container: Container, name: str) -> str:
             elif text:
                 _log.info("%s  %s", name, text)
     return said
+
+
+def _failure(code: int, said: str, memory: str | None, out_of_memory: bool) -> str:
+    """Returns why a container ended with an exit code other than 0, given its last error line and its limit."""
+    if out_of_memory:
+        limit = f" of {memory}" if memory else ""
+        return f"killed for want of memory{limit}: give it more (memory=…), or choose fewer jobs."
+    if code == 2 and said:
+        return said
+    if code in _SIGNALLED:
+        return f"its container was ended by {_SIGNALLED[code]}; the same command goes on with it."
+    return f"its container ended with exit code {code}; its log above says why."
 
 
 def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
@@ -253,25 +256,20 @@ def _hubs() -> dict[str, Path]:
     }
 
 
-def _environment(uri: str, jobs: int, cpus: int) -> dict[str, str]:
-    """Returns the variables of a container: this process's of MLflow and of this project, and where things are."""
-    passed = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "WBC_"))}
+def _environment(uri: str, jobs: int, gpus: int, cpus: int) -> dict[str, str]:
+    """Returns the variables of a container: those passed on from this process, and where things are."""
     return {
-        **passed,
+        **passed_variables(),
+        **proxy_variables(),
         **{name: str(path) for name, path in _hubs().items()},
         "MLFLOW_TRACKING_URI": uri,
         "WBC_DATA_DIR": str(data_dir()),
         "WBC_JOBS": str(jobs),
+        "WBC_GPU_JOBS": str(math.ceil(jobs / max(1, gpus))),
         "TINI_SUBREAPER": "true",  # tini is not process 1 where processes are numbered as on the host
         "USER": getpass.getuser(),
         "OMP_NUM_THREADS": str(cpus),
     }
-
-
-def _gpus() -> list[str]:
-    """Returns the GPUs that this process may use, by the number or id that Docker knows them by."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
 
 
 def _bytes(memory: str) -> int:

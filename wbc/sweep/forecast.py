@@ -55,6 +55,13 @@ def print_forecast(cells: Sequence[Cell], rates: dict[tuple[str, ...], Rate], ru
     if any(cell.train_images is None for cell in cells):
         console.print("Images are not prepared yet: what is done cannot be told, nor how long it takes.")
         return
+    missed = sum(cell.fingerprint is None for cell in cells)
+    if missed:
+        console.print(
+            f"Weights to start from are not here yet for {missed} of the cells: whether those are done cannot be told.",
+            highlight=False,
+            soft_wrap=True,
+        )
     for line in _hours([cell for cell in cells if cell.state in ("interrupted", "to run")], rates):
         console.print(line, highlight=False, soft_wrap=True)
 

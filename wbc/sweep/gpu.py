@@ -1,10 +1,12 @@
-"""How many runs fit on the GPU at once: measured, by a few steps of each model of the plan."""
+"""The GPUs that there are, and how many runs fit on one at once: measured, by a few steps of each model of the plan."""
 
 import logging
+import math
 import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
 import torch
@@ -12,6 +14,7 @@ import torch
 from wbc.compute import autocast, place
 from wbc.config import RunConfig
 from wbc.models.build import build_model
+from wbc.processes import cores
 from wbc.training.loop import build_optimiser
 
 MOST: Final = 4
@@ -26,28 +29,53 @@ CONTEXT_BYTES: Final = 700 * 2**20
 _log = logging.getLogger(__name__)
 
 
-def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
-    """Returns how many runs of the plan fit at once: free memory by the need of its hungriest model, at most `MOST`.
+def visible_gpus() -> list[str]:
+    """Returns the GPUs that this process may use, by the number or id that CUDA and Docker know them by."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
 
-    The need is what PyTorch reserves at most during two training steps on random images, and the CUDA context.
+
+def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
+    """Returns how many runs of the plan fit at once on a GPU, at most `MOST`, all GPUs taken to be like the first.
+
+    That is free memory by the need of the hungriest model: what PyTorch reserves at most during two training steps on
+    random images, and the CUDA context.
     """
+    gpus = len(visible_gpus())
     models = list({config.model: config for config in configs}.values())
     context = multiprocessing.get_context("spawn")  # a process of its own, so that this one keeps no context on the GPU
     try:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             free, need = pool.submit(measure, models).result()
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, BrokenProcessPool):
         return 1
-    fitting = int(HEADROOM * free / need)
-    jobs = max(1, min(fitting, MOST, (os.cpu_count() or 1) // CORES, len(configs)))
-    _log.info("GPU: %.1f GB free, a run needs %.1f GB at most: %d at a time", free / 1e9, need / 1e9, jobs)
+    fitting = int(HEADROOM * free / need) if need else 1
+    jobs = max(1, min(fitting, MOST, cores() // (CORES * gpus), math.ceil(len(configs) / gpus)))
+    _log.info(
+        "%d GPUs: %.1f GB free, a run needs %.1f GB at most: %d at a time on each",
+        *(gpus, free / 1e9, need / 1e9, jobs),
+    )
     return jobs
 
 
 def measure(configs: Sequence[RunConfig]) -> tuple[int, int]:
-    """Returns the GPU's free memory and the most that a run of one of these models needs, in bytes."""
+    """Returns the first GPU's free memory and the most that a run of one of these models needs, in bytes.
+
+    A model that cannot be built or trained needs none: its run tells why.
+
+    Raises:
+        torch.OutOfMemoryError: one does not fit.
+    """
     free = torch.cuda.mem_get_info()[0] + CONTEXT_BYTES  # this process's own context goes with it
-    return free, max(_need(config) for config in configs)
+    most = 0
+    for config in configs:
+        try:
+            most = max(most, _need(config))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            _log.debug("%s is not measured: %s", config.model, error)
+    return free, most
 
 
 def _need(config: RunConfig) -> int:

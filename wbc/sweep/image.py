@@ -15,7 +15,7 @@ from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image
 
 from wbc.environment import code_version, git_commit, lock_version
-from wbc.errors import RunnerError, first_line
+from wbc.errors import RunnerError, first_line, mask
 
 _ROOT: Final = Path(__file__).parents[2]
 _ALL_CODE: Final = (".", "../entrypoints")
@@ -30,16 +30,19 @@ def connect_engine() -> docker.DockerClient:
     try:
         return docker.from_env()
     except DockerException as error:
-        if "PermissionError" in str(error):
-            remedy = "add yourself to its group (sudo usermod -aG docker $USER) and log in again"
-        else:
-            remedy = "install Docker Engine (docs.docker.com/engine/install), start it, or set DOCKER_HOST"
-        where = os.environ.get("DOCKER_HOST", "the default socket")
-        found = re.search(r"Error\(\d+, '([^']+)'\)", str(error))  # the system's own words, within two libraries'
-        reason = found[1] if found else first_line(error)
-        raise RunnerError(
-            f"no Docker engine answers at {where} ({reason}): {remedy}. runner=local needs none."
-        ) from error
+        reason, remedy = no_engine(error)
+        raise RunnerError(f"{reason}: {remedy}. runner=local needs none.") from error
+
+
+def no_engine(error: Exception) -> tuple[str, str]:
+    """Returns what an error of the Docker client says, with the address, and what to do about it."""
+    if "PermissionError" in str(error):
+        remedy = "add yourself to its group (sudo usermod -aG docker $USER) and log in again"
+    else:
+        remedy = "install Docker Engine (docs.docker.com/engine/install), start it, or set DOCKER_HOST"
+    where = os.environ.get("DOCKER_HOST", "the default socket")
+    found = re.search(r"Error\(\d+, '([^']+)'\)", str(error))  # the system's own words, within two libraries'
+    return f"no Docker engine answers at {where} ({found[1] if found else first_line(error)})", remedy
 
 
 def find_image(engine: docker.DockerClient, name: str) -> Image:
@@ -83,7 +86,7 @@ def _remote() -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return re.sub(r"//[^/@]*@", "//", found.stdout.strip())
+    return mask(found.stdout.strip()).replace("***@", "")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Runs a plan in worker processes of this machine, each of which imports PyTorch and MLflow once."""
 
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -18,8 +19,9 @@ import torch
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import TrainingError, WbcError
 from wbc.models.catalog import find_model
+from wbc.processes import cores
 from wbc.run import Outcome, train_and_score
-from wbc.sweep.gpu import jobs_per_gpu
+from wbc.sweep.gpu import jobs_per_gpu, visible_gpus
 from wbc.training.pretrain import starting_weights
 
 ATTEMPTS: Final = 2
@@ -35,7 +37,7 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
 
     Args:
         configs: the runs, started in this order.
-        options: `jobs` worker processes share the machine's cores, or a GPU.
+        options: `jobs` worker processes share the machine's cores, and its GPUs, each of them on one.
     """
     jobs = min(options.jobs or default_jobs(configs), len(configs))
     _log.info("%d runs, %d at a time", len(configs), jobs)
@@ -50,16 +52,16 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
 def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
     """Learns the patterns that runs start from, for runners whose runs do not all see this machine's data folder."""
     if configs:
-        with _workers(options.jobs or default_jobs(configs)) as workers:
+        with _workers(min(options.jobs or cores(), len(configs))) as workers:  # on the CPU, whatever runs train on
             _learn(configs, workers)
 
 
 def default_jobs(configs: Sequence[RunConfig]) -> int:
-    """Returns one job per core for thin models on a CPU, which do not fill more than one; on a GPU what it holds."""
+    """Returns one job per core for thin models on a CPU, which do not fill more than one; on GPUs what they hold."""
     if all(config.device == "cuda" for config in configs):
-        return jobs_per_gpu(configs)
+        return jobs_per_gpu(configs) * len(visible_gpus())
     thin = all(config.device == "cpu" and config.scale == "tiny" for config in configs)
-    return min(len(configs), os.cpu_count() or 1) if thin else 1
+    return min(len(configs), cores()) if thin else 1
 
 
 def _learn(configs: Iterable[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
@@ -79,7 +81,12 @@ def _each(
     while waiting or running:
         while waiting and idle:
             index, (task, attempt) = idle.pop(), waiting.popleft()
-            running[workers[index].submit(work, task)] = index, task, attempt
+            try:
+                future = workers[index].submit(work, task)
+            except BrokenProcessPool:  # it was killed while it had nothing to do
+                _replace(index, workers)
+                future = workers[index].submit(work, task)
+            running[future] = index, task, attempt
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             index, task, attempt = running.pop(future)
             idle.append(index)
@@ -87,8 +94,7 @@ def _each(
             if not isinstance(error, BrokenProcessPool):
                 yield task, future.result() if error is None else error
                 continue
-            workers[index].shutdown()
-            workers[index] = _worker(len(workers))
+            _replace(index, workers)
             if attempt < ATTEMPTS:
                 _log.warning("a worker process was killed, for want of memory perhaps; its run starts once more")
                 waiting.append((task, attempt + 1))
@@ -102,7 +108,7 @@ def _each(
 @contextmanager
 def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
     """Yields pools of one process each: the end of one leaves the others, and what they are at, alone."""
-    workers = [_worker(jobs) for _ in range(jobs)]
+    workers = [_worker(index, jobs) for index in range(jobs)]
     try:
         yield workers
     except BaseException:  # Ctrl-C, SIGTERM, or the caller's own: the runs under way are marked and can go on later
@@ -116,9 +122,19 @@ def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
             worker.shutdown()
 
 
-def _worker(jobs: int) -> ProcessPoolExecutor:
+def _replace(index: int, workers: list[ProcessPoolExecutor]) -> None:
+    workers[index].shutdown()
+    workers[index] = _worker(index, len(workers))
+
+
+def _worker(index: int, jobs: int) -> ProcessPoolExecutor:
+    """Returns the pool of one of `jobs` workers; GPUs go to them in turn."""
+    gpus = visible_gpus()
+    variables = {"WBC_JOBS": str(jobs)}
+    if gpus:
+        variables |= {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], "WBC_GPU_JOBS": str(math.ceil(jobs / len(gpus)))}
     return ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(jobs,)
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(jobs, variables)
     )
 
 
@@ -132,10 +148,10 @@ def _work(config: RunConfig) -> Outcome:
             torch.cuda.empty_cache()  # the next run, or another worker's, may need what this one had
 
 
-def _start_worker(jobs: int) -> None:
+def _start_worker(jobs: int, variables: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
-    os.environ["WBC_JOBS"] = str(jobs)
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    os.environ.update(variables)  # before the first use of CUDA, which reads them then
+    torch.set_num_threads(max(1, cores() // jobs))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 
 

@@ -24,7 +24,7 @@ from wbc.run import Outcome, geometry, references
 from wbc.sweep import local
 from wbc.sweep.forecast import measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
-from wbc.tracking.store import connect
+from wbc.tracking.store import connect, describe_store
 from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
 from wbc.training.pretrain import starting_weights
 
@@ -54,12 +54,13 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         configs = importlib.import_module(RUNNERS["ray"]).fit_device(configs, options)
     for config in {(config.source, config.targets): config for config in configs}.values():
         references(config)
-    connect()
     if options.dry_run:
-        records = read_records()
+        missing = describe_store().endswith("which the first run makes")  # and which reading would make
+        records = [] if missing else read_records()
         rates = measured_rates(records, None if options.runner == "ray" else hardware(configs[0].device))
         print_forecast(survey(configs, records), rates, options.runner)
         return
+    connect()
     same = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
     report = ReportConfig(**same, precision=configs[0].precision)
     report_folder(report)
@@ -167,7 +168,7 @@ def _run_some(
             line = str(result)
         else:
             failed.add(config)
-            line = f"{config.model}/seed{config.seed} failed: {result}"
+            line = f"{config.name} failed: {result}"
         left = ""
         if len(ended) > (options.jobs or 1):  # the first ones include what is done once: imports, weights
             seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count))

@@ -1,0 +1,53 @@
+"""Worker processes of this machine: the GPUs they get, one that is killed between two runs, and weights of the CPU."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from wbc.config import ReproduceConfig, RunConfig
+from wbc.sweep import local
+from wbc.sweep.local import _each, _worker, _workers, learn_weights
+
+
+def process_of(_task: int) -> int:
+    return os.getpid()
+
+
+def test_worker_that_is_killed_while_it_is_idle_is_replaced() -> None:
+    with _workers(1) as workers:
+        ((_, first),) = _each(process_of, [0], workers)
+        assert isinstance(first, int)
+        os.kill(first, signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(first).wait(30)
+        ((_, second),) = _each(process_of, [1], workers)
+        assert isinstance(second, int)
+        assert second != first
+
+
+def test_weights_are_learned_on_the_cpu_for_runs_on_gpus_that_this_machine_has_not(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [replace(small_config(seed=seed), device="cuda") for seed in range(3)]
+    jobs: list[int] = []
+    monkeypatch.setattr(local, "_learn", lambda _, workers: jobs.append(len(workers)))
+    monkeypatch.setattr(local, "cores", lambda: 2)
+    learn_weights(configs, ReproduceConfig())
+    learn_weights(configs, ReproduceConfig(jobs=8))
+    assert jobs == [2, 3]
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def test_workers_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    with _worker(2, jobs=3) as third:
+        seen = third.submit(environment).result()
+    assert [seen[name] for name in ("CUDA_VISIBLE_DEVICES", "WBC_JOBS", "WBC_GPU_JOBS")] == ["4", "3", "2"]
