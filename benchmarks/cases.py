@@ -1,7 +1,6 @@
 """The cases: each yields results, a dictionary per line of the table and of the result file."""
 
 import dataclasses
-import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +19,7 @@ from benchmarks.measure import Rates, Side, interleave, peak_memory
 from wbc.config import RunConfig
 from wbc.models.build import build_model
 from wbc.models.catalog import find_model
+from wbc.processes import cores
 from wbc.sweep.gpu import jobs_per_gpu
 from wbc.training.pretrain import starting_weights
 
@@ -59,7 +59,7 @@ class Bench:
 
     def loaders(self) -> int:
         """Returns how many processes load the baseline's images: none beside a CPU, which is busy anyway."""
-        return min(8, os.cpu_count() or 1) if self.device == "cuda" else 0
+        return min(8, cores()) if self.device == "cuda" else 0
 
 
 Case = Callable[[Bench], Iterator[dict[str, Any]]]
@@ -100,7 +100,11 @@ def resnet50(bench: Bench) -> Iterator[dict[str, Any]]:
     fp32_side = "fused_adamw" if bench.device == "cuda" else "allocator"
     rates = interleave(sides, bench.rounds, device=bench.device)
     walls = interleave(
-        {name: sides[name] for name in ("baseline", fp32_side, "bf16")}, 3, device=bench.device, threads=_cores()
+        {name: sides[name] for name in ("baseline", fp32_side, "bf16")},
+        3,
+        device=bench.device,
+        threads=cores(),
+        wall=True,
     )
     steps = {name: round(rates.median(name), 3) for name in sides}
     yield {
@@ -122,7 +126,7 @@ def last16(bench: Bench) -> Iterator[dict[str, Any]]:
         "epoch": Side(ours.train, keeps_memory=True),
     }
     rates = _spread(interleave(sides, bench.rounds, device=bench.device))
-    walls = _spread(interleave(sides, 3, device=bench.device, threads=_cores()))
+    walls = _spread(interleave(sides, 3, device=bench.device, threads=cores(), wall=True))
     yield {
         **_result("resnet50_frozenbn_last16_epoch", rates, bench.unit, walls=walls, config=config, bench=bench),
         "epochs_to_fill": round(rates.median("epoch") / rates.median("fill"), 2),
@@ -140,7 +144,7 @@ def epoch_of(model: str, images: int) -> Case:
             "ours": Side(work.Ours(config).train, keeps_memory=True),
         }
         rates = interleave(sides, bench.rounds, device=bench.device)
-        walls = interleave(sides, 3, device=bench.device, threads=_cores())
+        walls = interleave(sides, 3, device=bench.device, threads=cores(), wall=True)
         yield _result(f"{model}_epoch", rates, bench.unit, walls=walls, config=config, bench=bench)
 
     return case
@@ -153,7 +157,7 @@ def evaluate(bench: Bench) -> Iterator[dict[str, Any]]:
     ours, released = work.Ours(config), Released(config, folder, bench.loaders())
     sides = {"baseline": Side(released.evaluate), "ours": Side(ours.evaluate, keeps_memory=True)}
     rates = interleave(sides, bench.rounds, device=bench.device)
-    walls = interleave(sides, 3, device=bench.device, threads=_cores())
+    walls = interleave(sides, 3, device=bench.device, threads=cores(), wall=True)
     share = (
         rates.median("ours") * flops_per_image(config, train=False) / 1e9 / bench.limits[f"{config.precision}_gflops"]
     )
@@ -165,7 +169,7 @@ def grid(bench: Bench) -> Iterator[dict[str, Any]]:
     configs = [work.thin_run(seed, bench.device, epochs=3) for seed in range(GRID_RUNS)]
     work.load(configs[0])
     starting_weights(configs[0])
-    jobs = jobs_per_gpu(configs) if bench.device == "cuda" else min(_cores(), GRID_RUNS)
+    jobs = jobs_per_gpu(configs) if bench.device == "cuda" else min(cores(), GRID_RUNS)
     with work.warm_workers(jobs) as workers:
 
         def run_on(pools: list[ProcessPoolExecutor]) -> int:
@@ -175,7 +179,7 @@ def grid(bench: Bench) -> Iterator[dict[str, Any]]:
             return len(configs)
 
         sides = {"baseline": Side(lambda: run_on(workers[:1])), "ours": Side(lambda: run_on(workers))}
-        rates = interleave(sides, bench.rounds, device=bench.device, threads=_cores() + 1)
+        rates = interleave(sides, bench.rounds, device=bench.device, wall=True)
     yield {**_result("grid", rates, "runs/s"), "jobs": jobs}
 
 
@@ -201,7 +205,7 @@ def start(bench: Bench) -> Iterator[dict[str, Any]]:
         for name, config in (("start", thin), ("start_resnet50", full)):
             ours(config)
             sides = {"baseline": Side(partial(released, config)), "ours": Side(partial(ours, config))}
-            rates = interleave(sides, bench.rounds, device=bench.device, threads=_cores() + 1)
+            rates = interleave(sides, bench.rounds, device=bench.device, wall=True)
             seconds = {side: [1 / rate for rate in values] for side, values in rates.by_side.items()}
             result = _result(name, rates, "s")
             yield {**result, **{side: round(statistics.median(values), 3) for side, values in seconds.items()}}
@@ -266,7 +270,7 @@ def _result(
             "wall_ratio_median": statistics.median(walls.ratios(side, "baseline")),
             "wall_baseline": walls.median("baseline"),
             "wall_ours": walls.median(side),
-            "wall_threads": _cores(),
+            "wall_threads": cores(),
         }
     if config and bench:
         mine = peak_memory(work.train_ours, config)
@@ -278,7 +282,3 @@ def _result(
         if bench.device == "cuda":
             result |= {"peak_device_mb": mine[1], "baseline_peak_device_mb": theirs[1]}
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in result.items()}
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1

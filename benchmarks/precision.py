@@ -1,7 +1,6 @@
 """Whether bf16 costs accuracy: the demo's runs in both precisions, over the same seeds, without tracking."""
 
 import dataclasses
-import os
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from wbc.data.prepare import load_images
 from wbc.data.references import expand_targets
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.catalog import PAPER_ROWS
+from wbc.processes import cores
 from wbc.recipes import RECIPES
 from wbc.report.statistics import seed_interval
 from wbc.training.pretrain import starting_weights
@@ -27,7 +27,7 @@ def compare_precisions(seeds: int, device: str) -> list[dict[str, Any]]:
     work.load(first)
     for reference in expand_targets(",".join(DOMAINS)):
         load_images(reference, RECIPES[first.recipe].geometry(first.image_size), data_dir=data_dir())
-    with work.warm_workers(os.cpu_count() or 1) as workers:
+    with work.warm_workers(cores()) as workers:
         for model in PAPER_ROWS:
             workers[0].submit(starting_weights, dataclasses.replace(first, model=model)).result()
         keys = [(model, seed, precision) for model in PAPER_ROWS for seed in range(seeds) for precision in PRECISIONS]
