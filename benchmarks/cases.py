@@ -99,13 +99,8 @@ def resnet50(bench: Bench) -> Iterator[dict[str, Any]]:
         del sides["allocator"]
     fp32_side = "fused_adamw" if bench.device == "cuda" else "allocator"
     rates = interleave(sides, bench.rounds, device=bench.device)
-    walls = interleave(
-        {name: sides[name] for name in ("baseline", fp32_side, "bf16")},
-        3,
-        device=bench.device,
-        threads=cores(),
-        wall=True,
-    )
+    fewer = {name: sides[name] for name in ("baseline", fp32_side, "bf16")}
+    walls = interleave(fewer, 3, device=bench.device, threads=cores(), wall=True)
     steps = {name: round(rates.median(name), 3) for name in sides}
     yield {
         **_result("resnet50_epoch", rates, bench.unit, side="bf16", walls=walls, config=bf16, bench=bench),
