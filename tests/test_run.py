@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -241,7 +242,12 @@ def test_run_that_sigterm_ends_by_a_librarys_error_is_marked_as_killed(
     assert run.info.status == "KILLED"
 
 
-def test_run_killed_outright_is_resumed_under_its_id(small_config: Callable[..., RunConfig]) -> None:
+def test_run_killed_outright_is_resumed_under_its_id_and_its_temporary_files_go(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(store / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what it was before is kept there
     config = small_config(epochs=40)
     command = [sys.executable, "-m", "entrypoints.train"]
     for name in ("model", "source", "scale", "pretrained", "image_size", "epochs", "batch_size", "checkpoint_every"):
@@ -258,7 +264,9 @@ def test_run_killed_outright_is_resumed_under_its_id(small_config: Callable[...,
     assert process.wait() == -signal.SIGKILL
     assert stopped is not None
     assert mlflow.get_run(stopped.info.run_id).info.status == "RUNNING"
+    assert list((store / "tmp").glob(f"wbc-{stopped.info.run_id}-*"))
     assert train_and_score(config).run_id == stopped.info.run_id
+    assert not list((store / "tmp").glob("wbc-*"))
     history = mlflow.MlflowClient().get_metric_history(stopped.info.run_id, "train/loss")
     assert [point.step for point in history] == list(range(1, 41))
 

@@ -16,7 +16,7 @@ from wbc.processes import asked_to_stop, sigterm_exits
 from wbc.tracking.claims import claim_run
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
-from wbc.tracking.tracked import TrackedRun, downloaded
+from wbc.tracking.tracked import TrackedRun, checkpoint_folder, downloaded
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint
 
@@ -41,8 +41,12 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
             return
         claim.hold(run)
         try:
-            with _active_run(run.info.run_id, experiment_id, run_name(config)) as active, Writer() as writer:
-                yield TrackedRun(active, config, writer, claim)
+            with (
+                _active_run(run.info.run_id, experiment_id, run_name(config)) as active,
+                checkpoint_folder(run.info.run_id) as folder,
+                Writer() as writer,
+            ):
+                yield TrackedRun(active, config, writer, claim, folder)
         finally:
             claim.release()
 

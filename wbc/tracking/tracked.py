@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -59,10 +60,13 @@ _TAGGED: Final = (
 class TrackedRun:
     """An MLflow run under way: what training and scoring log to it."""
 
-    def __init__(self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None) -> None:
+    def __init__(
+        self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None, folder: Path | None = None
+    ) -> None:
+        """Takes the claim to a run to be trained, and the `checkpoint_folder` for its checkpoints on their way."""
         self.id: str = run.info.run_id
         self.done = run.data.tags.get("complete") == "true"
-        self._config, self._writer, self._claim = config, writer, claim
+        self._config, self._writer, self._claim, self._folder = config, writer, claim, folder
         self._model_id: str | None = run.data.tags.get("model_id")
         self._logged: dict[str, float] = run.data.metrics
         self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
@@ -123,10 +127,11 @@ class TrackedRun:
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Uploads a checkpoint, names it in a tag, drops the one before: a kill at any point leaves a whole one.
 
-        The checkpoint of a finished run has no optimiser; with it goes the model that MLflow can load.
+        Meanwhile it lies in the `checkpoint_folder`. That of a finished run has no optimiser; with it goes the model
+        that MLflow can load.
         """
         name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
-        folder = tempfile.TemporaryDirectory()
+        folder = tempfile.TemporaryDirectory(dir=self._folder)
         path = Path(folder.name) / name
         write_checkpoint(checkpoint, path)
         self._writer.later(partial(self._upload_checkpoint, path))
@@ -140,7 +145,7 @@ class TrackedRun:
         name = mlflow.get_run(self.id).data.tags.get("checkpoint")
         if name is None:
             return None
-        with downloaded(self.id, name) as path:
+        with downloaded(self.id, name, self._folder) as path:
             checkpoint = read_checkpoint(path)
             if checkpoint.optimiser is None and self._model_id is None:  # the run was stopped between the two
                 self._log_model(path)
@@ -214,9 +219,22 @@ class TrackedRun:
 
 
 @contextmanager
-def downloaded(run_id: str, name: str) -> Iterator[Path]:
-    """Yields an artifact as a file that is there for as long as the block lasts."""
-    with tempfile.TemporaryDirectory() as folder:
+def checkpoint_folder(run_id: str) -> Iterator[Path]:
+    """Yields a folder below TMPDIR for a run's checkpoints on their way, which goes as the block ends.
+
+    A process that is killed leaves it, with a gigabyte or more; named by the run's id, it goes when the run goes on on
+    that machine.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"wbc-{run_id}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"wbc-{run_id}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def downloaded(run_id: str, name: str, below: Path | None = None) -> Iterator[Path]:
+    """Yields an artifact as a file, below a folder or TMPDIR, that is there for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(dir=below) as folder:
         yield Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=folder))
 
 
