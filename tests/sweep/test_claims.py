@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import pytest
@@ -21,6 +22,7 @@ from wbc.run import train_and_score
 from wbc.tracking import claims
 from wbc.tracking.claims import Claim, claim_run
 from wbc.tracking.store import connect
+from wbc.training.loop import train_epoch
 
 
 @pytest.fixture
@@ -83,6 +85,32 @@ def test_run_that_another_process_took_over_stops_and_is_left_to_it(
     with pytest.raises(BusyError, match="taken over by another process"):
         train_and_score(config)
     assert mlflow.get_run(run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("claim_is_there_again", [False, True])
+def test_run_taken_over_while_its_process_was_suspended_logs_nothing_more(
+    interrupted_run: tuple[RunConfig, str], monkeypatch: pytest.MonkeyPatch, claim_is_there_again: bool
+) -> None:
+    config, run_id = interrupted_run
+    client = mlflow.MlflowClient()
+
+    def suspended(*arguments: object) -> object:
+        result = train_epoch(*arguments)  # type: ignore[arg-type]
+        (tag,) = [tag for tag in client.get_run(run_id).data.tags if tag.startswith("claim")]
+        if not claim_is_there_again:
+            client.delete_tag(run_id, tag)
+        leave_claim(run_id, age_s=-400, pid=4242)
+        client.log_metric(run_id, "train/loss", 0.5, step=1)
+        monkeypatch.setattr(claims, "time", SimpleNamespace(time=lambda: time.time() + 400))
+        return result
+
+    monkeypatch.setattr("wbc.run.train_epoch", suspended)
+    with pytest.raises(BusyError, match="taken over by another process"):
+        train_and_score(config)
+    run = client.get_run(run_id)
+    assert [point.value for point in client.get_metric_history(run_id, "train/loss")] == [0.5]
+    assert "checkpoint" not in run.data.tags
+    assert run.info.status == "RUNNING"
 
 
 def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -> None:

@@ -44,7 +44,7 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
             with (
                 _active_run(run.info.run_id, experiment_id, run_name(config)) as active,
                 checkpoint_folder(run.info.run_id) as folder,
-                Writer() as writer,
+                Writer(claim.confirm) as writer,
             ):
                 yield TrackedRun(active, config, writer, claim, folder)
         finally:

@@ -92,6 +92,7 @@ class TrackedRun:
 
         Scores of a checkpoint file have no training images.
         """
+        self._confirm()
         values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
         place = {"hardware": hardware(self._config.device), "jobs": os.environ.get("WBC_JOBS", "1")}
         mlflow.set_tags({name: values[name] for name in _TAGGED} | place)
@@ -134,7 +135,8 @@ class TrackedRun:
         folder = tempfile.TemporaryDirectory(dir=self._folder)
         path = Path(folder.name) / name
         write_checkpoint(checkpoint, path)
-        self._writer.later(partial(self._upload_checkpoint, path))
+        for step in (self._upload_checkpoint, self._name_checkpoint, self._drop_others):  # if the run is ours, each
+            self._writer.later(partial(step, path))
         if checkpoint.optimiser is None:
             self._writer.flush()
             self._log_model(path)
@@ -167,10 +169,17 @@ class TrackedRun:
 
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
+        self._confirm()
         self._drop_checkpoints(but="checkpoint/final.pt")
         mlflow.set_tag("complete", "true")
 
+    def _confirm(self) -> None:
+        """Raises a BusyError if another process has taken the run over."""
+        if self._claim:
+            self._claim.confirm()
+
     def _log_scores(self, scores: dict[str, float], dataset: Dataset, time_ms: int) -> None:
+        self._confirm()
         mlflow.log_metrics(scores, run_id=self.id, timestamp=time_ms, model_id=self._model_id, dataset=dataset)
 
     def _upload_checkpoint(self, path: Path) -> None:
@@ -179,8 +188,12 @@ class TrackedRun:
         artifacts.log_artifact(str(path), "checkpoint")
         if isinstance(artifacts, LocalArtifactRepository):  # a server has a disk of its own
             flush_file(Path(artifacts.get_local_path(name)))
-        mlflow.MlflowClient().set_tag(self.id, "checkpoint", name)
-        self._drop_checkpoints(but=name)
+
+    def _name_checkpoint(self, path: Path) -> None:
+        mlflow.MlflowClient().set_tag(self.id, "checkpoint", f"checkpoint/{path.name}")
+
+    def _drop_others(self, path: Path) -> None:
+        self._drop_checkpoints(but=f"checkpoint/{path.name}")
 
     def _drop_checkpoints(self, but: str) -> None:
         """Deletes earlier checkpoints, and what a kill has left of others."""
@@ -194,6 +207,7 @@ class TrackedRun:
 
     def _log_model(self, checkpoint: Path) -> None:
         """Logs the model that MLflow can load, in the place of what a kill or a lost answer has left half-logged."""
+        self._confirm()
         signature = ModelSignature(
             Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
             Schema([TensorSpec(np.dtype("float32"), (-1, len(CLASSES)))]),
