@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,11 +16,12 @@ import mlflow
 import pytest
 
 from tests.forks import forks
+from tests.servers import free_port
 from tests.test_run import stop_after
 from wbc.config import RunConfig
 from wbc.errors import BusyError
 from wbc.run import train_and_score
-from wbc.tracking import claims
+from wbc.tracking import claims, connection
 from wbc.tracking.claims import Claim, claim_run
 from wbc.tracking.store import connect
 from wbc.training.loop import train_epoch
@@ -111,6 +113,23 @@ def test_run_taken_over_while_its_process_was_suspended_logs_nothing_more(
     assert [point.value for point in client.get_metric_history(run_id, "train/loss")] == [0.5]
     assert "checkpoint" not in run.data.tags
     assert run.info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("server", ["refuses", "is silent"])
+def test_claim_is_released_within_seconds_while_the_server_is_away(
+    interrupted_run: tuple[RunConfig, str], monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    claim = Claim()
+    claim.hold(mlflow.get_run(interrupted_run[1]))
+    monkeypatch.setattr(connection, "_IMPATIENT_TIMEOUT_S", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "9")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if server == "is silent" else free_port()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        claim.release()
+        assert time.monotonic() - began < 5
 
 
 def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -> None:

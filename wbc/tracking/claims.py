@@ -33,6 +33,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from wbc.errors import BusyError
+from wbc.tracking.connection import impatient
 from wbc.tracking.store import search
 
 RENEWAL_S: Final = 60.0
@@ -91,11 +92,12 @@ class Claim:
         self.check()
 
     def release(self) -> None:
-        """Ends the claim."""
+        """Ends the claim; a server that is away is not waited for, since the claim ends with the process or expires."""
         self._over.set()
         if self._renewing.is_alive():
             self._renewing.join(10)  # else it might write the tag once more
-        withdraw(self._run_id, self.tag)
+        with impatient():
+            withdraw(self._run_id, self.tag)
 
     def _renew(self) -> None:
         client = mlflow.MlflowClient()

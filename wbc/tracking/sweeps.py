@@ -3,7 +3,7 @@
 import gc
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ import mlflow
 from mlflow.entities import Run
 
 from wbc.tracking.claims import Claim, create_run, standing_claims
+from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, leave_project_run, search, store_errors
 
 
@@ -87,7 +88,8 @@ def open_sweep(profile: str) -> Iterator[None]:
         raise
     finally:
         del os.environ["WBC_SWEEP_RUN"]
-        with suppress(Exception):  # what the runs came to is with the runs
+        patience = nullcontext() if status == "FINISHED" else impatient()
+        with suppress(Exception), patience:  # what the runs came to is with the runs
             claim.release()
             client.set_terminated(run_id, status)
 
