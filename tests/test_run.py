@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import mlflow
 import numpy as np
@@ -24,6 +25,7 @@ from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
 from wbc.models.build import backbone_state
 from wbc.run import build, score_run, train_and_score
+from wbc.tracking import writer
 from wbc.tracking.tracked import TrackedRun
 from wbc.training import loop
 from wbc.training.loop import train_epoch
@@ -127,6 +129,47 @@ def test_resumed_run_equals_an_uninterrupted_one(
     predictions = predictions_of(resumed.run_id, "folder_away")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
     assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+
+
+def stop_in_the_third_epoch(*arguments: object) -> object:
+    """Trains, and lets SIGTERM come as the third epoch ends, its weights there, but with an error that hides it."""
+    result = train_epoch(*arguments)  # type: ignore[arg-type]
+    if arguments[3] == 2:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit as error:
+            raise RuntimeError("error return without exception set") from error
+    return result
+
+
+def test_stopped_run_goes_on_after_its_last_whole_epoch_though_that_was_not_one_to_be_saved(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(epochs=4, checkpoint_every=9)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "train_epoch", stop_in_the_third_epoch)
+        with pytest.raises(SystemExit):
+            train_and_score(config)
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
+    resumed = train_and_score(config)
+    assert resumed.run_id == stopped.info.run_id
+    predictions = predictions_of(resumed.run_id, "folder_away")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
+    assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+
+
+def test_run_whose_store_is_away_stops_all_the_same(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_is_back = Event()
+    monkeypatch.setattr(writer, "_PARTING_S", 0.1)
+    monkeypatch.setattr(TrackedRun, "_upload_file", lambda *_: store_is_back.wait())
+    interrupted(small_config(checkpoint_every=9), monkeypatch, KeyboardInterrupt())
+    store_is_back.set()
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "KILLED"
+    assert "checkpoint" not in stopped.data.tags
 
 
 @pytest.mark.parametrize("method", ["_log_model", "log_domain", "complete"])

@@ -67,6 +67,7 @@ class TrackedRun:
         self.id: str = run.info.run_id
         self.done = run.data.tags.get("complete") == "true"
         self._config, self._writer, self._claim, self._folder = config, writer, claim, folder
+        self._uploaded_epoch = 0
         self._model_id: str | None = run.data.tags.get("model_id")
         self._logged: dict[str, float] = run.data.metrics
         self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
@@ -131,16 +132,30 @@ class TrackedRun:
         Meanwhile it lies in the `checkpoint_folder`. That of a finished run has no optimiser; with it goes the model
         that MLflow can load.
         """
-        name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
-        folder = tempfile.TemporaryDirectory(dir=self._folder)
-        path = Path(folder.name) / name
-        write_checkpoint(checkpoint, path)
-        for step in (self._upload_checkpoint, self._name_checkpoint, self._drop_others):  # if the run is ours, each
-            self._writer.later(partial(step, path))
+        path = self._upload(checkpoint)
         if checkpoint.optimiser is None:
             self._writer.flush()
             self._log_model(path)
-        self._writer.later(folder.cleanup)
+        self._writer.later(partial(shutil.rmtree, path.parent))
+
+    def rescue_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Uploads the checkpoint of a run that is being stopped, unless it is on its way already.
+
+        The store has as long as the `Writer` gives it at a run's end; where it is away the checkpoint before stays.
+        """
+        if checkpoint.epoch != self._uploaded_epoch:
+            self._upload(checkpoint)
+
+    def _upload(self, checkpoint: Checkpoint) -> Path:
+        """Returns the file of a checkpoint, whose upload begins; it is alone in its folder."""
+        path = Path(tempfile.mkdtemp(dir=self._folder)) / (
+            f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
+        )
+        write_checkpoint(checkpoint, path)
+        self._uploaded_epoch = checkpoint.epoch
+        for step in (self._upload_file, self._name_checkpoint, self._drop_others):  # if the run is ours, each
+            self._writer.later(partial(step, path))
+        return path
 
     def load_checkpoint(self) -> Checkpoint | None:
         """Returns the last checkpoint that was saved whole, its tensors on the CPU, or None where there is none."""
@@ -182,7 +197,7 @@ class TrackedRun:
         self._confirm()
         mlflow.log_metrics(scores, run_id=self.id, timestamp=time_ms, model_id=self._model_id, dataset=dataset)
 
-    def _upload_checkpoint(self, path: Path) -> None:
+    def _upload_file(self, path: Path) -> None:
         name = f"checkpoint/{path.name}"
         artifacts = get_artifact_repository(mlflow.get_run(self.id).info.artifact_uri)
         artifacts.log_artifact(str(path), "checkpoint")
