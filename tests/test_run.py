@@ -269,6 +269,19 @@ def test_full_disk_while_logging_is_one_error_and_a_failed_run(
     assert stopped.info.status == "FAILED"
 
 
+def test_disk_of_the_images_that_fails_is_not_blamed_on_the_store(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> object:
+        raise OSError(errno.EIO, "Input/output error", "cache-squash32.bin")
+
+    monkeypatch.setattr(run_module, "train_epoch", fail)
+    with pytest.raises(TrainingError, match=r"^a file or device fails: .* Input/output error: 'cache-squash32.bin'"):
+        train_and_score(small_config())
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "FAILED"
+
+
 def test_run_that_sigterm_ends_by_a_librarys_error_is_marked_as_killed(
     small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
 from wbc.tracking.claims import Claim
 from wbc.tracking.connection import insist
+from wbc.tracking.store import store_errors
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
@@ -58,12 +59,13 @@ _TAGGED: Final = (
 
 
 class TrackedRun:
-    """An MLflow run under way: what training and scoring log to it."""
+    """An MLflow run under way: what training and scoring log to it; a TrackingError tells that the store fails."""
 
+    @store_errors()
     def __init__(
         self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None, folder: Path | None = None
     ) -> None:
-        """Takes the claim to a run to be trained, and the `checkpoint_folder` for its checkpoints on their way."""
+        """Takes the claim to a run that is trained, and its `checkpoint_folder`."""
         self.id: str = run.info.run_id
         self.done = run.data.tags.get("complete") == "true"
         self._config, self._writer, self._claim, self._folder = config, writer, claim, folder
@@ -72,11 +74,13 @@ class TrackedRun:
         self._logged: dict[str, float] = run.data.metrics
         self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
 
+    @store_errors()
     def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
         """Returns the accuracy logged for each of the domains, in [0, 1]."""
         metrics = mlflow.get_run(self.id).data.metrics
         return {domain: metrics[f"test/{domain}/accuracy"] for domain in domains}
 
+    @store_errors()
     def scored(self, images: Images) -> bool:
         """Returns whether the domain's metrics, which are logged after all else of it, were there from the start.
 
@@ -88,6 +92,7 @@ class TrackedRun:
             self._log_scores(logged, self.log_input(images, "testing"), time_ms)
         return bool(logged)
 
+    @store_errors()
     def log_start(self, train: Images | None, tests: Iterable[Images]) -> None:
         """Logs what describes the run: tags, parameters, data sets, config.json and environment.json.
 
@@ -106,6 +111,7 @@ class TrackedRun:
             if images:
                 self.log_input(images, context)
 
+    @store_errors()
     def log_input(self, images: Images, context: str) -> Dataset:
         """Logs a data set, by name, digest, origin and counts, as an input: `context` is training or testing."""
         dataset = _dataset(images)
@@ -136,7 +142,7 @@ class TrackedRun:
         if checkpoint.optimiser is None:
             self._writer.flush()
             self._log_model(path)
-        self._writer.later(partial(shutil.rmtree, path.parent))
+        self._writer.later(partial(shutil.rmtree, path.parent, ignore_errors=True))
 
     def rescue_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Uploads the checkpoint of a run that is being stopped, unless it is on its way already.
@@ -148,15 +154,15 @@ class TrackedRun:
 
     def _upload(self, checkpoint: Checkpoint) -> Path:
         """Returns the file of a checkpoint, whose upload begins; it is alone in its folder."""
-        path = Path(tempfile.mkdtemp(dir=self._folder)) / (
-            f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
-        )
+        name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
+        path = Path(tempfile.mkdtemp(dir=self._folder), name)
         write_checkpoint(checkpoint, path)
         self._uploaded_epoch = checkpoint.epoch
         for step in (self._upload_file, self._name_checkpoint, self._drop_others):  # if the run is ours, each
             self._writer.later(partial(step, path))
         return path
 
+    @store_errors()
     def load_checkpoint(self) -> Checkpoint | None:
         """Returns the last checkpoint that was saved whole, its tensors on the CPU, or None where there is none."""
         name = mlflow.get_run(self.id).data.tags.get("checkpoint")
@@ -178,10 +184,13 @@ class TrackedRun:
             draw_confusion(metrics, f"{self._config.model}/seed{self._config.seed} on {images.name}").savefig(
                 Path(folder) / "confusion" / f"{images.name}.png", dpi=150
             )
-            mlflow.log_artifacts(folder, run_id=self.id)
-        dataset = self.log_input(images, "testing")
-        self._log_scores(_flat(metrics, images.name), dataset, int(1000 * time.time()))
+            with store_errors():
+                mlflow.log_artifacts(folder, run_id=self.id)
+        with store_errors():
+            dataset = self.log_input(images, "testing")
+            self._log_scores(_flat(metrics, images.name), dataset, int(1000 * time.time()))
 
+    @store_errors()
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
         self._confirm()
@@ -220,6 +229,7 @@ class TrackedRun:
             if name != but:
                 artifacts.delete_artifacts(name)
 
+    @store_errors()
     def _log_model(self, checkpoint: Path) -> None:
         """Logs the model that MLflow can load, in the place of what a kill or a lost answer has left half-logged."""
         self._confirm()

@@ -12,6 +12,8 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Final
 
+from wbc.tracking.store import store_errors
+
 _PARTING_S: Final = 10.0
 
 
@@ -32,7 +34,7 @@ class Writer:
         Thread(target=self._work, daemon=True, name="store").start()
 
     def later(self, task: Callable[[], object]) -> None:
-        """Queues a task; raises what an earlier one has failed with."""
+        """Queues a task; raises what an earlier one has failed with: a TrackingError where the store refused it."""
         if self._last.done():
             self._last.result()
         self._last = Future()
@@ -60,8 +62,9 @@ class Writer:
         for future, task in iter(self._tasks.get, None):
             try:
                 if failure is None and not self._parted.is_set():
-                    self._check()
-                    task()
+                    with store_errors():
+                        self._check()
+                        task()
             except BaseException as error:
                 failure = error
             if failure is None:
