@@ -24,6 +24,7 @@ from wbc.run import train_and_score
 from wbc.tracking import claims, connection
 from wbc.tracking.claims import Claim, claim_run
 from wbc.tracking.store import connect
+from wbc.tracking.sweeps import end_orphans, read_records
 from wbc.training.loop import train_epoch
 
 
@@ -130,6 +131,19 @@ def test_claim_is_released_within_seconds_while_the_server_is_away(
         began = time.monotonic()
         claim.release()
         assert time.monotonic() - began < 5
+
+
+def test_run_claimed_since_the_records_were_read_is_not_marked_as_killed(
+    interrupted_run: tuple[RunConfig, str],
+) -> None:
+    _, run_id = interrupted_run
+    records = read_records()
+    leave_claim(run_id, age_s=0, pid=4242)
+    end_orphans(records)
+    assert mlflow.get_run(run_id).info.status == "RUNNING"
+    leave_claim(run_id, age_s=claims.EXPIRY_S + 1, pid=4242)
+    end_orphans(records)
+    assert mlflow.get_run(run_id).info.status == "KILLED"
 
 
 def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -> None:

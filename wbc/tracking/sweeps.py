@@ -51,8 +51,8 @@ def end_orphans(records: Iterable[Record]) -> None:
     with store_errors():
         running = search("attributes.status = 'RUNNING'")
         for run in running:
-            sweep = run.data.tags.get("kind") == "sweep" and not standing_claims(run)
-            if sweep or run.info.run_id in interrupted:
+            left = run.data.tags.get("kind") == "sweep" or run.info.run_id in interrupted
+            if left and not standing_claims(run):  # the records are older: it may have been claimed since
                 mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
 
