@@ -21,10 +21,10 @@ from tests.test_run import stop_after
 from wbc.config import RunConfig
 from wbc.errors import BusyError
 from wbc.run import train_and_score
-from wbc.tracking import claims, connection
+from wbc.tracking import claims, connection, sweeps
 from wbc.tracking.claims import Claim, claim_run
 from wbc.tracking.store import connect
-from wbc.tracking.sweeps import end_orphans, read_records
+from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
 from wbc.training.loop import train_epoch
 
 
@@ -144,6 +144,26 @@ def test_run_claimed_since_the_records_were_read_is_not_marked_as_killed(
     leave_claim(run_id, age_s=claims.EXPIRY_S + 1, pid=4242)
     end_orphans(records)
     assert mlflow.get_run(run_id).info.status == "KILLED"
+
+
+def test_stopped_sweep_that_two_go_on_with_at_once_has_one_of_them(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_with_another(*arguments: str) -> str | None:
+        run_id = find_stopped(*arguments)
+        assert run_id == stopped
+        leave_claim(run_id, age_s=0, pid=4242)
+        return run_id
+
+    with pytest.raises(KeyboardInterrupt), open_sweep("demo"):
+        raise KeyboardInterrupt
+    stopped = mlflow.search_runs(search_all_experiments=True, output_format="list")[0].info.run_id
+    find_stopped = sweeps._stopped_sweep
+    monkeypatch.setattr(sweeps, "_stopped_sweep", find_with_another)
+    with open_sweep("demo"):
+        assert os.environ["WBC_SWEEP_RUN"] != stopped
+    tags = mlflow.get_run(stopped).data.tags
+    assert [tag for tag in tags if tag.startswith("claim")] == ["claim.0"]
 
 
 def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 import mlflow
 from mlflow.entities import Run
 
-from wbc.tracking.claims import Claim, create_run, standing_claims
+from wbc.tracking.claims import Claim, create_run, standing_claims, withdraw
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, leave_project_run, search, store_errors
 
@@ -60,7 +60,8 @@ def end_orphans(records: Iterable[Record]) -> None:
 def open_sweep(profile: str) -> Iterator[None]:
     """Makes the runs that are created inside the block children of one MLflow run, which ends as the block does.
 
-    That run is the one that `mlflow run` has opened for this process, the last of the profile that was stopped, or new.
+    That run is the one that `mlflow run` has opened for this process, the last of the profile that was stopped, or new;
+    also new where another sweep goes on with the stopped one at the same moment.
 
     Raises:
         TrackingError: the store does not take it.
@@ -70,11 +71,7 @@ def open_sweep(profile: str) -> Iterator[None]:
         claim, client, name = Claim(), mlflow.MlflowClient(), f"sweep/{profile}"
         tags = {"kind": "sweep", "profile": profile, "mlflow.runName": name, **claim.tag}
         run_id = os.environ.get("MLFLOW_RUN_ID") or _stopped_sweep(experiment_id, profile)
-        if run_id:
-            for key, value in tags.items():
-                client.set_tag(run_id, key, value)
-            client.update_run(run_id, status="RUNNING")
-        else:
+        if run_id is None or not _adopt(run_id, tags, claim):
             run_id = create_run(experiment_id, name, tags)
         claim.hold(client.get_run(run_id))
     leave_project_run()
@@ -92,6 +89,18 @@ def open_sweep(profile: str) -> Iterator[None]:
         with suppress(Exception), patience:  # what the runs came to is with the runs
             claim.release()
             client.set_terminated(run_id, status)
+
+
+def _adopt(run_id: str, tags: dict[str, str], claim: Claim) -> bool:
+    """Returns whether the run is this sweep's now; it is not where another has claimed it at the same moment."""
+    client = mlflow.MlflowClient()
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    if claim.rivals([client.get_run(run_id)]):
+        withdraw(run_id, claim.tag)
+        return False
+    client.update_run(run_id, status="RUNNING")
+    return True
 
 
 def _stopped_sweep(experiment_id: str, profile: str) -> str | None:
