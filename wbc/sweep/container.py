@@ -37,7 +37,7 @@ from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
 from wbc.tracking.runs import run_name
 from wbc.tracking.store import store_location
-from wbc.tracking.sweeps import read_records
+from wbc.tracking.sweeps import find_records
 
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
@@ -167,7 +167,9 @@ class _Sweep:
             raise BusyError(said)
         if code:
             raise TrainingError(self._failure(code, container.attrs["State"]["OOMKilled"], said))
-        (cell,) = survey([config], read_records())
+        (cell,) = survey([config], [])
+        if cell.fingerprint:
+            (cell,) = survey([config], find_records(cell.fingerprint))
         if cell.outcome is None:
             raise RunnerError(
                 f"{name} has ended well in its container, but under another fingerprint than it has here: `make setup` "

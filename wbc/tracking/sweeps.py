@@ -30,7 +30,7 @@ class Record:
 
 
 def read_records() -> list[Record]:
-    """Returns all training runs of the store, the newest first.
+    """Returns all training runs of the store, the newest first; not to be called by several threads at once.
 
     Raises:
         TrackingError: the store does not answer.
@@ -43,6 +43,16 @@ def read_records() -> list[Record]:
     finally:
         if collecting:
             gc.enable()
+
+
+def find_records(fingerprint: str) -> list[Record]:
+    """Returns the training runs of one fingerprint, the newest first.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    with store_errors():
+        return [_record(run) for run in search(f"tags.fingerprint = '{fingerprint}'")]
 
 
 def end_orphans(records: Iterable[Record]) -> None:
