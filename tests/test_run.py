@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import mlflow
 import numpy as np
@@ -23,6 +25,7 @@ from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
 from wbc.models.build import backbone_state
 from wbc.run import build, score_run, train_and_score
+from wbc.tracking import writer
 from wbc.tracking.tracked import TrackedRun
 from wbc.training import loop
 from wbc.training.features import LEAST_EPOCHS
@@ -132,6 +135,47 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
 
 
+def stop_in_the_third_epoch(*arguments: object) -> object:
+    """Trains, and lets SIGTERM come as the third epoch ends, its weights there, but with an error that hides it."""
+    result = train_epoch(*arguments)  # type: ignore[arg-type]
+    if arguments[3] == 2:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit as error:
+            raise RuntimeError("error return without exception set") from error
+    return result
+
+
+def test_stopped_run_goes_on_after_its_last_whole_epoch_though_that_was_not_one_to_be_saved(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(epochs=4, checkpoint_every=9)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "train_epoch", stop_in_the_third_epoch)
+        with pytest.raises(SystemExit):
+            train_and_score(config)
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
+    resumed = train_and_score(config)
+    assert resumed.run_id == stopped.info.run_id
+    predictions = predictions_of(resumed.run_id, "folder_away")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
+    assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+
+
+def test_run_whose_store_is_away_stops_all_the_same(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_is_back = Event()
+    monkeypatch.setattr(writer, "_PARTING_S", 0.1)
+    monkeypatch.setattr(TrackedRun, "_upload_file", lambda *_: store_is_back.wait())
+    interrupted(small_config(checkpoint_every=9), monkeypatch, KeyboardInterrupt())
+    store_is_back.set()
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "KILLED"
+    assert "checkpoint" not in stopped.data.tags
+
+
 @pytest.mark.parametrize("method", ["_log_model", "log_domain", "complete"])
 def test_run_stopped_after_training_logs_the_rest_once(
     small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, method: str
@@ -229,6 +273,19 @@ def test_full_disk_while_logging_is_one_error_and_a_failed_run(
     assert stopped.info.status == "FAILED"
 
 
+def test_disk_of_the_images_that_fails_is_not_blamed_on_the_store(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> object:
+        raise OSError(errno.EIO, "Input/output error", "cache-squash32.bin")
+
+    monkeypatch.setattr(run_module, "train_epoch", fail)
+    with pytest.raises(TrainingError, match=r"^a file or device fails: .* Input/output error: 'cache-squash32.bin'"):
+        train_and_score(small_config())
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "FAILED"
+
+
 def test_run_that_sigterm_ends_by_a_librarys_error_is_marked_as_killed(
     small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,7 +302,12 @@ def test_run_that_sigterm_ends_by_a_librarys_error_is_marked_as_killed(
     assert run.info.status == "KILLED"
 
 
-def test_run_killed_outright_is_resumed_under_its_id(small_config: Callable[..., RunConfig]) -> None:
+def test_run_killed_outright_is_resumed_under_its_id_and_its_temporary_files_go(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(store / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what it was before is kept there
     config = small_config(epochs=40)
     command = [sys.executable, "-m", "entrypoints.train"]
     for name in ("model", "source", "scale", "pretrained", "image_size", "epochs", "batch_size", "checkpoint_every"):
@@ -262,7 +324,9 @@ def test_run_killed_outright_is_resumed_under_its_id(small_config: Callable[...,
     assert process.wait() == -signal.SIGKILL
     assert stopped is not None
     assert mlflow.get_run(stopped.info.run_id).info.status == "RUNNING"
+    assert list((store / "tmp").glob(f"wbc-{stopped.info.run_id}-*"))
     assert train_and_score(config).run_id == stopped.info.run_id
+    assert not list((store / "tmp").glob("wbc-*"))
     history = mlflow.MlflowClient().get_metric_history(stopped.info.run_id, "train/loss")
     assert [point.step for point in history] == list(range(1, 41))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import mlflow
 import pytest
@@ -13,6 +14,7 @@ from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
 from wbc.run import load_domains, score_run, train_and_score
+from wbc.tracking import writer as writing
 from wbc.tracking.store import EXPERIMENT, connect
 from wbc.tracking.tracked import TrackedRun
 from wbc.tracking.writer import Writer
@@ -117,3 +119,17 @@ def test_runs_that_start_at_once_on_the_same_images_log_them_all(small_config: C
     for run in runs:
         (logged,) = client.get_run(run.id).inputs.dataset_inputs
         assert logged.dataset.name == "folder_home"
+
+
+def test_writes_that_wait_when_a_stopped_run_has_parted_from_its_store_are_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writing, "_PARTING_S", 0.1)
+    writer, store_is_back, written = Writer(), Event(), []
+    writer.later(store_is_back.wait)
+    writer.later(lambda: written.append("another's checkpoint deleted"))
+    with pytest.raises(KeyboardInterrupt), writer:
+        raise KeyboardInterrupt
+    store_is_back.set()
+    writer.flush(10)
+    assert not written

@@ -5,10 +5,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -24,13 +25,14 @@ from wbc.errors import CheckpointError, ConfigError, TrainingError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
 from wbc.models.build import Classifier, build_model
+from wbc.processes import asked_to_stop
 from wbc.recipes import RECIPES
 from wbc.tracking.runs import fetch_checkpoint, open_run, open_scoring
 from wbc.tracking.store import connect, latest_run
 from wbc.tracking.tracked import TrackedRun
 from wbc.training.checkpoint import Checkpoint, fill_model, read_checkpoint, restore_model
 from wbc.training.feed import Feed
-from wbc.training.loop import build_optimiser, saves, train_epoch
+from wbc.training.loop import EpochResult, build_optimiser, saves, train_epoch
 from wbc.training.pretrain import starting_weights
 
 _log = logging.getLogger(__name__)
@@ -81,7 +83,10 @@ def train_and_score(config: RunConfig) -> Outcome:
 
 
 def train_model(model: Classifier, train: Images, config: RunConfig, run: TrackedRun) -> None:
-    """Trains in place to the last epoch, from the run's last checkpoint on where it has one."""
+    """Trains in place to the last epoch, from the run's last checkpoint on where it has one.
+
+    Ctrl-C or SIGTERM leaves a checkpoint of the last whole epoch, also where that is not one to be saved.
+    """
     place(model, config)
     _log.info("training in %s on %s%s", config.precision, hardware(config.device), "" if config.fast else ", fast=off")
     if config.fast and config.device == "cpu" and config.scale == "full":
@@ -93,19 +98,45 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
         if checkpoint.optimiser:
             optimiser.load_state_dict(checkpoint.optimiser)
     feed = Feed(model, train, config)
-    for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
-        try:
-            result = train_epoch(model, optimiser, feed, epoch, config)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(f"no memory left on the GPU: try a batch_size below {config.batch_size}.") from error
-        run.log_epoch(epoch + 1, result)
-        _log.info(
-            "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
-            *(epoch + 1, config.epochs, result.loss, 100 * result.accuracy, result.lr, result.images_per_s),
-        )
-        if saves(config, epoch):
+    unsaved: Checkpoint | None = None
+    try:
+        for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
+            result = _train_epoch(model, optimiser, feed, epoch, config)
+            run.log_epoch(epoch + 1, result)
+            _log.info(
+                "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
+                *(epoch + 1, config.epochs, result.loss, 100 * result.accuracy, result.lr, result.images_per_s),
+            )
             state = None if epoch + 1 == config.epochs else optimiser.state_dict()
-            run.save_checkpoint(Checkpoint(config=config, epoch=epoch + 1, model=model.state_dict(), optimiser=state))
+            unsaved = Checkpoint(config=config, epoch=epoch + 1, model=model.state_dict(), optimiser=state)
+            if saves(config, epoch):
+                run.save_checkpoint(unsaved)
+                unsaved = None
+            else:  # the next epoch changes these tensors in place
+                unsaved = dataclasses.replace(unsaved, model=_copied(unsaved.model), optimiser=_copied(state))
+    except BaseException as error:
+        if unsaved and (isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop()):
+            with suppress(Exception):  # a store that is away: the checkpoint before stays
+                run.rescue_checkpoint(unsaved)
+        raise
+
+
+def _train_epoch(
+    model: Classifier, optimiser: torch.optim.Optimizer, feed: Feed, epoch: int, config: RunConfig
+) -> EpochResult:
+    try:
+        return train_epoch(model, optimiser, feed, epoch, config)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(f"no memory left on the GPU: try a batch_size below {config.batch_size}.") from error
+
+
+def _copied(state: Any) -> Any:
+    """Returns the dicts and lists of a state with copies of its tensors."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {key: _copied(value) for key, value in state.items()}
+    return [_copied(value) for value in state] if isinstance(state, list) else state
 
 
 def score_domains(model: Classifier, tests: Iterable[Images], config: RunConfig, run: TrackedRun) -> None:

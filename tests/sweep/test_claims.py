@@ -3,24 +3,29 @@
 import json
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import pytest
 
 from tests.forks import forks
+from tests.servers import free_port
 from tests.test_run import stop_after
 from wbc.config import RunConfig
 from wbc.errors import BusyError
 from wbc.run import train_and_score
-from wbc.tracking import claims
+from wbc.tracking import claims, connection, sweeps
 from wbc.tracking.claims import Claim, claim_run
 from wbc.tracking.store import connect
+from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
+from wbc.training.loop import train_epoch
 
 
 @pytest.fixture
@@ -83,6 +88,82 @@ def test_run_that_another_process_took_over_stops_and_is_left_to_it(
     with pytest.raises(BusyError, match="taken over by another process"):
         train_and_score(config)
     assert mlflow.get_run(run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("claim_is_there_again", [False, True])
+def test_run_taken_over_while_its_process_was_suspended_logs_nothing_more(
+    interrupted_run: tuple[RunConfig, str], monkeypatch: pytest.MonkeyPatch, claim_is_there_again: bool
+) -> None:
+    config, run_id = interrupted_run
+    client = mlflow.MlflowClient()
+
+    def suspended(*arguments: object) -> object:
+        result = train_epoch(*arguments)  # type: ignore[arg-type]
+        (tag,) = [tag for tag in client.get_run(run_id).data.tags if tag.startswith("claim")]
+        if not claim_is_there_again:
+            client.delete_tag(run_id, tag)
+        leave_claim(run_id, age_s=-400, pid=4242)
+        client.log_metric(run_id, "train/loss", 0.5, step=1)
+        monkeypatch.setattr(claims, "time", SimpleNamespace(time=lambda: time.time() + 400))
+        return result
+
+    monkeypatch.setattr("wbc.run.train_epoch", suspended)
+    with pytest.raises(BusyError, match="taken over by another process"):
+        train_and_score(config)
+    run = client.get_run(run_id)
+    assert [point.value for point in client.get_metric_history(run_id, "train/loss")] == [0.5]
+    assert "checkpoint" not in run.data.tags
+    assert run.info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("server", ["refuses", "is silent"])
+def test_claim_is_released_within_seconds_while_the_server_is_away(
+    interrupted_run: tuple[RunConfig, str], monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    claim = Claim()
+    claim.hold(mlflow.get_run(interrupted_run[1]))
+    monkeypatch.setattr(connection, "_IMPATIENT_TIMEOUT_S", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "9")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if server == "is silent" else free_port()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        claim.release()
+        assert time.monotonic() - began < 5
+
+
+def test_run_claimed_since_the_records_were_read_is_not_marked_as_killed(
+    interrupted_run: tuple[RunConfig, str],
+) -> None:
+    _, run_id = interrupted_run
+    records = read_records()
+    leave_claim(run_id, age_s=0, pid=4242)
+    end_orphans(records)
+    assert mlflow.get_run(run_id).info.status == "RUNNING"
+    leave_claim(run_id, age_s=claims.EXPIRY_S + 1, pid=4242)
+    end_orphans(records)
+    assert mlflow.get_run(run_id).info.status == "KILLED"
+
+
+def test_stopped_sweep_that_two_go_on_with_at_once_has_one_of_them(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_with_another(*arguments: str) -> str | None:
+        run_id = find_stopped(*arguments)
+        assert run_id == stopped
+        leave_claim(run_id, age_s=0, pid=4242)
+        return run_id
+
+    with pytest.raises(KeyboardInterrupt), open_sweep("demo"):
+        raise KeyboardInterrupt
+    stopped = mlflow.search_runs(search_all_experiments=True, output_format="list")[0].info.run_id
+    find_stopped = sweeps._stopped_sweep
+    monkeypatch.setattr(sweeps, "_stopped_sweep", find_with_another)
+    with open_sweep("demo"):
+        assert os.environ["WBC_SWEEP_RUN"] != stopped
+    tags = mlflow.get_run(stopped).data.tags
+    assert [tag for tag in tags if tag.startswith("claim")] == ["claim.0"]
 
 
 def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -> None:

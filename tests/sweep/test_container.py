@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from unittest.mock import MagicMock
 
 import docker
 import mlflow
@@ -22,8 +25,10 @@ from filelock import FileLock
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
 from wbc.run import load_domains, train_and_score
-from wbc.sweep.container import _environment, _failure, run_plan
+from wbc.sweep.container import _environment, _failure, _Sweep, run_plan
 from wbc.sweep.image import build_arguments, connect_engine, find_image
+from wbc.tracking import sweeps
+from wbc.tracking.store import search
 
 ROOT = Path(__file__).parents[2]
 SOME_RUN = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0", "output_format": "list"}
@@ -161,6 +166,24 @@ def test_image_that_is_not_there_or_of_other_code_is_refused(engine: docker.Dock
             find_image(engine, "wbc-other")
     finally:
         engine.images.remove(other.id, force=True)
+
+
+def test_run_that_has_ended_in_its_container_is_asked_for_alone(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, asked = small_config(epochs=1), list[str]()
+    train_and_score(dataclasses.replace(config, seed=1))
+    ended = MagicMock(**{"logs.return_value": [], "wait.return_value": {"StatusCode": 0}})
+    ended.start = lambda: train_and_score(config)
+    sweep = _Sweep.__new__(_Sweep)
+    sweep._gpus, sweep._stopping = SimpleQueue(), Event()
+    sweep._gpus.put(None)
+    monkeypatch.setattr(sweep, "_create", lambda *_: ended)
+    monkeypatch.setattr(sweeps, "search", lambda text: asked.append(text) or search(text))
+    outcome = sweep.run(config)
+    fingerprint = mlflow.get_run(outcome.run_id).data.tags["fingerprint"]
+    assert asked == [f"tags.fingerprint = '{fingerprint}'"]
+    assert dataclasses.replace(outcome, done_already=True) == train_and_score(config)
 
 
 def test_engine_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

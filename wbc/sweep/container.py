@@ -38,7 +38,7 @@ from wbc.sweep.gpu import visible_gpus
 from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
 from wbc.tracking.store import store_location
-from wbc.tracking.sweeps import read_records
+from wbc.tracking.sweeps import find_records
 
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
@@ -168,7 +168,9 @@ class _Sweep:
             raise BusyError(said)
         if code:
             raise TrainingError(_failure(code, said, self._memory, container.attrs["State"]["OOMKilled"]))
-        (cell,) = survey([config], read_records())
+        (cell,) = survey([config], [])
+        if cell.fingerprint:
+            (cell,) = survey([config], find_records(cell.fingerprint))
         if cell.outcome is None:
             raise RunnerError(
                 f"{name} has ended well in its container, but under another fingerprint than it has here: `make setup` "

@@ -7,7 +7,8 @@ as SQLite, PostgreSQL and MLflow's server on either do.
 
 A claim is renewed every minute. It ends with its run, five minutes after it was renewed last, or at once for whoever
 can see that its process is gone: on the same machine. So the clocks of machines that share a store must agree to within
-four minutes, and a machine cut off for longer than five may find its run taken over, upon which it stops.
+four minutes, and a machine cut off or suspended for longer than five may find its run taken over, upon which it stops.
+It finds out before it writes again: what was not renewed of late is asked for before each write.
 """
 
 import hashlib
@@ -32,10 +33,13 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from wbc.errors import BusyError
+from wbc.tracking.connection import impatient
 from wbc.tracking.store import search
 
 RENEWAL_S: Final = 60.0
 EXPIRY_S: Final = 300.0
+_MARGIN_S: Final = 15.0
+"""How much later than due a renewal may be before it is asked whether the claim still stands."""
 
 _PREFIX: Final = "claim."
 _ATTEMPTS: Final = 10
@@ -50,6 +54,7 @@ class Claim:
     def __init__(self) -> None:
         self._key = f"{_PREFIX}{secrets.token_hex(4)}"
         self._run_id = ""
+        self._renewed = 0.0
         self._lost, self._over = Event(), Event()
         self._renewing = Thread(target=self._renew, daemon=True, name="claim")
 
@@ -64,7 +69,7 @@ class Claim:
 
     def hold(self, run: Run) -> None:
         """Keeps the claim, whose tag the run has, until `release`; drops claims to it that others have left behind."""
-        self._run_id = run.info.run_id
+        self._run_id, self._renewed = run.info.run_id, time.time()
         client = mlflow.MlflowClient()
         for key in run.data.tags:
             if key.startswith(_PREFIX) and key != self._key:
@@ -73,29 +78,47 @@ class Claim:
         self._renewing.start()
 
     def check(self) -> None:
-        """Raises a BusyError once another process has taken the run over."""
+        """Raises a BusyError once another process is known to have taken the run over."""
         if self._lost.is_set():
             raise BusyError(
                 f"run {self._run_id} was taken over by another process, since this one could not renew its claim for "
                 f"{EXPIRY_S / 60:.0f} minutes: the same command waits for it."
             )
 
+    def confirm(self) -> None:
+        """Does as `check`, having asked the store where the claim should have been renewed by now."""
+        if time.time() - self._renewed > RENEWAL_S + _MARGIN_S:
+            self._look()
+        self.check()
+
     def release(self) -> None:
-        """Ends the claim."""
+        """Ends the claim; a server that is away is not waited for, since the claim ends with the process or expires."""
         self._over.set()
         if self._renewing.is_alive():
             self._renewing.join(10)  # else it might write the tag once more
-        withdraw(self._run_id, self.tag)
+        with impatient():
+            withdraw(self._run_id, self.tag)
 
     def _renew(self) -> None:
         client = mlflow.MlflowClient()
-        while not self._over.wait(RENEWAL_S):
+        while not self._over.wait(RENEWAL_S) and not self._lost.is_set():
             with suppress(Exception):  # a store that is away: the claim lasts for a while
-                if self._key not in client.get_run(self._run_id).data.tags:
-                    self._lost.set()
-                    return
-                for key, value in self.tag.items():
-                    client.set_tag(self._run_id, key, value)
+                began = time.time()  # not the end: this process may be suspended at any point
+                self._look()
+                if not self._lost.is_set():
+                    for key, value in self.tag.items():
+                        client.set_tag(self._run_id, key, value)
+                    self._renewed = began
+
+    def _look(self) -> None:
+        """Asks the store whether another process has taken the run over.
+
+        It has then dropped this claim; or has one beside it, if this one was renewed just after that.
+        """
+        run = mlflow.MlflowClient().get_run(self._run_id)
+        expired = time.time() - self._renewed > EXPIRY_S
+        if self._key not in run.data.tags or (expired and standing_claims(run)):
+            self._lost.set()
 
 
 def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Claim | None]:

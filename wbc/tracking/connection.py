@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import requests
-from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 from mlflow.utils import request_utils
 from requests.exceptions import ChunkedEncodingError
@@ -17,6 +17,8 @@ from requests.utils import rewind_body
 from wbc.errors import TrackingError
 
 _HEALTH_TIMEOUT_S: Final = 10.0
+_IMPATIENT_TIMEOUT_S: Final = 4.0
+"""Stopping asks for two things, each twice, after the writer's ten seconds: a container has thirty in all."""
 _Result = TypeVar("_Result")
 
 
@@ -74,16 +76,20 @@ def insist(call: Callable[[], _Result]) -> _Result:
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Asks a server that does not answer only once more inside the block, instead of for minutes."""
-    name = MLFLOW_HTTP_REQUEST_MAX_RETRIES.name
-    before = os.environ.get(name)
-    os.environ[name] = "1"
+    """Asks a server that does not answer only once more inside the block, for seconds each, instead of for minutes."""
+    settings = {
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.name: "1",
+        MLFLOW_HTTP_REQUEST_TIMEOUT.name: f"{_IMPATIENT_TIMEOUT_S:.0f}",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def check_server(uri: str) -> None:

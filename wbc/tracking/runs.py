@@ -11,12 +11,12 @@ import mlflow
 from mlflow.entities import Run
 
 from wbc.config import RunConfig
-from wbc.errors import BusyError, TrackingError
+from wbc.errors import BusyError, TrackingError, TrainingError
 from wbc.processes import asked_to_stop, sigterm_exits
 from wbc.tracking.claims import claim_run
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
-from wbc.tracking.tracked import TrackedRun, downloaded
+from wbc.tracking.tracked import TrackedRun, checkpoint_folder, downloaded
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint
 
@@ -29,20 +29,26 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
 
     Raises:
         TrackingError: the tracking store fails.
+        TrainingError: another file or device fails inside the block.
         BusyError: another process, of whatever machine, is at this very run.
     """
     experiment_id = connect()
-    with sigterm_exits(), store_errors():
-        run, claim = claim_run(fingerprint, run_name(config), experiment_id)
-        _forward_project_run(run)
+    with sigterm_exits(), _machine_errors():
+        with store_errors():
+            run, claim = claim_run(fingerprint, run_name(config), experiment_id)
+            _forward_project_run(run)
         if claim is None:
             with Writer() as writer:
                 yield TrackedRun(run, config, writer)
             return
         claim.hold(run)
         try:
-            with _active_run(run.info.run_id, experiment_id, run_name(config)) as active, Writer() as writer:
-                yield TrackedRun(active, config, writer, claim)
+            with (
+                _active_run(run.info.run_id, experiment_id, run_name(config)) as active,
+                checkpoint_folder(run.info.run_id) as folder,
+                Writer(claim.confirm) as writer,
+            ):
+                yield TrackedRun(active, config, writer, claim, folder)
         finally:
             claim.release()
 
@@ -58,12 +64,14 @@ def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[TrackedRun]:
 
     Raises:
         TrackingError: the tracking store fails, or there is no such run.
+        TrainingError: another file or device fails inside the block.
     """
     experiment_id = connect()
-    with sigterm_exits(), store_errors():
+    with sigterm_exits(), _machine_errors():
         if run_id:
-            run = find_run(run_id)
-            _forward_project_run(run)
+            with store_errors():
+                run = find_run(run_id)
+                _forward_project_run(run)
             with Writer() as writer:
                 yield TrackedRun(run, config, writer)
         else:
@@ -93,10 +101,12 @@ def fetch_checkpoint(run_id: str) -> Checkpoint:
 def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[Run]:
     """Yields an earlier run, the one that `mlflow run` opened for this process, or a new one; ends it as it went."""
     run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
-    active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
+    with store_errors():
+        active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
     status = "FAILED"
     try:
-        mlflow.set_tag("mlflow.runName", name)
+        with store_errors():
+            mlflow.set_tag("mlflow.runName", name)
         yield active
         status = "FINISHED"
     except BaseException as error:
@@ -107,10 +117,22 @@ def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[R
         raise
     finally:
         if status == "FINISHED":
-            mlflow.end_run(status)
+            with store_errors():
+                mlflow.end_run(status)
         else:
             with suppress(Exception), impatient():  # a store that failed may fail at this too
                 mlflow.end_run(status)
+
+
+@contextmanager
+def _machine_errors() -> Iterator[None]:
+    """Turns what the operating system refuses inside the block, of images, memory or temporary files, into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"a file or device fails: {error}. Mend it and run the same again: what was saved stays."
+        ) from error
 
 
 def _forward_project_run(run: Run | None) -> None:

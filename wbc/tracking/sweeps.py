@@ -3,14 +3,15 @@
 import gc
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import mlflow
 from mlflow.entities import Run
 
-from wbc.tracking.claims import Claim, create_run, standing_claims
+from wbc.tracking.claims import Claim, create_run, standing_claims, withdraw
+from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, leave_project_run, search, store_errors
 
 
@@ -29,7 +30,7 @@ class Record:
 
 
 def read_records() -> list[Record]:
-    """Returns all training runs of the store, the newest first.
+    """Returns all training runs of the store, the newest first; not to be called by several threads at once.
 
     Raises:
         TrackingError: the store does not answer.
@@ -44,14 +45,24 @@ def read_records() -> list[Record]:
             gc.enable()
 
 
+def find_records(fingerprint: str) -> list[Record]:
+    """Returns the training runs of one fingerprint, the newest first.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    with store_errors():
+        return [_record(run) for run in search(f"tags.fingerprint = '{fingerprint}'")]
+
+
 def end_orphans(records: Iterable[Record]) -> None:
     """Marks runs and sweeps as KILLED that the store has as RUNNING, though nobody is at them any more."""
     interrupted = {record.run_id for record in records if record.state == "interrupted"}
     with store_errors():
         running = search("attributes.status = 'RUNNING'")
         for run in running:
-            sweep = run.data.tags.get("kind") == "sweep" and not standing_claims(run)
-            if sweep or run.info.run_id in interrupted:
+            left = run.data.tags.get("kind") == "sweep" or run.info.run_id in interrupted
+            if left and not standing_claims(run):  # the records are older: it may have been claimed since
                 mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
 
@@ -59,7 +70,8 @@ def end_orphans(records: Iterable[Record]) -> None:
 def open_sweep(profile: str) -> Iterator[None]:
     """Makes the runs that are created inside the block children of one MLflow run, which ends as the block does.
 
-    That run is the one that `mlflow run` has opened for this process, the last of the profile that was stopped, or new.
+    That run is the one that `mlflow run` has opened for this process, the last of the profile that was stopped, or new;
+    also new where another sweep goes on with the stopped one at the same moment.
 
     Raises:
         TrackingError: the store does not take it.
@@ -69,11 +81,7 @@ def open_sweep(profile: str) -> Iterator[None]:
         claim, client, name = Claim(), mlflow.MlflowClient(), f"sweep/{profile}"
         tags = {"kind": "sweep", "profile": profile, "mlflow.runName": name, **claim.tag}
         run_id = os.environ.get("MLFLOW_RUN_ID") or _stopped_sweep(experiment_id, profile)
-        if run_id:
-            for key, value in tags.items():
-                client.set_tag(run_id, key, value)
-            client.update_run(run_id, status="RUNNING")
-        else:
+        if run_id is None or not _adopt(run_id, tags, claim):
             run_id = create_run(experiment_id, name, tags)
         claim.hold(client.get_run(run_id))
     leave_project_run()
@@ -87,9 +95,22 @@ def open_sweep(profile: str) -> Iterator[None]:
         raise
     finally:
         del os.environ["WBC_SWEEP_RUN"]
-        with suppress(Exception):  # what the runs came to is with the runs
+        patience = nullcontext() if status == "FINISHED" else impatient()
+        with suppress(Exception), patience:  # what the runs came to is with the runs
             claim.release()
             client.set_terminated(run_id, status)
+
+
+def _adopt(run_id: str, tags: dict[str, str], claim: Claim) -> bool:
+    """Returns whether the run is this sweep's now; it is not where another has claimed it at the same moment."""
+    client = mlflow.MlflowClient()
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    if claim.rivals([client.get_run(run_id)]):
+        withdraw(run_id, claim.tag)
+        return False
+    client.update_run(run_id, status="RUNNING")
+    return True
 
 
 def _stopped_sweep(experiment_id: str, profile: str) -> str | None:

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -36,6 +37,7 @@ from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
 from wbc.tracking.claims import Claim
 from wbc.tracking.connection import insist
+from wbc.tracking.store import store_errors
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
@@ -57,21 +59,28 @@ _TAGGED: Final = (
 
 
 class TrackedRun:
-    """An MLflow run under way: what training and scoring log to it."""
+    """An MLflow run under way: what training and scoring log to it; a TrackingError tells that the store fails."""
 
-    def __init__(self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None) -> None:
+    @store_errors()
+    def __init__(
+        self, run: Run, config: RunConfig, writer: Writer, claim: Claim | None = None, folder: Path | None = None
+    ) -> None:
+        """Takes the claim to a run that is trained, and its `checkpoint_folder`."""
         self.id: str = run.info.run_id
         self.done = run.data.tags.get("complete") == "true"
-        self._config, self._writer, self._claim = config, writer, claim
+        self._config, self._writer, self._claim, self._folder = config, writer, claim, folder
+        self._uploaded_epoch = 0
         self._model_id: str | None = run.data.tags.get("model_id")
         self._logged: dict[str, float] = run.data.metrics
         self._logged_epochs = {point.step for point in mlflow.MlflowClient().get_metric_history(self.id, "train/loss")}
 
+    @store_errors()
     def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
         """Returns the accuracy logged for each of the domains, in [0, 1]."""
         metrics = mlflow.get_run(self.id).data.metrics
         return {domain: metrics[f"test/{domain}/accuracy"] for domain in domains}
 
+    @store_errors()
     def scored(self, images: Images) -> bool:
         """Returns whether the domain's metrics, which are logged after all else of it, were there from the start.
 
@@ -83,11 +92,13 @@ class TrackedRun:
             self._log_scores(logged, self.log_input(images, "testing"), time_ms)
         return bool(logged)
 
+    @store_errors()
     def log_start(self, train: Images | None, tests: Iterable[Images]) -> None:
         """Logs what describes the run: tags, parameters, data sets, config.json and environment.json.
 
         Scores of a checkpoint file have no training images.
         """
+        self._confirm()
         values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
         place = {"hardware": hardware(self._config.device), "jobs": os.environ.get("WBC_JOBS", "1")}
         mlflow.set_tags({name: values[name] for name in _TAGGED} | place)
@@ -100,6 +111,7 @@ class TrackedRun:
             if images:
                 self.log_input(images, context)
 
+    @store_errors()
     def log_input(self, images: Images, context: str) -> Dataset:
         """Logs a data set, by name, digest, origin and counts, as an input: `context` is training or testing."""
         dataset = _dataset(images)
@@ -123,24 +135,40 @@ class TrackedRun:
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Uploads a checkpoint, names it in a tag, drops the one before: a kill at any point leaves a whole one.
 
-        The checkpoint of a finished run has no optimiser; with it goes the model that MLflow can load.
+        Meanwhile it lies in the `checkpoint_folder`. That of a finished run has no optimiser; with it goes the model
+        that MLflow can load.
         """
-        name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
-        folder = tempfile.TemporaryDirectory()
-        path = Path(folder.name) / name
-        write_checkpoint(checkpoint, path)
-        self._writer.later(partial(self._upload_checkpoint, path))
+        path = self._upload(checkpoint)
         if checkpoint.optimiser is None:
             self._writer.flush()
             self._log_model(path)
-        self._writer.later(folder.cleanup)
+        self._writer.later(partial(shutil.rmtree, path.parent, ignore_errors=True))
 
+    def rescue_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Uploads the checkpoint of a run that is being stopped, unless it is on its way already.
+
+        The store has as long as the `Writer` gives it at a run's end; where it is away the checkpoint before stays.
+        """
+        if checkpoint.epoch != self._uploaded_epoch:
+            self._upload(checkpoint)
+
+    def _upload(self, checkpoint: Checkpoint) -> Path:
+        """Returns the file of a checkpoint, whose upload begins; it is alone in its folder."""
+        name = f"epoch_{checkpoint.epoch:04d}.pt" if checkpoint.optimiser else "final.pt"
+        path = Path(tempfile.mkdtemp(dir=self._folder), name)
+        write_checkpoint(checkpoint, path)
+        self._uploaded_epoch = checkpoint.epoch
+        for step in (self._upload_file, self._name_checkpoint, self._drop_others):  # if the run is ours, each
+            self._writer.later(partial(step, path))
+        return path
+
+    @store_errors()
     def load_checkpoint(self) -> Checkpoint | None:
         """Returns the last checkpoint that was saved whole, its tensors on the CPU, or None where there is none."""
         name = mlflow.get_run(self.id).data.tags.get("checkpoint")
         if name is None:
             return None
-        with downloaded(self.id, name) as path:
+        with downloaded(self.id, name, self._folder) as path:
             checkpoint = read_checkpoint(path)
             if checkpoint.optimiser is None and self._model_id is None:  # the run was stopped between the two
                 self._log_model(path)
@@ -156,26 +184,40 @@ class TrackedRun:
             draw_confusion(metrics, f"{self._config.model}/seed{self._config.seed} on {images.name}").savefig(
                 Path(folder) / "confusion" / f"{images.name}.png", dpi=150
             )
-            mlflow.log_artifacts(folder, run_id=self.id)
-        dataset = self.log_input(images, "testing")
-        self._log_scores(_flat(metrics, images.name), dataset, int(1000 * time.time()))
+            with store_errors():
+                mlflow.log_artifacts(folder, run_id=self.id)
+        with store_errors():
+            dataset = self.log_input(images, "testing")
+            self._log_scores(_flat(metrics, images.name), dataset, int(1000 * time.time()))
 
+    @store_errors()
     def complete(self) -> None:
         """Marks the run as done, once everything else is logged."""
+        self._confirm()
         self._drop_checkpoints(but="checkpoint/final.pt")
         mlflow.set_tag("complete", "true")
 
+    def _confirm(self) -> None:
+        """Raises a BusyError if another process has taken the run over."""
+        if self._claim:
+            self._claim.confirm()
+
     def _log_scores(self, scores: dict[str, float], dataset: Dataset, time_ms: int) -> None:
+        self._confirm()
         mlflow.log_metrics(scores, run_id=self.id, timestamp=time_ms, model_id=self._model_id, dataset=dataset)
 
-    def _upload_checkpoint(self, path: Path) -> None:
+    def _upload_file(self, path: Path) -> None:
         name = f"checkpoint/{path.name}"
         artifacts = get_artifact_repository(mlflow.get_run(self.id).info.artifact_uri)
         artifacts.log_artifact(str(path), "checkpoint")
         if isinstance(artifacts, LocalArtifactRepository):  # a server has a disk of its own
             flush_file(Path(artifacts.get_local_path(name)))
-        mlflow.MlflowClient().set_tag(self.id, "checkpoint", name)
-        self._drop_checkpoints(but=name)
+
+    def _name_checkpoint(self, path: Path) -> None:
+        mlflow.MlflowClient().set_tag(self.id, "checkpoint", f"checkpoint/{path.name}")
+
+    def _drop_others(self, path: Path) -> None:
+        self._drop_checkpoints(but=f"checkpoint/{path.name}")
 
     def _drop_checkpoints(self, but: str) -> None:
         """Deletes earlier checkpoints, and what a kill has left of others."""
@@ -187,8 +229,10 @@ class TrackedRun:
             if name != but:
                 artifacts.delete_artifacts(name)
 
+    @store_errors()
     def _log_model(self, checkpoint: Path) -> None:
         """Logs the model that MLflow can load, in the place of what a kill or a lost answer has left half-logged."""
+        self._confirm()
         signature = ModelSignature(
             Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
             Schema([TensorSpec(np.dtype("float32"), (-1, len(CLASSES)))]),
@@ -214,9 +258,22 @@ class TrackedRun:
 
 
 @contextmanager
-def downloaded(run_id: str, name: str) -> Iterator[Path]:
-    """Yields an artifact as a file that is there for as long as the block lasts."""
-    with tempfile.TemporaryDirectory() as folder:
+def checkpoint_folder(run_id: str) -> Iterator[Path]:
+    """Yields a folder below TMPDIR for a run's checkpoints on their way, which goes as the block ends.
+
+    A process that is killed leaves it, with a gigabyte or more; named by the run's id, it goes when the run goes on on
+    that machine.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"wbc-{run_id}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"wbc-{run_id}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def downloaded(run_id: str, name: str, below: Path | None = None) -> Iterator[Path]:
+    """Yields an artifact as a file, below a folder or TMPDIR, that is there for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(dir=below) as folder:
         yield Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=folder))
 
 
