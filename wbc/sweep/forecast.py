@@ -15,7 +15,7 @@ from wbc.sweep.plan import Cell
 from wbc.tracking.sweeps import Record
 
 _STATES: Final = ("done", "running", "interrupted", "to run")
-_TAGS: Final = ("model", "scale", "image_size")
+_TAGS: Final = ("model", "scale", "image_size", "precision", "fast")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Rate:
 
 
 def measured_rates(records: Iterable[Record], hardware: str | None) -> dict[tuple[str, ...], Rate]:
-    """Returns rates by model, scale and image size, from runs on `hardware`, on whatever if None.
+    """Returns rates by what decides them (`_TAGS`), from runs on `hardware`, on whatever if None.
 
     A run's rate counts as often as runs were under way beside it, as its tag `jobs` says: together they were so fast.
     """
