@@ -8,7 +8,8 @@ RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock \
     pip install --no-cache-dir --root-user-action=ignore --target /uv "$(grep -oE '^uv==[0-9.]+' /requirements.lock)"
 
 FROM ${BASE}
-RUN apt-get update -q && apt-get install -q -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
+# gcc: PyTorch starts the code that it compiles for a GPU by a little C.
+RUN apt-get update -q && apt-get install -q -y --no-install-recommends tini gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 # The lock as constraints: what pyproject.toml asks for at the lock's versions and hashes, without the tools of developers.
 # Importing them here writes the byte code and the list of fonts that runs start from.
 ENV MPLCONFIGDIR=/opt/matplotlib

@@ -31,7 +31,7 @@ class BenchConfig:
 
     cases: str | None = option(None, "What to measure, by commas; auto: all. The rest of the result file stays.")
     rounds: int = option(5, "Rounds, each of which measures every side once.")
-    seeds: int = option(3, "Seeds of the comparison of precisions.")
+    seeds: int = option(10, "Seeds of the comparison of precisions.")
     device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
     output: str = option(str(RESULTS), "Folder of the result file.")
 
@@ -54,7 +54,7 @@ def bench(options: BenchConfig) -> None:
     report = json.loads(path.read_bytes()) if path.exists() else {"results": []}
     report |= {"machine": describe_machine(device), "versions": versions()}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("WBC_DATA_DIR", f"{folder}/data")
+        os.environ["WBC_DATA_DIR"] = f"{folder}/data"
         where = Bench(device=device, rounds=options.rounds, folder=Path(folder), limits=report["machine"]["limits"])
         for name in wanted:
             Console(stderr=True).print(f"{name} ...")
@@ -65,14 +65,19 @@ def bench(options: BenchConfig) -> None:
             else:
                 for result in CASES[name](where):
                     rest = [each for each in report["results"] if each["name"] != result["name"]]
-                    report["results"] = [*rest, result]
-            report["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
+                    measured = {"date": _today(), "commit": report["versions"]["commit"]}
+                    report["results"] = [*rest, result | measured]
+            report["date"] = _today()
             report["paper"] = paper_cost(report["results"])
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as file:
                 file.write((json.dumps(report, indent=1) + "\n").encode())
     print_report(report)
     print(path)
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def paper_cost(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def print_report(report: dict[str, Any]) -> None:
         f"{' (one thread)' if machine['device'] == 'cpu' else ''}.",
         highlight=False,
     )
-    table = Table("", "released", "ours", "", "ratio", "spread", "wall", "peak MB", "of limit")
+    table = Table("", "released", "ours", "", "ratio", "spread", "wall", "peak MB", "GPU MB", "of limit")
     for each in sorted(report["results"], key=lambda result: str(result["name"])):
         table.add_row(
             each["name"],
@@ -108,7 +113,10 @@ def print_report(report: dict[str, Any]) -> None:
             f"{each['ratio_median']:.2f}",
             f"{each['ratio_low']:.2f}-{each['ratio_high']:.2f}, n={each['n']}",
             f"{each['wall_ratio_median']:.2f}" if "wall_ratio_median" in each else "",
-            f"{each['baseline_peak_rss_mb']:.0f} > {each['peak_rss_mb']:.0f}" if "peak_rss_mb" in each else "",
+            *(
+                f"{each[f'baseline_{name}']:.0f} > {each[name]:.0f}" if name in each else ""
+                for name in ("peak_rss_mb", "peak_device_mb")
+            ),
             f"{100 * each['share_of_limit']:.0f} %" if "share_of_limit" in each else "",
         )
     console.print(table)
@@ -118,11 +126,12 @@ def print_report(report: dict[str, Any]) -> None:
     for row in report.get("precision", []):
         verdict = "within" if row["within"] else "OUTSIDE"
         console.print(
-            f"{row['model']} on {row['domain']}, n={row['n']}: fp32 {row['fp32']}, bf16 {row['bf16']}: {verdict}",
+            f"{row['model']} on {row['domain']}, n={row['n']}: fp32 {row['fp32']}, bf16 {row['bf16']}, "
+            f"difference by seed {row['difference']}: {verdict}",
             highlight=False,
         )
     for row in report.get("growth", []):
-        points = ", ".join(f"{each['at']}: {each['seconds']:.2f} s, {each['peak_rss_mb']} MB" for each in row["points"])
+        points = ", ".join(f"{each['at']}: {each['seconds']:.2f} s, {each['peak_mb']} MB" for each in row["points"])
         console.print(
             f"{row['quantity']}: {points}; time grows as its power {row['time_exponent']}, "
             f"memory as {row['memory_exponent']}",

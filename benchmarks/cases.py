@@ -24,6 +24,7 @@ from wbc.sweep.gpu import jobs_per_gpu
 from wbc.training.pretrain import starting_weights
 
 GRID_RUNS: Final = 4
+GPU_IMAGES: Final = 80 * 128
 EPOCH_IMAGES: Final = {
     "resnet50_fc": 64,
     "resnet50_gn": 64,
@@ -52,14 +53,21 @@ class Bench:
         return "images/s" if self.device == "cuda" else "images/CPU-s"
 
     def jpegs(self, count: int) -> Path:
-        """Returns the folder with so many images, on a GPU as many as fill it."""
-        count = 2048 if self.device == "cuda" else count
+        """Returns the folder with so many images; on a GPU with as many as Raabin has, in whole batches."""
+        return self.exactly(GPU_IMAGES if self.device == "cuda" else count)
+
+    def exactly(self, count: int) -> Path:
+        """Returns the folder with so many images."""
         folder = self.folder / str(count)
         return folder if folder.exists() else work.write_jpegs(folder, count)
 
     def loaders(self) -> int:
         """Returns how many processes load the baseline's images: none beside a CPU, which is busy anyway."""
         return min(8, cores()) if self.device == "cuda" else 0
+
+    def walls(self, sides: Mapping[str, Side]) -> Rates | None:
+        """Returns the rates on a CPU at all of its threads, on the wall; a GPU's are that already."""
+        return interleave(sides, 3, device="cpu", threads=cores(), wall=True) if self.device == "cpu" else None
 
 
 Case = Callable[[Bench], Iterator[dict[str, Any]]]
@@ -86,10 +94,11 @@ def resnet50(bench: Bench) -> Iterator[dict[str, Any]]:
     fp32 = dataclasses.replace(bf16, precision="fp32")
     plain, unfused = work.Ours(dataclasses.replace(fp32, fast=False)), work.Ours(fp32, fused=False)
     fast, best = work.Ours(fp32), work.Ours(bf16)
+    layout = "compiled_channels_last_images_on_gpu" if bench.device == "cuda" else "channels_last"
     sides = {
         "baseline": Side(Released(bf16, folder, bench.loaders()).train),
         "pixel_cache": Side(plain.train),
-        "channels_last": Side(unfused.train),
+        layout: Side(unfused.train),
         "fused_adamw": Side(fast.train),
         "allocator": Side(fast.train, keeps_memory=True),
         "bf16": Side(best.train, keeps_memory=True),
@@ -100,7 +109,7 @@ def resnet50(bench: Bench) -> Iterator[dict[str, Any]]:
     fp32_side = "fused_adamw" if bench.device == "cuda" else "allocator"
     rates = interleave(sides, bench.rounds, device=bench.device)
     fewer = {name: sides[name] for name in ("baseline", fp32_side, "bf16")}
-    walls = interleave(fewer, 3, device=bench.device, threads=cores(), wall=True)
+    walls = bench.walls(fewer)
     steps = {name: round(rates.median(name), 3) for name in sides}
     yield {
         **_result("resnet50_epoch", rates, bench.unit, side="bf16", walls=walls, config=bf16, bench=bench),
@@ -121,9 +130,16 @@ def last16(bench: Bench) -> Iterator[dict[str, Any]]:
         "epoch": Side(ours.train, keeps_memory=True),
     }
     rates = _spread(interleave(sides, bench.rounds, device=bench.device))
-    walls = _spread(interleave(sides, 3, device=bench.device, threads=cores(), wall=True))
+    walls = bench.walls(sides)
     yield {
-        **_result("resnet50_frozenbn_last16_epoch", rates, bench.unit, walls=walls, config=config, bench=bench),
+        **_result(
+            "resnet50_frozenbn_last16_epoch",
+            rates,
+            bench.unit,
+            walls=walls and _spread(walls),
+            config=config,
+            bench=bench,
+        ),
         "epochs_to_fill": round(rates.median("epoch") / rates.median("fill"), 2),
     }
 
@@ -139,7 +155,7 @@ def epoch_of(model: str, images: int) -> Case:
             "ours": Side(work.Ours(config).train, keeps_memory=True),
         }
         rates = interleave(sides, bench.rounds, device=bench.device)
-        walls = interleave(sides, 3, device=bench.device, threads=cores(), wall=True)
+        walls = bench.walls(sides)
         yield _result(f"{model}_epoch", rates, bench.unit, walls=walls, config=config, bench=bench)
 
     return case
@@ -152,7 +168,7 @@ def evaluate(bench: Bench) -> Iterator[dict[str, Any]]:
     ours, released = work.Ours(config), Released(config, folder, bench.loaders())
     sides = {"baseline": Side(released.evaluate), "ours": Side(ours.evaluate, keeps_memory=True)}
     rates = interleave(sides, bench.rounds, device=bench.device)
-    walls = interleave(sides, 3, device=bench.device, threads=cores(), wall=True)
+    walls = bench.walls(sides)
     share = (
         rates.median("ours") * flops_per_image(config, train=False) / 1e9 / bench.limits[f"{config.precision}_gflops"]
     )

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import time
-from multiprocessing import get_context
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 
 from benchmarks import work
 from benchmarks.cases import Bench
-from benchmarks.measure import resident_peak_mb
+from benchmarks.measure import in_fresh_process, resident_peak_mb
 from wbc.compute import keep_memory
 from wbc.config import RunConfig
 
@@ -35,29 +34,28 @@ def measure_growth(bench: Bench) -> list[dict[str, Any]]:
         for value in values:
             at = BASE | {quantity: value}
             config = work.full_run(
-                bench.jpegs(at["images"]),
+                bench.exactly(at["images"]),
                 "resnet50",
                 bench.device,
                 image_size=at["image_size"],
                 batch_size=at["batch_size"],
             )
             work.load(config)
-            with get_context("spawn").Pool(1) as pool:
-                seconds, peak = pool.apply(_epochs, (config, at["seeds"]))
-            points.append({"at": value, "seconds": round(seconds, 3), "peak_rss_mb": round(peak)})
+            seconds, peak = in_fresh_process(_epochs, config, at["seeds"])
+            points.append({"at": value, "seconds": round(seconds, 3), "peak_mb": round(peak)})
         found.append(
             {
                 "quantity": quantity,
                 "points": points,
                 "time_exponent": _slope(points, "seconds"),
-                "memory_exponent": _slope(points, "peak_rss_mb"),
+                "memory_exponent": _slope(points, "peak_mb"),
             }
         )
     return found
 
 
 def _epochs(config: RunConfig, seeds: int) -> tuple[float, float]:
-    """Returns the seconds of the second epoch of each seed's run, together, and the peak of resident memory in MB."""
+    """Returns the seconds of the second epoch of each seed's run, together, and the peak of memory in MB: the GPU's."""
     torch.set_num_threads(1)
     if config.device == "cpu":
         keep_memory()
@@ -66,9 +64,10 @@ def _epochs(config: RunConfig, seeds: int) -> tuple[float, float]:
         run = work.Ours(dataclasses.replace(config, seed=seed))
         run.train()
         started = time.perf_counter()
-        run.train()
+        run.train()  # whose loss is read from the device at the end
         seconds += time.perf_counter() - started
-    return seconds, resident_peak_mb()
+    on_gpu = config.device == "cuda"
+    return seconds, torch.cuda.max_memory_reserved() / 2**20 if on_gpu else resident_peak_mb()
 
 
 def _slope(points: list[dict[str, Any]], name: str) -> float:

@@ -4,12 +4,13 @@ import platform
 import re
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import psutil
 import torch
 
-from wbc.environment import describe_environment, hardware
+from wbc.environment import git_commit, hardware
 
 
 def describe_machine(device: str) -> dict[str, Any]:
@@ -33,8 +34,8 @@ def describe_machine(device: str) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Returns the versions of Python and of the libraries, and the commit."""
-    found = describe_environment()
-    return {"python": found["python"], "commit": found["git"] or "unknown", **found["libraries"]}
+    libraries = {name: version(name) for name in ("torch", "torchvision", "timm", "numpy", "pillow")}
+    return {"python": platform.python_version(), "commit": git_commit() or "unknown", **libraries}
 
 
 def file_name(device: str) -> str:
@@ -45,6 +46,7 @@ def file_name(device: str) -> str:
 
 def _arithmetic(kind: torch.dtype, device: str) -> float:
     side = 8192 if device == "cuda" else 1536
+    torch.backends.cuda.matmul.allow_tf32 = True  # as convolutions in fp32 are computed
     a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
     return 2 * side**3 / _best_time(lambda: a @ b, device) / 1e9
 

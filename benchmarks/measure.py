@@ -7,12 +7,14 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 
+_Result = TypeVar("_Result")
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_MMAP_MAX: Final = -4
@@ -25,7 +27,7 @@ class Side:
     work: Callable[[], int]
     """Does it once and returns the number of images (or runs)."""
     keeps_memory: bool = False
-    """Whether glibc keeps what tensors give back, as training does with fast=on; else as a fresh process does."""
+    """Whether glibc keeps what tensors give back, as training does with fast=on; else as it does by itself."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,13 @@ def interleave(sides: Mapping[str, Side], rounds: int, *, device: str, threads: 
 
 def peak_memory(work: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
     """Returns the peak of resident memory and of the GPU's, in MB, of a process that does the work once."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_peaks, (work, arguments))
+    return in_fresh_process(_peaks, work, arguments)
+
+
+def in_fresh_process(function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Returns what a function returns in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def _peaks(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[float, float]:

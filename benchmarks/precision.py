@@ -40,6 +40,9 @@ def compare_precisions(seeds: int, device: str) -> list[dict[str, Any]]:
                 seed_interval([found[model, seed, precision][number] for seed in range(seeds)])
                 for precision in PRECISIONS
             )
+            changes = seed_interval(
+                [found[model, seed, "bf16"][number] - found[model, seed, "fp32"][number] for seed in range(seeds)]
+            )
             rows.append(
                 {
                     "model": model,
@@ -47,7 +50,7 @@ def compare_precisions(seeds: int, device: str) -> list[dict[str, Any]]:
                     "n": seeds,
                     "fp32": fp32.percent(),
                     "bf16": bf16.percent(),
-                    "difference": round(100 * (bf16.mean - fp32.mean), 2),
+                    "difference": changes.percent(),
                     "within": abs(bf16.mean - fp32.mean) <= (fp32.half_width or 0.0),
                 }
             )

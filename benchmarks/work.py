@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -40,12 +41,16 @@ def write_jpegs(folder: Path, count: int) -> Path:
     """Writes `count` drawn cells as JPEGs of 575 × 575 pixels in folders of the five classes, a hundred distinct."""
     rng = np.random.default_rng(0)
     staining = next(iter(STAININGS.values()))
-    drawn = [draw_cell(number % len(CLASSES), staining, size_px=96, rng=rng) for number in range(min(count, DISTINCT))]
+    drawn = []
+    for number in range(min(count, DISTINCT)):
+        cell = Image.fromarray(draw_cell(number % len(CLASSES), staining, size_px=96, rng=rng))
+        encoded = BytesIO()
+        cell.resize((SOURCE_PX, SOURCE_PX), Image.Resampling.BICUBIC).save(encoded, "JPEG", quality=92)
+        drawn.append(encoded.getvalue())
     for number in range(count):
         path = folder / CLASSES[number % len(CLASSES)] / f"{number:05d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        image = Image.fromarray(drawn[number % len(drawn)]).resize((SOURCE_PX, SOURCE_PX), Image.Resampling.BICUBIC)
-        image.save(path, quality=92)
+        path.write_bytes(drawn[number % len(drawn)])
     return folder
 
 
@@ -164,6 +169,8 @@ def first_update(config: RunConfig) -> None:
     with autocast(config):
         cross_entropy(run.feed.forward(inputs), labels).backward()
     run._optimiser.step()
+    if config.device == "cuda":
+        torch.cuda.synchronize()
 
 
 def first_update_released(config: RunConfig, folder: Path) -> None:
@@ -172,6 +179,8 @@ def first_update_released(config: RunConfig, folder: Path) -> None:
     images, labels = next(iter(run._data[True]))
     cross_entropy(run.model(images.to(config.device)), labels.to(config.device)).backward()
     run._optimiser.step()
+    if config.device == "cuda":
+        torch.cuda.synchronize()
 
 
 @contextmanager

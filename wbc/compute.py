@@ -15,12 +15,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from wbc.config import RunConfig
+from wbc.config import RunConfig, data_dir
 
 COMPILED_KINDS: Final = 64
 """Models and batch sizes that one process may compile; PyTorch would give up after 8."""
-GPU_SHARE: Final = 0.25
-"""Of the GPU's free memory, the most that the images and features of all runs on it may take each."""
+GPU_SHARE: Final = 0.3
+"""Of the GPU's free memory, the most that all runs on it may fill with images, or with features of frozen layers."""
 _AMPERE: Final = (8, 0)
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
@@ -56,13 +56,14 @@ def autocast(config: RunConfig, device: str | None = None) -> torch.autocast:
 def compiled(forward: Callable[[Tensor], Tensor], config: RunConfig) -> Callable[[Tensor], Tensor]:
     """Returns `forward` compiled for a full model on a GPU, where that pays; what cannot be compiled stays as it is.
 
-    The first batch of a size takes a minute; later runs, of other seeds too, find the code in PyTorch's cache on disk.
+    The first batch of a size takes a minute. Later runs, of other seeds too, find the code in the data folder.
     """
     if not (config.fast and config.device == "cuda" and config.scale == "full"):
         return forward
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         _log.info("no C compiler here: the model runs as it is, not compiled for the GPU")
         return forward
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(data_dir() / "compiled"))
     return _Compiled(forward)
 
 

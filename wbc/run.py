@@ -115,7 +115,8 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
             else:  # the next epoch changes these tensors in place
                 unsaved = dataclasses.replace(unsaved, model=_copied(unsaved.model), optimiser=_copied(state))
     except BaseException as error:
-        if unsaved and (isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop()):
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop()
+        if unsaved and stopped and all(map(_is_finite, unsaved.model.values())):
             with suppress(Exception):  # a store that is away: the checkpoint before stays
                 run.rescue_checkpoint(unsaved)
         raise
@@ -128,6 +129,10 @@ def _train_epoch(
         return train_epoch(model, optimiser, feed, epoch, config)
     except torch.OutOfMemoryError as error:
         raise TrainingError(f"no memory left on the GPU: try a batch_size below {config.batch_size}.") from error
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
 
 
 def _copied(state: Any) -> Any:

@@ -177,6 +177,29 @@ def test_best_value_is_bold_only_where_the_difference_is_significant(log_run: Lo
     assert row == "| (i) | resnet50\\_gn | 100.00 ± 0.00<br>[100.00, 100.00] | **100.00 ± 0.00**<br>[100.00, 100.00] |"
 
 
+def test_report_is_of_one_precision_that_of_most_runs_unless_one_is_asked_for(
+    log_run: LogRun, options: ReportConfig
+) -> None:
+    logged = {
+        precision: [log_run("resnet50", seed, {HOME: [], AWAY: []}, precision=precision) for seed in seeds]
+        for precision, seeds in (("bf16", (0, 1)), ("fp32", (2,)))
+    }
+    for wanted, precision, missing in ((None, "bf16", 1), ("fp32", "fp32", 2), ("bf16", "bf16", 1)):
+        study = read_study(replace(options, models="resnet50", seeds="0,1,2", precision=wanted))
+        assert {run.stored.id for run in study.runs} == set(logged[precision])
+        assert study.settings["precision"] == precision
+        assert len(study.missing) == missing
+        assert all(f"precision={other}" in run.why for run in study.excluded for other in logged if other != precision)
+
+
+def test_command_for_missing_full_models_names_the_precision_that_the_others_have(
+    log_run: LogRun, options: ReportConfig
+) -> None:
+    log_run("resnet50", 0, {"raabin_test_a": [], "lisc": []}, profile="paper", precision="bf16")
+    study = read_study(replace(options, profile="paper", models="resnet50", seeds="0,1"))
+    assert study.command() == 'make reproduce PROFILE=paper MODELS="resnet50" SEEDS="1" ARGS="--precision bf16"'
+
+
 def test_verdict_is_given_on_the_papers_images_alone(
     log_run: LogRun, options: ReportConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

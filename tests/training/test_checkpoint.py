@@ -28,6 +28,16 @@ def test_checkpoint_reads_back_as_it_was_written(checkpoint: Checkpoint, tmp_pat
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_checkpoint_of_before_there_were_fast_paths_is_one_of_the_plain_ones(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    write_checkpoint(checkpoint, tmp_path / "a.pt")
+    fields = torch.load(tmp_path / "a.pt", weights_only=True)
+    del fields["config"]["fast"]
+    torch.save(fields, tmp_path / "a.pt")
+    assert read_checkpoint(tmp_path / "a.pt").config == dataclasses.replace(checkpoint.config, fast=False)
+
+
 def test_checkpoint_loads_without_running_code(checkpoint: Checkpoint, tmp_path: Path) -> None:
     write_checkpoint(checkpoint, tmp_path / "a.pt")
     assert torch.load(tmp_path / "a.pt", weights_only=True)["epoch"] == 2

@@ -1,5 +1,8 @@
 """The fast paths give what the plain ones give: to the bit where the arithmetic is the same, else to rounding."""
 
+import dataclasses
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +16,7 @@ from torch.nn.functional import cosine_similarity
 
 from wbc import compute
 from wbc.compute import computes_in_bf16, place
-from wbc.config import RunConfig
+from wbc.config import RunConfig, data_dir
 from wbc.data.batches import draw_augmentation
 from wbc.models.build import Classifier
 from wbc.models.catalog import MODELS, PAPER_ROWS
@@ -138,10 +141,25 @@ def test_batches_fetched_ahead_are_those_fetched_in_turn(
         assert torch.equal(labels, truth)
 
 
-def test_compiled_code_computes_the_same() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
-    inputs = torch.randn(5, 4)
-    assert torch.equal(compute._Compiled(model, backend="aot_eager")(inputs), model(inputs))
+def test_images_in_the_memory_of_a_gpu_give_the_same_batches(small_config: Callable[..., RunConfig]) -> None:
+    config = small_config()
+    train, _ = load_domains(config)
+    drawn = draw_augmentation(0, 0, len(train.labels))
+    rows, images = batches(drawn.order, 8), Feed(build(config, None), train, config)
+    copied = list(images.load(rows, drawn))
+    images._resident = torch.tensor(train.pixels.square)  # on this CPU, but as on a GPU
+    for (pixels, _), (expected, _) in zip(images.load(rows, drawn), copied, strict=True):
+        assert torch.equal(pixels, expected)
+
+
+def test_compiled_code_computes_the_same_and_is_shared_by_seeds() -> None:
+    command = [sys.executable, "-m", "tests.training.compiled", "cpu", "aot_eager", "tiny"]
+    first, second = map(json.loads, subprocess.check_output(command, text=True).splitlines())
+    for step in (first, second):
+        assert step["loss"] == pytest.approx(step["expected"], rel=1e-5)
+        assert step["cosine"] > 0.9999
+    assert first["frames"] > 0
+    assert second["frames"] == 0
 
 
 def test_model_that_does_not_compile_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
@@ -156,10 +174,19 @@ def test_model_that_does_not_compile_runs_as_it_is(caplog: pytest.LogCaptureFixt
     assert "no such kernel" in caplog.text
 
 
-def test_only_full_models_on_a_gpu_are_compiled(small_config: Callable[..., RunConfig]) -> None:
+def test_only_full_models_on_a_gpu_are_compiled(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = torch.nn.Linear(4, 3)
     assert compute.compiled(model, small_config()) is model
-    assert compute.compiled(model, small_config(scale="full", pretrained="none")) is model
+    full = small_config(scale="full", pretrained="none")
+    assert compute.compiled(model, full) is model
+    monkeypatch.setattr(compute.shutil, "which", lambda name: name)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    assert isinstance(compute.compiled(model, dataclasses.replace(full, device="cuda")), compute._Compiled)
+    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parent == data_dir()
+    monkeypatch.setattr(compute.shutil, "which", lambda name: None)
+    assert compute.compiled(model, dataclasses.replace(full, device="cuda")) is model
 
 
 @pytest.mark.parametrize(("flags", "found"), [("fma avx512f avx512_bf16", True), ("fma avx512f", False)])

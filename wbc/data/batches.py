@@ -3,6 +3,8 @@
 What happens to an image depends on (seed, epoch, image) alone: neither workers, batch size nor a resumed run change it.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +65,23 @@ def gather(
         if across:
             batch[place] = batch[place].flip(1)  # several times as fast as NumPy's copy in reverse order
     return batch.permute(0, 3, 1, 2)
+
+
+def fetch_ahead(
+    fetch: Callable[[Int64[np.ndarray, " _"]], Tensor], batches: Sequence[Int64[np.ndarray, " _"]]
+) -> Iterator[Tensor]:
+    """Yields what `fetch` returns for each batch, in memory that a GPU copies from; the next is fetched meanwhile."""
+
+    def pinned(rows: Int64[np.ndarray, " _"]) -> Tensor:
+        return fetch(rows).pin_memory()
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(pinned, batches[0])
+        for following in [*batches[1:], None]:
+            fetched = coming.result()
+            if following is not None:
+                coming = pool.submit(pinned, following)
+            yield fetched
 
 
 def flip(

@@ -2,11 +2,12 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from wbc.compute import autocast
 from wbc.config import RunConfig
-from wbc.data.batches import gather
+from wbc.data.batches import fetch_ahead, gather
 from wbc.data.cache import PixelCache
 from wbc.data.prepare import Images
 from wbc.evaluation.records import Predictions
@@ -25,12 +26,18 @@ def predict_pixels(
 ) -> tuple[Float[np.ndarray, "images 5"], Float[np.ndarray, "images dim"]]:
     """Returns probabilities and embeddings of images at the recipe's geometry; the model is left in evaluation mode."""
     crop_px = config.image_size if RECIPES[config.recipe].crops else None
+
+    def fetch(rows: Int64[np.ndarray, " _"]) -> Tensor:
+        batch = gather(pixels, rows, crop_px=crop_px)
+        return batch if config.fast else batch.contiguous()
+
+    batches = np.array_split(np.arange(len(pixels)), -(-len(pixels) // config.batch_size))
+    fetched = fetch_ahead(fetch, batches) if config.fast and device == "cuda" else map(fetch, batches)
     scores, embeddings = [], []
     model.eval()
     with torch.inference_mode(), autocast(config, device):
-        for rows in np.array_split(np.arange(len(pixels)), -(-len(pixels) // config.batch_size)):
-            batch = gather(pixels, rows, crop_px=crop_px)
-            embedded = model.embed((batch if config.fast else batch.contiguous()).to(device))
-            scores.append(model.head[-1](embedded).float().softmax(1).cpu())
-            embeddings.append(embedded.float().cpu())
-    return torch.cat(scores).numpy(), torch.cat(embeddings).numpy()
+        for batch in fetched:
+            embedded = model.embed(batch.to(device, non_blocking=True))
+            scores.append(model.head[-1](embedded).float().softmax(1))
+            embeddings.append(embedded.float())
+    return torch.cat(scores).cpu().numpy(), torch.cat(embeddings).cpu().numpy()

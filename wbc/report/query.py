@@ -275,7 +275,7 @@ def _nothing_to_report(options: ReportConfig, excluded: Sequence[Excluded]) -> s
     reasons = Counter(run.why.split(":")[0].split(",")[0] for run in of_profile)
     found = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     models, seeds = (split_names(text) if text else [] for text in (options.models, options.seeds))
-    command = reproduce_command(options.profile, models, seeds, options.epochs)
+    command = reproduce_command(options.profile, models, seeds, options.epochs, options.precision)
     return (
         f"no completed run of profile {options.profile} with these settings in the tracking store"
         f"{f' (found: {found})' if found else ''}: {command}."

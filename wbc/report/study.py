@@ -140,10 +140,14 @@ class Study:
             return None
         models = dict.fromkeys(model for model, _ in self.missing)
         seeds = sorted({seed for _, seed in self.missing})
-        return reproduce_command(self.profile, models, seeds, None if self.usual else self.settings["epochs"])
+        epochs = None if self.usual else self.settings["epochs"]
+        precision = self.settings["precision"] if self.settings["scale"] == "full" else None  # auto is by hardware
+        return reproduce_command(self.profile, models, seeds, epochs, precision)
 
 
-def reproduce_command(profile: str, models: Iterable[str], seeds: Iterable[object], epochs: int | None) -> str:
+def reproduce_command(
+    profile: str, models: Iterable[str], seeds: Iterable[object], epochs: int | None, precision: str | None
+) -> str:
     """Returns the command that runs a part of a profile's grid; without models or seeds all of them."""
     parts = [f"make reproduce PROFILE={profile}"]
     parts += [
@@ -151,7 +155,8 @@ def reproduce_command(profile: str, models: Iterable[str], seeds: Iterable[objec
         for name, text in (("MODELS", " ".join(models)), ("SEEDS", " ".join(map(str, seeds))))
         if text
     ]
-    return " ".join([*parts, *([f'ARGS="--epochs {epochs}"'] if epochs else [])])
+    options = [f"--{name} {value}" for name, value in (("epochs", epochs), ("precision", precision)) if value]
+    return " ".join([*parts, *([f'ARGS="{" ".join(options)}"'] if options else [])])
 
 
 def describe_model(key: str) -> Model:

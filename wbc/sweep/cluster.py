@@ -174,7 +174,8 @@ class _Work:
         if self._left_out and self._others(config):
             where["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._left_out)})"}
         task = self._tasks[config.device].options(num_cpus=cpus, num_gpus=gpus, name=config.name, **where)
-        return task.remote(config, self._versions, self._environment, cpus, self._fingerprints[config])
+        environment = self._environment | ({"WBC_GPU_JOBS": str(round(1 / gpus))} if gpus else {})
+        return task.remote(config, self._versions, environment, cpus, self._fingerprints[config])
 
     def elsewhere(self, attempt: _Attempt, misfit: Misfit) -> _Attempt | RunnerError:
         """Returns the next attempt at a run whose node differs and gets no more runs, or the error if none is left."""

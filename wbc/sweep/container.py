@@ -243,6 +243,8 @@ def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
             read |= {path for path in _hubs().values() if path.exists()}
         elif config.pretrained not in ("none", "patterns"):
             read.add(Path(config.pretrained).expanduser().absolute())
+    if any(config.device == "cuda" for config in configs):
+        written = written | {data_dir() / "compiled"}  # as wbc.compute has it: code for the GPU, which runs share
     for folder in (data_dir(), *written):
         folder.mkdir(parents=True, exist_ok=True)
     return [Mount(str(path), str(path), type="bind") for path in written] + [

@@ -94,4 +94,6 @@ def _need(config: RunConfig) -> int:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return torch.cuda.max_memory_reserved() + CONTEXT_BYTES
+    # A copy of weights and optimiser is kept between checkpoints: three tensors for each that is trained, at most.
+    copied = 3 * sum(parameter.nbytes for parameter in model.parameters())
+    return torch.cuda.max_memory_reserved() + copied + CONTEXT_BYTES

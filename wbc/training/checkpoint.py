@@ -49,7 +49,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"no checkpoint at {path}: give an MLflow run id or the path of a checkpoint file.")
     try:
         fields = torch.load(path, map_location="cpu", weights_only=True)
-        config = RunConfig(**{**fields["config"], "targets": tuple(fields["config"]["targets"])})
+        settings = {"fast": False, **fields["config"]}  # which checkpoints of before there was a choice do not name
+        config = RunConfig(**{**settings, "targets": tuple(settings["targets"])})
         return Checkpoint(config=config, **{name: fields[name] for name in ("epoch", "model", "optimiser")})
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
         reason = "no file of PyTorch's" if isinstance(error, UnpicklingError) else first_line(error)

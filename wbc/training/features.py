@@ -24,11 +24,11 @@ from wbc.processes import stop_if_asked
 FLIPS: Final = ((False, False), (False, True), (True, False), (True, True))
 """Whether mirrored left-right, and top-bottom."""
 LEAST_EPOCHS: Final = 2 * len(FLIPS)
-"""Shorter runs compute features as they come: all variants of them take as long as so many epochs."""
+"""Shorter runs compute features as they come: to compute all variants takes as long as four epochs of them."""
 GROUP: Final = 32
 """Images that go through the frozen layers at a time."""
 DISK_SHARE: Final = 0.5
-"""Of the free disk below TMPDIR, the most that features may take."""
+"""Of the free disk below TMPDIR, the most that features may take; where that is in memory, of the memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class FeatureCache:
     def __init__(self, values: Float[Tensor, "variants height width channels"]) -> None:
         """Takes images × 4 rows of features, on a GPU or in a file."""
         self._values = values
+        self.on_gpu = values.is_cuda
 
     def get(
         self, rows: Int64[np.ndarray, " batch"], flips: Bool[np.ndarray, "batch 2"]
@@ -95,7 +96,10 @@ def _reserve(folder: str, size: int, dtype: torch.dtype) -> Tensor:
     """Returns a file of `size` bytes as a tensor; it has its room on the disk from the start, and no name any more."""
     handle, path = tempfile.mkstemp(prefix="wbc-features-", dir=folder)
     try:
-        os.posix_fallocate(handle, 0, size)  # a disk that fills up later would end the process by a signal
+        if hasattr(os, "posix_fallocate"):  # a disk that fills up later would end the process by a signal
+            os.posix_fallocate(handle, 0, size)
+        else:
+            os.truncate(handle, size)
         return torch.from_file(path, shared=True, size=size // dtype.itemsize, dtype=dtype)
     finally:
         os.close(handle)

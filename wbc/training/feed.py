@@ -4,8 +4,8 @@ With `fast`, images stay in the GPU's memory where they fit and are fetched whil
 frozen layers make of an image is computed once. Without, each batch is gathered, moved and computed in full.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from wbc.compute import autocast, compiled, gpu_room
 from wbc.config import RunConfig
-from wbc.data.batches import Augmentation, flip, gather
+from wbc.data.batches import Augmentation, fetch_ahead, flip, gather
 from wbc.data.prepare import Images
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
 from wbc.recipes import RECIPES
 from wbc.training.features import LEAST_EPOCHS, FeatureCache, compute_features
 
+_log = logging.getLogger(__name__)
 Rows = Int64[np.ndarray, " _"]
 
 
@@ -42,26 +43,26 @@ class Feed:
         self._crop_px = config.image_size if RECIPES[config.recipe].crops else None
         on_gpu = config.fast and config.device == "cuda"
         self._resident = self._load_all() if on_gpu and not self._crop_px else None
-        self._fetches_ahead = on_gpu and self._resident is None
         self._features: FeatureCache | None = None
         self.plain = model
-        mixes = find_model(config.model).mixup
-        if config.fast and config.epochs >= LEAST_EPOCHS and not (mixes or self._crop_px):
+        if config.fast:
             self._keep_features(model)
+        self._fetches_ahead = on_gpu and self._resident is None and not (self._features and self._features.on_gpu)
         self.forward = compiled(self.plain, config)
 
     def load(self, batches: Sequence[Rows], drawn: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields for each batch of image numbers its inputs, augmented as drawn, and its labels, on the device."""
-        inputs: Iterator[Tensor]
-        if self._features:
-            features = self._features
-            inputs = (features.get(rows, drawn.flips[rows]).to(self._device) for rows in batches)
-        elif self._fetches_ahead:
-            inputs = self._ahead(batches, drawn)
-        else:
-            inputs = (self._gather(rows, drawn.flips[rows], drawn.corners[rows]) for rows in batches)
-        for rows, batch in zip(batches, inputs, strict=True):
-            yield batch, self._move(self._labels[rows])
+
+        def fetch(rows: Rows) -> Tensor:
+            if self._features:
+                return self._features.get(rows, drawn.flips[rows])
+            if self._resident is not None:
+                return self._gather(rows, drawn.flips[rows])
+            return self._copy(rows, drawn.flips[rows], drawn.corners[rows])
+
+        fetched = fetch_ahead(fetch, batches) if self._fetches_ahead else map(fetch, batches)
+        for rows, inputs in zip(batches, fetched, strict=True):
+            yield inputs.to(self._device, non_blocking=True), self._move(self._labels[rows])
 
     def _load_all(self) -> UInt8[Tensor, "images size size 3"] | None:
         """Returns the training images in the GPU's memory, or None if they are too many."""
@@ -73,6 +74,11 @@ class Feed:
         parts = model.split_frozen()
         if parts is None:
             return
+        if self._crop_px:
+            _log.info("recipe=%s crops at random: frozen layers are computed each epoch", self._config.recipe)
+            return
+        if self._config.epochs < LEAST_EPOCHS or find_model(self._config.model).mixup:
+            return
         frozen, rest = parts
 
         def compute(rows: Rows, flips: Bool[np.ndarray, "some 2"]) -> Tensor:
@@ -82,31 +88,12 @@ class Feed:
         model.train()
         self._features = compute_features(self.images, compute, self._device)
         if self._features:
-            self.plain = rest
+            self.plain, self._resident = rest, None
 
-    def _ahead(self, batches: Sequence[Rows], drawn: Augmentation) -> Iterator[Tensor]:
-        """Yields the augmented images of each batch, the next of which is gathered at the same time."""
-
-        def fetch(rows: Rows) -> Tensor:
-            return self._copy(rows, drawn.flips[rows], drawn.corners[rows]).pin_memory()
-
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(fetch, batches[0])
-            for following in [*batches[1:], None]:
-                pixels = coming.result()
-                if following is not None:
-                    coming = pool.submit(fetch, following)
-                yield pixels.to(self._device, non_blocking=True)
-
-    def _gather(
-        self,
-        rows: Rows,
-        flips: Bool[np.ndarray, "batch 2"],
-        corners: Float[np.ndarray, "batch 2"] | None = None,
-    ) -> UInt8[Tensor, "batch 3 height width"]:
-        """Returns augmented images on the device."""
+    def _gather(self, rows: Rows, flips: Bool[np.ndarray, "batch 2"]) -> UInt8[Tensor, "batch 3 height width"]:
+        """Returns uncropped images on the device, flipped."""
         if self._resident is None:
-            return self._copy(rows, flips, corners).to(self._device)
+            return self._copy(rows, flips, None).to(self._device)
         return flip(self._resident[self._move(rows)].permute(0, 3, 1, 2), self._move(flips))
 
     def _copy(
@@ -120,4 +107,5 @@ class Feed:
         return batch if self._config.fast else batch.contiguous()
 
     def _move(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values).to(self._device)
+        """Returns a few numbers on the device, without waiting until it has come so far."""
+        return torch.from_numpy(values).to(self._device, non_blocking=True)
