@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch.nn.functional import conv2d
 
 from wbc.environment import git_commit, hardware
 
@@ -45,10 +46,17 @@ def file_name(device: str) -> str:
 
 
 def _arithmetic(kind: torch.dtype, device: str) -> float:
-    side = 8192 if device == "cuda" else 1536
-    torch.backends.cuda.matmul.allow_tf32 = True  # as convolutions in fp32 are computed
-    a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
-    return 2 * side**3 / _best_time(lambda: a @ b, device) / 1e9
+    """Returns the better rate of a product of matrices and of a convolution; fp32 on a GPU is TF32, as in convolutions."""
+    torch.backends.cuda.matmul.allow_tf32 = True
+    side, batch = (8192, 512) if device == "cuda" else (1536, 16)
+    a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
+    images, weights = (
+        torch.randn(count, 256, px, px, device=device, dtype=kind).to(memory_format=torch.channels_last)
+        for count, px in ((batch, 28), (256, 3))
+    )
+    product = 2 * side**3 / _best_time(lambda: a @ b, device)
+    convolution = 2 * batch * 28**2 * 256**2 * 9 / _best_time(lambda: conv2d(images, weights, padding=1), device)
+    return max(product, convolution) / 1e9
 
 
 def _bandwidth(device: str) -> float:

@@ -44,8 +44,13 @@ def computes_in_bf16(device: str) -> bool:
 
 def place(model: nn.Module, config: RunConfig) -> None:
     """Moves a model to the run's device, in place, and lays its weights out as that computes fastest."""
-    layout = torch.channels_last if config.fast else torch.contiguous_format
-    model.to(device=config.device, memory_format=layout)  # type: ignore[call-overload]
+    model.to(device=config.device, memory_format=layout(model, config))  # type: ignore[call-overload]
+
+
+def layout(model: nn.Module, config: RunConfig) -> torch.memory_format:
+    """Returns how weights and images lie in memory: channels last, but for group norm, whose gradient suffers by it."""
+    plain = not config.fast or any(isinstance(module, nn.GroupNorm) for module in model.modules())
+    return torch.contiguous_format if plain else torch.channels_last
 
 
 def autocast(config: RunConfig, device: str | None = None) -> torch.autocast:

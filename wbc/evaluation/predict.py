@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from wbc.compute import autocast
+from wbc.compute import autocast, layout
 from wbc.config import RunConfig
 from wbc.data.batches import fetch_ahead, gather
 from wbc.data.cache import PixelCache
@@ -28,8 +28,7 @@ def predict_pixels(
     crop_px = config.image_size if RECIPES[config.recipe].crops else None
 
     def fetch(rows: Int64[np.ndarray, " _"]) -> Tensor:
-        batch = gather(pixels, rows, crop_px=crop_px)
-        return batch if config.fast else batch.contiguous()
+        return gather(pixels, rows, crop_px=crop_px).contiguous(memory_format=layout(model, config))
 
     batches = np.array_split(np.arange(len(pixels)), -(-len(pixels) // config.batch_size))
     fetched = fetch_ahead(fetch, batches) if config.fast and device == "cuda" else map(fetch, batches)

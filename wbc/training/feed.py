@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from wbc.compute import autocast, compiled, gpu_room
+from wbc.compute import autocast, compiled, gpu_room, layout
 from wbc.config import RunConfig
 from wbc.data.batches import Augmentation, fetch_ahead, flip, gather
 from wbc.data.prepare import Images
@@ -41,6 +41,7 @@ class Feed:
         self._pixels, self._labels = images.pixels, images.labels
         self._config, self._device = config, torch.device(config.device)
         self._crop_px = config.image_size if RECIPES[config.recipe].crops else None
+        self._layout = layout(model, config)
         on_gpu = config.fast and config.device == "cuda"
         self._resident = self._load_all() if on_gpu and not self._crop_px else None
         self._features: FeatureCache | None = None
@@ -94,7 +95,8 @@ class Feed:
         """Returns uncropped images on the device, flipped."""
         if self._resident is None:
             return self._copy(rows, flips, None).to(self._device)
-        return flip(self._resident[self._move(rows)].permute(0, 3, 1, 2), self._move(flips))
+        batch = flip(self._resident[self._move(rows)].permute(0, 3, 1, 2), self._move(flips))
+        return batch.contiguous(memory_format=self._layout)
 
     def _copy(
         self,
@@ -104,7 +106,7 @@ class Feed:
     ) -> UInt8[Tensor, "batch 3 height width"]:
         corners = corners if self._crop_px else None
         batch = gather(self._pixels, rows, crop_px=self._crop_px, corners=corners, flips=flips)
-        return batch if self._config.fast else batch.contiguous()
+        return batch.contiguous(memory_format=self._layout)
 
     def _move(self, values: np.ndarray) -> Tensor:
         """Returns a few numbers on the device, without waiting until it has come so far."""
