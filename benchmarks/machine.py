@@ -46,7 +46,7 @@ def file_name(device: str) -> str:
 
 
 def _arithmetic(kind: torch.dtype, device: str) -> float:
-    """Returns the better rate of a product of matrices and of a convolution; fp32 on a GPU is TF32, as in convolutions."""
+    """Returns the better rate of a matrix product and of a convolution; fp32 on a GPU is TF32, as convolutions are."""
     torch.backends.cuda.matmul.allow_tf32 = True
     side, batch = (8192, 512) if device == "cuda" else (1536, 16)
     a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
