@@ -29,7 +29,11 @@ OTHERS: Final = ("precision", "growth")
 class BenchConfig:
     """Options of the benchmark: this project's speed against the released code's way, on this machine."""
 
-    cases: str | None = option(None, "What to measure, by commas; auto: all. The rest of the result file stays.")
+    cases: str | None = option(
+        None,
+        "What to measure, by commas: data_path, MODEL_epoch, resnet50_evaluate, grid, start, precision, growth; "
+        "auto: all. The rest of the result file stays.",
+    )
     rounds: int = option(5, "Rounds, each of which measures every side once.")
     seeds: int = option(10, "Seeds of the comparison of precisions.")
     device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
@@ -76,6 +80,10 @@ def bench(options: BenchConfig) -> None:
     print(path)
 
 
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
@@ -103,12 +111,18 @@ def print_report(report: dict[str, Any]) -> None:
         f"{' (one thread)' if machine['device'] == 'cpu' else ''}.",
         highlight=False,
     )
+    console.print(
+        "released, ours: medians of images per second, on a CPU of processor time at one thread, or of what stands there\n"
+        "(grid: runs one after another, and side by side). wall: the ratio of times at all threads. MB: peaks. of limit: "
+        "arithmetic.",
+        highlight=False,
+    )
     table = Table("", "released", "ours", "", "ratio", "spread", "wall", "peak MB", "GPU MB", "of limit")
     for each in sorted(report["results"], key=lambda result: str(result["name"])):
         table.add_row(
             each["name"],
-            f"{each['baseline']:.4g}",
-            f"{each['ours']:.4g}",
+            _rounded(each["baseline"]),
+            _rounded(each["ours"]),
             each["unit"],
             f"{each['ratio_median']:.2f}",
             f"{each['ratio_low']:.2f}-{each['ratio_high']:.2f}, n={each['n']}",

@@ -92,6 +92,7 @@ def test_precision_is_bf16_for_full_models_where_the_hardware_has_it_unless_aske
     monkeypatch.setattr("wbc.compute.computes_in_bf16", lambda device: hardware)
     run = TrainConfig(profile="paper", scale=scale, device="cpu")
     assert resolve(run).precision == precision
+    assert resolve(dataclasses.replace(run, fast=False)).precision == "fp32"
     for wanted in ("fp32", "bf16"):
         assert resolve(dataclasses.replace(run, precision=wanted)).precision == wanted
 

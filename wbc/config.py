@@ -79,9 +79,9 @@ class TrainConfig:
     lr: float | None = option(None, "Peak learning rate of AdamW (paper: 1e-4).")
     weight_decay: float | None = option(None, "Weight decay of AdamW (paper: 0.005).")
     precision: str | None = option(
-        None, "fp32, or bf16 autocast; auto: bf16 for full models where the hardware computes in it."
+        None, "fp32, or bf16 autocast; auto: bf16 for full models where the hardware computes in it, unless fast=off."
     )
-    fast: bool = option(True, "Fast layouts, kernels and caches, equal to rounding; off: the plain ones.")
+    fast: bool = option(True, "Fast precision, layouts, kernels and caches; off: the plain ones.")
     device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
     checkpoint_every: int | None = option(None, "Epochs between checkpoints; a kill loses at most so many.")
 
@@ -106,7 +106,8 @@ class ReproduceConfig:
     models: str | None = option(None, "Models to run, by commas; auto: the paper's nine.")
     seeds: str | None = option(None, "Seeds to run, by commas; auto: the profile's.")
     epochs: int | None = option(None, "Epochs of each run; auto: the profile's.")
-    precision: str | None = option(None, "Precision of each run, fp32 or bf16; auto: as the hardware allows.")
+    precision: str | None = option(None, "Precision of each run, fp32 or bf16; auto: as for train.")
+    fast: bool = option(True, "As for train; off: each run the plain way.")
     runner: str = option(
         "local", "Where runs take place: local (processes here), docker (containers) or ray (a cluster)."
     )
@@ -152,6 +153,7 @@ class ReportConfig:
     seeds: str | None = option(None, "Seeds to report, by commas; auto: the profile's.")
     epochs: int | None = option(None, "Epochs of the runs to report; auto: the profile's.")
     precision: str | None = option(None, "Precision of the runs to report; auto: that of most runs there are.")
+    fast: bool = option(True, "Whether the runs to report were made the fast way.")
     output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
 
 

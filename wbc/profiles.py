@@ -81,7 +81,8 @@ def resolve(options: TrainConfig) -> RunConfig:
     # The paper warms up for 10 of its 100 epochs.
     settings.setdefault("warmup_epochs", settings["epochs"] // 10)
     settings["device"] = choose_device(options.device)
-    settings["precision"] = choose_precision(options.precision, settings["scale"], settings["device"])
+    plain = None if options.fast else "fp32"
+    settings["precision"] = choose_precision(options.precision or plain, settings["scale"], settings["device"])
     return RunConfig(**settings)
 
 
@@ -92,11 +93,12 @@ def plan(
     seeds: Iterable[int] | None,
     epochs: int | None,
     precision: str | None = None,
+    fast: bool = True,
 ) -> list[RunConfig]:
     """Returns the runs of a profile, all models of the first seed first."""
     profile = find_profile(name)
     return [
-        resolve(TrainConfig(profile=name, model=model, seed=seed, epochs=epochs, precision=precision))
+        resolve(TrainConfig(profile=name, model=model, seed=seed, epochs=epochs, precision=precision, fast=fast))
         for seed in (seeds if seeds is not None else range(profile.seeds))
         for model in (models or profile.models)
     ]

@@ -7,6 +7,7 @@ import torch
 from wbc.config import RunConfig
 from wbc.errors import DataError, TrainingError
 from wbc.run import build, load_domains
+from wbc.training import loop
 from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, finite_sum, train_epoch
 
@@ -54,6 +55,18 @@ def test_train_epoch_learns_what_tells_the_classes_apart(small_config: Callable[
     results = [train_epoch(network, optimiser, feed, epoch, config) for epoch in range(config.epochs)]
     assert results[-1].loss < results[0].loss / 2
     assert results[-1].accuracy > 0.6
+
+
+def test_long_epoch_tells_how_far_it_has_come(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loop, "TELL_S", 0.0)
+    config = small_config()
+    train, _ = load_domains(config)
+    network = build(config, None)
+    with caplog.at_level("INFO", "wbc"):
+        train_epoch(network, build_optimiser(network, config), Feed(network, train, config), 1, config)
+    assert caplog.messages == [f"epoch 2/3  {seen} of 30 images" for seen in (8, 16, 24, 30)]
 
 
 def test_train_epoch_leaves_the_global_generators_alone(small_config: Callable[..., RunConfig]) -> None:

@@ -108,7 +108,11 @@ def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
 def _settings(options: ReportConfig, found: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
     """Returns the settings that runs must have; the precision, which depends on hardware, is that of most of those."""
     wanted = TrainConfig(
-        profile=options.profile, epochs=options.epochs, device="cpu", precision=options.precision or "fp32"
+        profile=options.profile,
+        epochs=options.epochs,
+        device="cpu",
+        precision=options.precision or "fp32",
+        fast=options.fast,
     )
     config = dataclasses.asdict(resolve(wanted))
     settings = {name: value for name, value in config.items() if name not in _FREE}
@@ -275,7 +279,9 @@ def _nothing_to_report(options: ReportConfig, excluded: Sequence[Excluded]) -> s
     reasons = Counter(run.why.split(":")[0].split(",")[0] for run in of_profile)
     found = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     models, seeds = (split_names(text) if text else [] for text in (options.models, options.seeds))
-    command = reproduce_command(options.profile, models, seeds, options.epochs, options.precision)
+    command = reproduce_command(
+        options.profile, models, seeds, epochs=options.epochs, precision=options.precision, fast=options.fast
+    )
     return (
         f"no completed run of profile {options.profile} with these settings in the tracking store"
         f"{f' (found: {found})' if found else ''}: {command}."

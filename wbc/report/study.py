@@ -142,11 +142,19 @@ class Study:
         seeds = sorted({seed for _, seed in self.missing})
         epochs = None if self.usual else self.settings["epochs"]
         precision = self.settings["precision"] if self.settings["scale"] == "full" else None  # auto is by hardware
-        return reproduce_command(self.profile, models, seeds, epochs, precision)
+        return reproduce_command(
+            self.profile, models, seeds, epochs=epochs, precision=precision, fast=self.settings["fast"]
+        )
 
 
 def reproduce_command(
-    profile: str, models: Iterable[str], seeds: Iterable[object], epochs: int | None, precision: str | None
+    profile: str,
+    models: Iterable[str],
+    seeds: Iterable[object],
+    *,
+    epochs: int | None,
+    precision: str | None,
+    fast: bool,
 ) -> str:
     """Returns the command that runs a part of a profile's grid; without models or seeds all of them."""
     parts = [f"make reproduce PROFILE={profile}"]
@@ -155,7 +163,8 @@ def reproduce_command(
         for name, text in (("MODELS", " ".join(models)), ("SEEDS", " ".join(map(str, seeds))))
         if text
     ]
-    options = [f"--{name} {value}" for name, value in (("epochs", epochs), ("precision", precision)) if value]
+    given = {"epochs": epochs, "precision": precision, "fast": None if fast else "off"}
+    options = [f"--{name} {value}" for name, value in given.items() if value]
     return " ".join([*parts, *([f'ARGS="{" ".join(options)}"'] if options else [])])
 
 

@@ -116,8 +116,9 @@ def fit_device(configs: Sequence[RunConfig], options: ReproduceConfig) -> list[R
         with _connected(options.address):
             gpus = float(ray.cluster_resources().get("GPU", 0))
     device: Literal["cpu", "cuda"] = "cuda" if gpus else "cpu"
+    plain = None if options.fast else "fp32"
     return [
-        replace(config, device=device, precision=choose_precision(options.precision, config.scale, device))
+        replace(config, device=device, precision=choose_precision(options.precision or plain, config.scale, device))
         for config in configs
     ]
 

@@ -82,7 +82,8 @@ def _hours(left: Sequence[Cell], rates: dict[tuple[str, ...], Rate]) -> list[str
     if used:
         told = ", ".join(f"{model} {rate.images_per_s:.0f} (n={rate.runs})" for model, rate in used.items())
         count = len(left) - sum(unknown.values())
-        lines.append(f"About {seconds / 3600:.2f} hours of training for {count} of them, at images/s measured: {told}.")
+        time = f"{seconds / 3600:.1f} hours" if seconds > 3600 else f"{max(1, round(seconds / 60))} min"
+        lines.append(f"About {time} of training for {count} of them, at images/s measured: {told}.")
     if unknown:
         told = ", ".join(f"{model} ({count})" for model, count in unknown.items())
         lines.append(f"No rate is known, since none was measured on this hardware: {told}.")

@@ -49,6 +49,7 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         seeds=seed_numbers(options.seeds) if options.seeds else None,
         epochs=options.epochs,
         precision=options.precision,
+        fast=options.fast,
     )
     if options.runner == "ray":
         configs = importlib.import_module(RUNNERS["ray"]).fit_device(configs, options)
@@ -61,7 +62,7 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         print_forecast(survey(configs, records), rates, options.runner)
         return
     connect()
-    same = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "output")}
+    same = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "fast", "output")}
     report = ReportConfig(**same, precision=configs[0].precision)
     report_folder(report)
     if options.runner == "docker":

@@ -1,9 +1,11 @@
 """One epoch of training: AdamW on batches from the pixel cache, a loss that must stay finite."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -23,6 +25,10 @@ from wbc.seeding import derive_seed, generator
 from wbc.training.feed import Feed
 from wbc.training.mixup import mix
 from wbc.training.schedule import learning_rates
+
+TELL_S: Final = 30.0
+"""A longer epoch tells each so many seconds how far it has come."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,7 @@ def train_epoch(
     drawn = draw_augmentation(config.seed, epoch, feed.images)
     mixing = generator(config.seed, "mixup", epoch) if find_model(config.model).mixup else None
     losses, correct, seen, started = [], torch.zeros((), dtype=torch.int64, device=device), 0, time.perf_counter()
+    told = started
     rows = batches(drawn.order, config.batch_size)
     if mixing and RECIPES[config.recipe].mixup_drops_odd_image:
         rows = [batch[: len(batch) // 2 * 2] for batch in rows]
@@ -74,6 +81,9 @@ def train_epoch(
             losses.append(loss.detach() * len(labels))
             correct += (scores.argmax(1) == labels).sum()
             seen += len(labels)
+            if time.perf_counter() - told > TELL_S:
+                told = time.perf_counter()
+                _log.info("epoch %d/%d  %d of %d images", epoch + 1, config.epochs, seen, len(drawn.order))
     total = finite_sum(losses, epoch)
     if saves(config, epoch):
         model.eval()
