@@ -112,9 +112,9 @@ def print_report(report: dict[str, Any]) -> None:
         highlight=False,
     )
     console.print(
-        "released, ours: medians of images per second, on a CPU of processor time at one thread, or of what stands there\n"
-        "(grid: runs one after another, and side by side). wall: the ratio of times at all threads. MB: peaks. of limit: "
-        "arithmetic.",
+        "released, ours: medians of images per second, on a CPU of processor time at one thread, or what stands there\n"
+        "(grid: runs one after another, and side by side). wall: the ratio of times at all threads. MB: peaks.\n"
+        "of limit: share of the arithmetic above.",
         highlight=False,
     )
     table = Table("", "released", "ours", "", "ratio", "spread", "wall", "peak MB", "GPU MB", "of limit")
