@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,7 +32,7 @@ from wbc.tracking.store import connect, latest_run
 from wbc.tracking.tracked import TrackedRun
 from wbc.training.checkpoint import Checkpoint, fill_model, read_checkpoint, restore_model
 from wbc.training.feed import Feed
-from wbc.training.loop import EpochResult, build_optimiser, saves, train_epoch
+from wbc.training.loop import build_optimiser, saves, train_epoch
 from wbc.training.pretrain import starting_weights
 
 _log = logging.getLogger(__name__)
@@ -97,11 +97,13 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
         fill_model(model, checkpoint)
         if checkpoint.optimiser:
             optimiser.load_state_dict(checkpoint.optimiser)
-    feed = Feed(model, train, config)
+    with _enough_memory(config):
+        feed = Feed(model, train, config)
     unsaved: Checkpoint | None = None
     try:
         for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
-            result = _train_epoch(model, optimiser, feed, epoch, config)
+            with _enough_memory(config):
+                result = train_epoch(model, optimiser, feed, epoch, config)
             run.log_epoch(epoch + 1, result)
             _log.info(
                 "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
@@ -122,11 +124,11 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
         raise
 
 
-def _train_epoch(
-    model: Classifier, optimiser: torch.optim.Optimizer, feed: Feed, epoch: int, config: RunConfig
-) -> EpochResult:
+@contextmanager
+def _enough_memory(config: RunConfig) -> Iterator[None]:
+    """Says in a line that the GPU's memory has run out inside the block, and what to do."""
     try:
-        return train_epoch(model, optimiser, feed, epoch, config)
+        yield
     except torch.OutOfMemoryError as error:
         raise TrainingError(f"no memory left on the GPU: try a batch_size below {config.batch_size}.") from error
 
