@@ -5,8 +5,9 @@ import os
 # Before PyTorch is imported: thin layers are slower on several threads, and tests run beside each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from PIL import Image
 from wbc.cells import CLASSES
 from wbc.config import RunConfig, TrainConfig
 from wbc.profiles import resolve
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logger() -> Iterator[None]:
+    """Commands that run inside a test make the project's logger talk; it is silent again for the next one."""
+    yield
+    logging.getLogger("wbc").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Stores: eight processes at once on SQLite and PostgreSQL lose no metric; one half made; passwords stay unsaid."""
 
 import os
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,31 @@ def test_store_that_another_program_left_half_made_is_named_with_the_remedy(no_d
     for ask in (connect, describe_store):
         with pytest.raises(TrackingError, match=r"fresh\.db is half made: .* delete it"):
             ask()
+
+
+def write_half(environment: dict[str, str], database: Path) -> None:
+    os.environ.update(environment)
+    connect()
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA cache_size = 1")  # so that pages go to the file, and their old state to its journal
+    connection.execute(
+        "CREATE TABLE half AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n "
+        "LIMIT 10000) SELECT i, randomblob(100) FROM n"
+    )
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE half SET i = 0")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ask", [connect, describe_store])
+def test_store_goes_on_after_a_process_was_killed_as_it_wrote_to_it(no_database: Path, ask: Callable[[], str]) -> None:
+    writer = forks().Process(target=write_half, args=(dict(os.environ), no_database))
+    writer.start()
+    writer.join()
+    assert no_database.with_name("fresh.db-journal").stat().st_size
+    ask()
+    with closing(sqlite3.connect(no_database)) as connection:
+        assert connection.execute("SELECT min(i), max(i) FROM half").fetchone() == (1, 10000)
 
 
 def test_server_that_does_not_answer_is_named_without_its_password(

@@ -174,7 +174,8 @@ def _make_database(database: Path) -> None:
 
 
 def _refuse_half_made(database: Path) -> None:
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    # rw, though it only reads: after a process was killed as it wrote, the first to open the file must undo its half
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         made = "alembic_version" in tables and connection.execute("SELECT * FROM alembic_version").fetchone()
     if not made:
