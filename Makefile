@@ -51,11 +51,13 @@ image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc
 	@labels=$$($(RUN) -m wbc.sweep.image) && \
 		DOCKER_BUILDKIT=1 exec docker build --tag $(IMAGE) --build-arg BASE=$(BASE) $$labels .
 
-server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it
+server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it [PORT=5000]
+	@$(VENV)/bin/python -c "import socket; socket.create_server(('127.0.0.1', $(PORT)))" 2>/dev/null || \
+		{ echo "port $(PORT) is taken, or no port of yours: make server PORT=5001 takes another." >&2; exit 2; }
 	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	@echo "Send runs here: export MLFLOW_TRACKING_URI=http://127.0.0.1:$(PORT)"
 	@export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true PYTHONWARNINGS=ignore; \
-		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
+		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts "--lifespan off" \
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
 doctor: setup  ## what this machine has and lacks: make doctor [PROFILE=paper]

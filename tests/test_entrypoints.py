@@ -1,5 +1,7 @@
 """The commands as a user meets them: bad input gets one line on stderr and exit code 2, and leaves nothing behind."""
 
+import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -17,6 +19,7 @@ from entrypoints.prepare import prepare
 from entrypoints.reproduce import reproduce
 from entrypoints.train import train
 from tests.conftest import write_cells
+from tests.servers import free_port, wait_for
 from wbc.config import EvaluateConfig, PrepareConfig, ReproduceConfig, RunConfig, TrainConfig
 from wbc.run import build
 from wbc.training.checkpoint import Checkpoint, write_checkpoint
@@ -237,3 +240,23 @@ def test_module_goes_on_in_the_projects_environment_where_python_lacks_the_packa
         pytest.skip("the base interpreter has MLflow itself")
     done = subprocess.run([base, "-m", "entrypoints.train", "--epochs", "0"], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (2, "error: epochs=0: must be 1 or more.\n")
+
+
+def test_server_for_one_person_says_so_when_its_port_is_taken_and_ends_without_a_traceback(store: Path) -> None:
+    if not (ROOT / ".venv" / "bin" / "python").exists():
+        pytest.skip("make setup has not made .venv here")
+    port = free_port()
+    make = ["make", "-o", "setup", "server", f"PORT={port}", f"STORE=sqlite:///{store}/mlflow.db"]
+    with (store / "log").open("w") as log:
+        server = subprocess.Popen(make, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health")
+            second = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
+        finally:
+            os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+            server.wait()
+    said = (store / "log").read_text()
+    assert f"Open http://127.0.0.1:{port}/" in said
+    assert "Traceback" not in said
+    assert second.returncode == 2
+    assert second.stderr.startswith(f"port {port} is taken")
