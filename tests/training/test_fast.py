@@ -204,9 +204,10 @@ def test_memory_that_is_kept_is_not_cleared_again_by_the_system() -> None:
         "from wbc.compute import keep_memory\n"
         "if sys.argv[1] == 'keep': keep_memory()\n"
         "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "torch.ones(2**24); before = faults()\n"
-        "for _ in range(8): torch.ones(2**24)\n"
+        "for _ in range(4): torch.ones(2**24)\n"  # the first find room of their own between other blocks
+        "before = faults()\n"
+        "for _ in range(16): torch.ones(2**24)\n"
         "print(faults() - before)"
     )
     counts = [int(subprocess.check_output([sys.executable, "-c", script, how], text=True)) for how in ("keep", "give")]
-    assert counts[0] < counts[1] / 8
+    assert counts[0] < counts[1] / 4
