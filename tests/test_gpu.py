@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -12,11 +13,18 @@ import pytest
 import torch
 
 from tests.test_run import interrupted
+from tests.training.test_fast import LAST16, flat, trained
+from wbc import compute
+from wbc.compute import GPU_SHARE, place
 from wbc.config import EvaluateConfig, RunConfig
+from wbc.data.batches import draw_augmentation
 from wbc.evaluation.records import read_scores
-from wbc.run import Outcome, score_run, train_and_score
+from wbc.models.catalog import PAPER_ROWS
+from wbc.run import Outcome, build, load_domains, score_run, train_and_score
 from wbc.sweep.gpu import MOST, jobs_per_gpu, measure
 from wbc.tracking.results import read_curve, read_runs
+from wbc.training.feed import Feed
+from wbc.training.loop import batches
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
@@ -55,26 +63,77 @@ def test_resumed_run_on_cuda_goes_on_where_it_stopped(
     assert sorted(read_curve(run, "train/loss")) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("model", ["resnet50", "resnet50_frozenbn_last16", "vit_b_16"])
-@pytest.mark.parametrize("recipe", ["paper", "released"])
-def test_fast_paths_on_cuda_agree_with_the_plain_one(
-    small_config: Callable[..., RunConfig], model: str, recipe: str
-) -> None:
-    losses = {}
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """Convolutions in whole fp32, where PyTorch would take TF32."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("model", PAPER_ROWS)
+def test_fast_training_on_cuda_agrees_with_the_plain_one(small_config: Callable[..., RunConfig], model: str) -> None:
+    losses, moved = {}, {}
     for fast in (True, False):
-        outcome = train_and_score(small_config(device="cuda", model=model, recipe=recipe, fast=fast, lr=1e-6, epochs=8))
-        losses[fast] = list(
-            read_curve(next(run for run in read_runs("demo")[0] if run.id == outcome.run_id), "train/loss").values()
-        )
-    assert losses[True] == pytest.approx(losses[False], rel=5e-3)  # tf32 convolutions
+        config = small_config(device="cuda", model=model, fast=fast, lr=1e-6, epochs=12)
+        before = flat(build(config, None))
+        losses[fast], network = trained(config, epochs=3)
+        moved[fast] = flat(network) - before
+    assert losses[True] == pytest.approx(losses[False], rel=1e-3)
+    assert torch.nn.functional.cosine_similarity(moved[True], moved[False], dim=0) > 0.95
 
 
-def test_compiled_full_model_computes_the_same_and_its_seeds_share_the_code() -> None:
-    command = [sys.executable, "-m", "tests.training.compiled", "cuda", "inductor", "full"]
+@pytest.mark.parametrize("share", [GPU_SHARE, 0.0], ids=["kept in its memory", "fetched ahead"])
+@pytest.mark.parametrize("recipe", ["paper", "released"])
+def test_batches_on_cuda_are_the_plain_ones_to_the_bit(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, recipe: str, share: float
+) -> None:
+    monkeypatch.setattr(compute, "GPU_SHARE", share)
+    config = small_config(device="cuda", recipe=recipe)
+    (train, _), found = load_domains(config), []
+    for each in (config, replace(config, device="cpu", fast=False)):
+        model = build(each, None)
+        place(model, each)
+        drawn = draw_augmentation(0, 0, len(train.labels))
+        found.append(list(Feed(model, train, each).load(batches(drawn.order, 8), drawn)))
+    for (pixels, labels), (expected, truth) in zip(*found, strict=True):
+        assert pixels.is_cuda
+        assert torch.equal(pixels.cpu(), expected)
+        assert torch.equal(labels.cpu(), truth)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("share", [GPU_SHARE, 0.0], ids=["kept in its memory", "in a file"])
+def test_features_on_cuda_are_what_frozen_layers_make_of_each_batch(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr(compute, "GPU_SHARE", share)
+    config = small_config(device="cuda", model=LAST16, epochs=12)
+    train, _ = load_domains(config)
+    model = build(config, None)
+    place(model, config)
+    drawn = draw_augmentation(0, 0, len(train.labels))
+    rows = batches(drawn.order, 8)
+    kept, plain = Feed(model, train, config), Feed(model, train, replace(config, fast=False))
+    frozen, _ = model.split_frozen() or pytest.fail("nothing is frozen")
+    for (features, labels), (pixels, truth) in zip(kept.load(rows, drawn), plain.load(rows, drawn), strict=True):
+        with torch.no_grad():
+            expected = frozen(pixels)
+        assert features.is_cuda
+        torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-4)
+        assert torch.equal(labels, truth)
+
+
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [("resnet50", "fp32"), ("resnet50", "bf16"), ("resnet50_gn", "fp32"), ("vit_b_16", "fp32"), (LAST16, "fp32")],
+)
+def test_compiled_full_model_computes_the_same_and_its_seeds_share_the_code(model: str, precision: str) -> None:
+    command = [sys.executable, "-m", "tests.training.compiled", "cuda", "inductor", "full", model, precision]
     first, second = map(json.loads, subprocess.check_output(command, text=True).splitlines())
-    for step in (first, second):
-        assert step["loss"] == pytest.approx(step["expected"], rel=1e-2)  # tf32 convolutions
-        assert step["cosine"] > 0.99
+    for step in (first, second):  # tf32 convolutions; bf16 is rounded at other places when it is compiled
+        assert step["loss"] == pytest.approx(step["expected"], rel=1e-2 if precision == "fp32" else 5e-2)
+        assert step["cosine"] > (0.99 if precision == "fp32" else 0.8)
     assert first["frames"] > 0
     assert second["frames"] == 0
 

@@ -407,3 +407,36 @@ def test_folder_of_no_known_class_leaves_no_run_behind(small_config: Callable[..
     with pytest.raises(DataError, match="Platelet"):
         train_and_score(small_config(targets=f"folder:{store / 'odd'}"))
     assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+@pytest.mark.parametrize(
+    ("error", "jobs", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "1", "on the GPU for batches of 8: take a larger one"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "3", "on the GPU, which 3 runs share: choose fewer jobs"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            "2",
+            "on the machine, which 2 runs share",
+        ),
+    ],
+)
+@pytest.mark.parametrize("where", ["Feed", "train_epoch", "predict"])
+def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
+    small_config: Callable[..., RunConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    error: Exception,
+    jobs: str,
+    told: str,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    for name in ("WBC_JOBS", "WBC_GPU_JOBS"):
+        monkeypatch.setenv(name, jobs)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, where, fail)
+        with pytest.raises(TrainingError, match=f"^no memory left {told}"):
+            train_and_score(small_config())
+    assert not train_and_score(small_config()).done_already  # the same again goes on

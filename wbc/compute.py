@@ -77,6 +77,7 @@ class _Compiled:
 
     def __init__(self, forward: Callable[[Tensor], Tensor], backend: str | Callable[..., object] = "inductor") -> None:
         torch._dynamo.config.recompile_limit = COMPILED_KINDS
+        torch._functorch.config.force_non_lazy_backward_lowering = True  # else it would fail outside of __call__
         self._plain = forward
         self._call: Callable[[Tensor], Tensor] = torch.compile(forward, dynamic=False, backend=backend)
 

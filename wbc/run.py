@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -76,8 +77,9 @@ def train_and_score(config: RunConfig) -> Outcome:
         done_already = run.done
         if not run.done:
             run.log_start(train, tests)
-            train_model(model, train, config, run)
-            score_domains(model, [images for images in tests if not run.scored(images)], config, run)
+            with _enough_memory(config):
+                train_model(model, train, config, run)
+                score_domains(model, [images for images in tests if not run.scored(images)], config, run)
             run.complete()
         return _outcome(run, config, tests, done_already=done_already)
 
@@ -97,13 +99,11 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
         fill_model(model, checkpoint)
         if checkpoint.optimiser:
             optimiser.load_state_dict(checkpoint.optimiser)
-    with _enough_memory(config):
-        feed = Feed(model, train, config)
+    feed = Feed(model, train, config)
     unsaved: Checkpoint | None = None
     try:
         for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
-            with _enough_memory(config):
-                result = train_epoch(model, optimiser, feed, epoch, config)
+            result = train_epoch(model, optimiser, feed, epoch, config)
             run.log_epoch(epoch + 1, result)
             _log.info(
                 "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
@@ -126,11 +126,21 @@ def train_model(model: Classifier, train: Images, config: RunConfig, run: Tracke
 
 @contextmanager
 def _enough_memory(config: RunConfig) -> Iterator[None]:
-    """Says in a line that the GPU's memory has run out inside the block, and what to do."""
+    """Says in a line that memory has run out inside the block, and what to do."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(f"no memory left on the GPU: try a batch_size below {config.batch_size}.") from error
+    except (RuntimeError, MemoryError) as error:
+        on_gpu = isinstance(error, torch.OutOfMemoryError)
+        if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
+            raise
+        runs = int(os.environ.get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS", "1"))
+        where = "GPU" if on_gpu else "machine"
+        raise TrainingError(
+            f"no memory left on the {where}, which {runs} runs share: choose fewer jobs."
+            if runs > 1
+            else f"no memory left on the {where} for batches of {config.batch_size}: take a larger one, or train with "
+            "a smaller batch_size, which is another recipe."
+        ) from error
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
@@ -174,9 +184,10 @@ def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcom
     targets = targets or expand_targets(",".join(config.targets))
     tests = [load_images(target, geometry(config), data_dir=data_dir()) for target in targets]
     model = restore_model(checkpoint)
-    place(model, config)
     with open_scoring(config, run_id) as run:
-        score_domains(model, tests, config, run)
+        with _enough_memory(config):
+            place(model, config)
+            score_domains(model, tests, config, run)
         return _outcome(run, config, tests, done_already=False)
 
 

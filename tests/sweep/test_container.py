@@ -80,7 +80,7 @@ def test_run_that_outgrows_its_memory_is_named(
 ) -> None:
     ((_, error),) = run_plan([small_config()], ReproduceConfig(runner="docker", memory="128m"))
     assert isinstance(error, TrainingError)
-    assert str(error).startswith("killed for want of memory of 128m")
+    assert str(error).startswith("killed for want of memory beyond 128m: give it more")
 
 
 def test_containers_cannot_write_to_the_images(

@@ -18,6 +18,8 @@ from mlflow.entities import Run
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, TrainingError
 from wbc.profiles import PROFILES, Profile
+from wbc.run import Outcome, train_and_score
+from wbc.sweep import local
 from wbc.sweep.reproduce import reproduce_profile
 from wbc.tracking.sweeps import end_orphans, read_records
 
@@ -72,6 +74,24 @@ def test_reproduce_again_runs_only_what_is_not_done(small_profile: Profile, capl
     kinds = [sorted(run.data.tags.get("kind", "cell") for run in runs) for runs in (before, after)]
     both = ["cell", "cell", "report", "report", "sweep", "sweep"]  # a sweep only where there was something to do
     assert kinds == [both, sorted([*both, "report"])]
+
+
+def fail_by_a_bug(config: RunConfig) -> Outcome:
+    """In a worker process, in place of a run."""
+    if config.seed == 0:
+        raise ZeroDivisionError("of a bug")
+    return train_and_score(config)
+
+
+def test_reproduce_goes_on_after_an_error_that_nobody_foresaw_and_shows_where_it_came_from(
+    small_profile: Profile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "_work", fail_by_a_bug)
+    with caplog.at_level("INFO", logger="wbc"), pytest.raises(TrainingError, match="1 of 2 runs failed"):
+        reproduce_profile(ReproduceConfig(jobs=1))
+    assert "resnet50/seed0 failed: ZeroDivisionError: of a bug" in caplog.text
+    assert "in fail_by_a_bug" in caplog.text
+    assert all_runs()["resnet50/seed1"].info.status == "FINISHED"
 
 
 def test_sweep_of_mlflow_run_is_the_run_that_it_opened(small_profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:

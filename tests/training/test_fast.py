@@ -9,15 +9,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from functorch.compile import nop
 from torch import Tensor
+from torch._dynamo.backends.common import aot_autograd
 from torch.nn.functional import cosine_similarity
 
 from wbc import compute
 from wbc.compute import computes_in_bf16, place
 from wbc.config import RunConfig, data_dir
 from wbc.data.batches import draw_augmentation
+from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import Classifier
 from wbc.models.catalog import MODELS, PAPER_ROWS
 from wbc.run import build, load_domains
@@ -38,7 +42,7 @@ def trained(config: RunConfig, epochs: int) -> tuple[list[float], Classifier]:
 
 
 def flat(model: Classifier) -> Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    return torch.cat([parameter.detach().flatten().cpu() for parameter in model.parameters()])
 
 
 @pytest.mark.parametrize("model", [*PAPER_ROWS, "resnet50_gn_mixup"])
@@ -152,26 +156,57 @@ def test_images_in_the_memory_of_a_gpu_give_the_same_batches(small_config: Calla
         assert torch.equal(pixels, expected)
 
 
-def test_compiled_code_computes_the_same_and_is_shared_by_seeds() -> None:
-    command = [sys.executable, "-m", "tests.training.compiled", "cpu", "aot_eager", "tiny"]
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [("resnet50_gn", "fp32"), ("resnet50", "fp32"), ("resnet50", "bf16"), ("vit_b_16", "bf16"), (LAST16, "bf16")],
+)
+def test_compiled_code_computes_the_same_and_is_shared_by_seeds(model: str, precision: str) -> None:
+    command = [sys.executable, "-m", "tests.training.compiled", "cpu", "aot_eager", "tiny", model, precision]
     first, second = map(json.loads, subprocess.check_output(command, text=True).splitlines())
     for step in (first, second):
         assert step["loss"] == pytest.approx(step["expected"], rel=1e-5)
         assert step["cosine"] > 0.9999
+        assert step["averages"] < 1e-5
     assert first["frames"] > 0
     assert second["frames"] == 0
 
 
-def test_model_that_does_not_compile_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(*arguments: object) -> None:
-        raise RuntimeError("no such kernel")
+def fail_to_compile(*arguments: object) -> None:
+    raise RuntimeError("no such kernel")
 
+
+@pytest.mark.parametrize(
+    "backend",
+    [fail_to_compile, aot_autograd(fw_compiler=nop, bw_compiler=fail_to_compile)],
+    ids=["forward", "gradient"],
+)
+def test_model_that_does_not_compile_runs_as_it_is(
+    backend: Callable[..., object], caplog: pytest.LogCaptureFixture
+) -> None:
     model, inputs = torch.nn.Linear(4, 3), torch.randn(5, 4)
-    compiled = compute._Compiled(model, backend=fail)
+    compiled = compute._Compiled(model, backend=backend)
     for _ in range(2):
-        assert torch.equal(compiled(inputs), model(inputs))
+        outputs = compiled(inputs)
+        assert torch.equal(outputs, model(inputs))
+        outputs.sum().backward()
     assert caplog.text.count("not compiled for the GPU: ") == 1
     assert "no such kernel" in caplog.text
+
+
+@pytest.mark.parametrize("model", [*PAPER_ROWS, "resnetv2_50"])
+@pytest.mark.parametrize("recipe", ["paper", "released"])
+def test_fast_scoring_agrees_with_the_plain_one_to_rounding(
+    small_config: Callable[..., RunConfig], model: str, recipe: str
+) -> None:
+    found = []
+    for fast in (True, False):
+        config = small_config(model=model, recipe=recipe, fast=fast)
+        train, _ = load_domains(config)
+        network = build(config, None)
+        place(network, config)
+        found.append(predict_pixels(network, train.pixels, config, device="cpu"))
+    for fast_values, plain_values in zip(*found, strict=True):
+        np.testing.assert_allclose(fast_values, plain_values, rtol=1e-4, atol=1e-5)
 
 
 def test_only_full_models_on_a_gpu_are_compiled(

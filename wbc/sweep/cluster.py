@@ -65,7 +65,7 @@ class _Attempt:
     lost_at: float = 0.0
 
 
-def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
+def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | Exception]]:
     """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
 
     Raises:
@@ -245,13 +245,13 @@ def _knock(address: str) -> None:
         raise RunnerError(f"no Ray cluster at {address}: {error}. See `ray status` on its head node.") from error
 
 
-def _result(ref: Any, attempt: _Attempt) -> Outcome | WbcError | Misfit | _Attempt:
+def _result(ref: Any, attempt: _Attempt) -> Outcome | Exception | Misfit | _Attempt:
     """Returns what a run came to, or the next attempt at it where its worker is lost or its claim still stands."""
     name, now = attempt.config.name, time.monotonic()
     try:
         result: Outcome | WbcError | Misfit = ray.get(ref)
-    except RayTaskError:  # a bug, with its traceback
-        raise
+    except RayTaskError as error:  # a bug, with its traceback
+        return error
     except RuntimeEnvSetupError as error:
         return RunnerError(f"a node could not set up the code: {_in_a_line(error)}")
     except RayError as error:

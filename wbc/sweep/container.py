@@ -224,8 +224,9 @@ def _follow(container: Container, name: str) -> str:
 def _failure(code: int, said: str, memory: str | None, out_of_memory: bool) -> str:
     """Returns why a container ended with an exit code other than 0, given its last error line and its limit."""
     if out_of_memory:
-        limit = f" of {memory}" if memory else ""
-        return f"killed for want of memory{limit}: give it more (memory=…), or choose fewer jobs."
+        if memory:
+            return f"killed for want of memory beyond {memory}: give it more (memory=…)."
+        return "killed for want of memory: choose fewer jobs, or a machine with more."
     if code == 2 and said:
         return said
     if code in _SIGNALLED:

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import torch
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import TrainingError, WbcError
+from wbc.errors import TrainingError
 from wbc.models.catalog import find_model
 from wbc.processes import cores
 from wbc.run import Outcome, train_and_score
@@ -32,7 +32,7 @@ _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
-def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
+def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | Exception]]:
     """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
 
     Args:
@@ -44,7 +44,7 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
     with _workers(jobs) as workers:
         _learn(configs, workers)
         for config, result in _each(_work, configs, workers):
-            if isinstance(result, BaseException) and not isinstance(result, WbcError):
+            if isinstance(result, BaseException) and not isinstance(result, Exception):
                 raise result
             yield config, result
 

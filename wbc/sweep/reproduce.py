@@ -14,7 +14,7 @@ from rich.table import Table
 from wbc.config import RUNNERS, ReportConfig, ReproduceConfig, RunConfig, data_dir, seed_numbers, split_names
 from wbc.data.prepare import prepare
 from wbc.environment import hardware
-from wbc.errors import BusyError, TrainingError
+from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.models.catalog import find_model
 from wbc.processes import sigterm_exits
 from wbc.profiles import plan
@@ -169,7 +169,11 @@ def _run_some(
             line = str(result)
         else:
             failed.add(config)
-            line = f"{config.name} failed: {result}"
+            told = str(result)
+            if not isinstance(result, WbcError):
+                _log.error("%s: an error of the program itself", config.name, exc_info=result)
+                told = f"{type(result).__name__}: {first_line(result)}"
+            line = f"{config.name} failed: {told}"
         left = ""
         if len(ended) > (options.jobs or 1):  # the first ones include what is done once: imports, weights
             seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count))

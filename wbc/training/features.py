@@ -45,7 +45,7 @@ class FeatureCache:
         self, rows: Int64[np.ndarray, " batch"], flips: Bool[np.ndarray, "batch 2"]
     ) -> Float[Tensor, "batch channels height width"]:
         """Returns the features of the images of `rows`, flipped as said."""
-        places = torch.from_numpy(rows * len(FLIPS) + flips @ (2, 1)).to(self._values.device)
+        places = torch.from_numpy(rows * len(FLIPS) + flips @ (2, 1)).to(self._values.device, non_blocking=True)
         return self._values[places].permute(0, 3, 1, 2)
 
 
@@ -73,8 +73,8 @@ def compute_features(
         stop_if_asked()
         rows = np.arange(start, min(start + GROUP, images))
         for number, flips in enumerate(FLIPS):
-            computed = compute(rows, np.array([flips] * len(rows)))
-            values[torch.from_numpy(rows * len(FLIPS) + number).to(values.device)] = computed.permute(0, 2, 3, 1)
+            computed = compute(rows, np.array([flips] * len(rows))).permute(0, 2, 3, 1)
+            values[rows * len(FLIPS) + number] = computed.to(values.device)
     return FeatureCache(values)
 
 
