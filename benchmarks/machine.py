@@ -3,7 +3,8 @@
 import platform
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -18,11 +19,12 @@ def describe_machine(device: str) -> dict[str, Any]:
     """Returns the machine in words, and its limits in GFLOP/s and GB/s: at one thread of a CPU, or of the GPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    limits = {
-        "fp32_gflops": _arithmetic(torch.float32, device),
-        "bf16_gflops": _arithmetic(torch.bfloat16, device),
-        "copy_gb_per_s": _bandwidth(device),
-    }
+    with _tf32():
+        limits = {
+            "fp32_gflops": _arithmetic(torch.float32, device),
+            "bf16_gflops": _arithmetic(torch.bfloat16, device),
+            "copy_gb_per_s": _bandwidth(device),
+        }
     torch.set_num_threads(threads)
     return {
         "name": hardware(device),
@@ -45,9 +47,19 @@ def file_name(device: str) -> str:
     return f"{words}-{device}.json"
 
 
+@contextmanager
+def _tf32() -> Iterator[None]:
+    """Lets a GPU's products of fp32 matrices be in TF32, and sets that back to what it was."""
+    before = torch.get_float32_matmul_precision()
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def _arithmetic(kind: torch.dtype, device: str) -> float:
     """Returns the better rate of a matrix product and of a convolution; fp32 on a GPU is TF32, as convolutions are."""
-    torch.backends.cuda.matmul.allow_tf32 = True
     side, batch = (8192, 512) if device == "cuda" else (1536, 16)
     a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     images, weights = (

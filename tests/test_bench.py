@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.bench import BenchConfig, bench, paper_cost
 from benchmarks.cases import flops_per_image
 from benchmarks.growth import _slope
+from benchmarks.machine import describe_machine
 from benchmarks.measure import Side, interleave
 from benchmarks.work import full_run
 from wbc.errors import ConfigError
@@ -77,3 +79,16 @@ def test_resnet50_takes_the_arithmetic_that_is_known_of_it(tmp_path: Path) -> No
     config = full_run(tmp_path, "resnet50", "cpu")
     assert flops_per_image(config, train=False) == pytest.approx(2 * 4.09e9, rel=0.01)
     assert flops_per_image(config) == pytest.approx(3 * 2 * 4.09e9, rel=0.01)
+
+
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+def test_measuring_the_limits_leaves_the_precision_of_matrix_products_as_it_was(precision: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        tf32 = torch.backends.cuda.matmul.allow_tf32
+        describe_machine("cpu")
+        assert torch.get_float32_matmul_precision() == precision
+        assert torch.backends.cuda.matmul.allow_tf32 == tf32
+    finally:
+        torch.set_float32_matmul_precision(before)
