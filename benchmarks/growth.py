@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import work
 from benchmarks.cases import Bench
-from benchmarks.measure import in_fresh_process, resident_peak_mb
+from benchmarks.measure import in_fresh_process, peaks_so_far
 from wbc.compute import keep_memory
 from wbc.config import RunConfig
 
@@ -67,7 +67,7 @@ def _epochs(config: RunConfig, seeds: int) -> tuple[float, float]:
         run.train()  # whose loss is read from the device at the end
         seconds += time.perf_counter() - started
     on_gpu = config.device == "cuda"
-    return seconds, torch.cuda.max_memory_reserved() / 2**20 if on_gpu else resident_peak_mb()
+    return seconds, torch.cuda.max_memory_reserved() / 2**20 if on_gpu else peaks_so_far()[0]
 
 
 def _slope(points: list[dict[str, Any]], name: str) -> float:

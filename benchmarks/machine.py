@@ -2,7 +2,6 @@
 
 import platform
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -12,6 +11,7 @@ import psutil
 import torch
 from torch.nn.functional import conv2d
 
+from benchmarks.measure import repeated
 from wbc.environment import git_commit, hardware
 
 
@@ -66,23 +66,16 @@ def _arithmetic(kind: torch.dtype, device: str) -> float:
         torch.randn(count, 256, px, px, device=device, dtype=kind).to(memory_format=torch.channels_last)
         for count, px in ((batch, 28), (256, 3))
     )
-    product = 2 * side**3 / _best_time(lambda: a @ b, device)
-    convolution = 2 * batch * 28**2 * 256**2 * 9 / _best_time(lambda: conv2d(images, weights, padding=1), device)
+    product = 2 * side**3 / _best(lambda: a @ b, device)
+    convolution = 2 * batch * 28**2 * 256**2 * 9 / _best(lambda: conv2d(images, weights, padding=1), device)
     return max(product, convolution) / 1e9
 
 
 def _bandwidth(device: str) -> float:
     source = torch.ones(2**28, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / _best_time(lambda: target.copy_(source), device) / 1e9
+    return 2 * source.nbytes / _best(lambda: target.copy_(source), device) / 1e9
 
 
-def _best_time(work: Callable[[], object], device: str) -> float:
-    clock, times = (time.process_time if device == "cpu" else time.perf_counter), []
-    for _ in range(7):
-        started = clock()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append(clock() - started)
-    return min(times)
+def _best(work: Callable[[], object], device: str) -> float:
+    return min(repeated(work, 7, device))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from benchmarks.bench import BenchConfig, bench, paper_cost
-from benchmarks.cases import flops_per_image
 from benchmarks.growth import _slope
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Side, interleave
+from benchmarks.result import flops_per_image
 from benchmarks.work import full_run
 from wbc.errors import ConfigError
 
