@@ -48,16 +48,11 @@ def measure_growth(bench: Bench) -> list[dict[str, Any]]:
             )
             work.load(config)
             points.append({"at": value, **in_fresh_process(_measure, config, at["seeds"])})
-        rows.append(
-            {
-                "model": model,
-                "quantity": quantity,
-                "n": REPEATS,
-                "points": points,
-                "time_exponent": slope(points, "seconds"),
-                "memory_exponent": slope(points, "peak_mb"),
-            }
-        )
+        figures = {"time": "seconds", "memory": "peak_mb", "fill": "fill_seconds", "features": "features_gb"}
+        exponents = {
+            f"{name}_exponent": slope(points, figure) for name, figure in figures.items() if figure in points[0]
+        }
+        rows.append({"model": model, "quantity": quantity, "n": REPEATS, "points": points, **exponents})
     return rows
 
 

@@ -85,10 +85,9 @@ def _precision(rows: list[dict[str, Any]]) -> list[str]:
 def _growth(row: dict[str, Any]) -> str:
     points = "; ".join(_point(each) for each in row["points"])
     total = ", one after another, total" if row["quantity"] == "seeds" else ""
-    return (
-        f"{row.get('model', 'resnet50')}, {row['quantity']}{total}: {points}: time grows as its power "
-        f"{row['time_exponent']}, memory as {row['memory_exponent']}"
-    )
+    powers = [f"{key.removesuffix('_exponent')} {value}" for key, value in row.items() if key.endswith("_exponent")]
+    of = f"{row.get('model', 'resnet50')}, {row['quantity']}{total}"
+    return f"{of}: {points}; they grow as its power: {', '.join(powers)}"
 
 
 def _point(point: dict[str, Any]) -> str:
