@@ -7,7 +7,7 @@ PyTorch's default AdamW, frozen layers computed like the others, loss and hits r
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import transforms
@@ -63,13 +63,25 @@ class Released:
             images, labels = images.to(self._config.device), labels.to(self._config.device)
             scores = self.model(images)
             loss = cross_entropy(scores, labels)
-            self._optimiser.zero_grad()
-            loss.backward()
-            self._optimiser.step()
+            self._update(loss)
             loss_sum += loss.item() * len(labels)
             correct += int((scores.argmax(1) == labels).sum())
             seen += len(labels)
         return seen
+
+    def update_first(self) -> int:
+        """Makes the first update; returns the number of its images."""
+        images, labels = next(iter(self._data[True]))
+        scores = self.model(images.to(self._config.device))
+        self._update(cross_entropy(scores, labels.to(self._config.device)))
+        if self._config.device == "cuda":
+            torch.cuda.synchronize()
+        return len(labels)
+
+    def _update(self, loss: Tensor) -> None:
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
 
     def evaluate(self) -> int:
         """Scores the images; returns how many."""

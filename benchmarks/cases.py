@@ -2,22 +2,18 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from benchmarks import work
 from benchmarks.baseline import Released
-from benchmarks.measure import Rates, Side, interleave, peak_memory
+from benchmarks.measure import Rates, Side, interleave, peaks_so_far
+from benchmarks.result import arithmetic_share, peak_fields, peaks_alone, result_line
 from wbc.config import RunConfig
-from wbc.models.build import build_model
-from wbc.models.catalog import find_model
 from wbc.processes import cores
 from wbc.sweep.gpu import jobs_per_gpu
 from wbc.training.pretrain import starting_weights
@@ -74,16 +70,27 @@ Case = Callable[[Bench], Iterator[dict[str, Any]]]
 
 def data_path(bench: Bench) -> Iterator[dict[str, Any]]:
     """Images decoded, resized and augmented by the released code; here read from the pixel cache and flipped."""
-    config = work.full_run(bench.jpegs(256), "resnet50", bench.device)
-    ours, released = work.Ours(config), Released(config, bench.jpegs(256), bench.loaders())
+    folder = bench.jpegs(256)
+    config = work.full_run(folder, "resnet50", bench.device)
+    ours, released = work.Ours(config), Released(config, folder, bench.loaders())
     sides = {
         "baseline": Side(released.load),
         "ours": Side(ours.load, keeps_memory=True),
         "normalised": Side(lambda: ours.load(normalise=True), keeps_memory=True),
     }
     rates = interleave(sides, bench.rounds, device=bench.device)
-    yield _result("data_path", rates, bench.unit, moved_gb_per_s=rates.median("ours") * 2 * 3 * 224**2 / 1e9)
-    yield _result("data_path_normalised", rates, bench.unit, side="normalised")
+    # Each value is read as a byte, and written as one or as four.
+    for name, side, written in (("data_path", "ours", 1), ("data_path_normalised", "normalised", 4)):
+        moved = rates.median(side) * (1 + written) * 3 * config.image_size**2 / 1e9
+        yield result_line(
+            name,
+            rates,
+            bench.unit,
+            images=len(ours.images.labels),
+            side=side,
+            more=peaks_alone(config, folder, partial(work.Ours.load, normalise=written > 1), Released.load)
+            | {"moved_gb_per_s": moved, "share_of_limit": moved / bench.limits["copy_gb_per_s"]},
+        )
 
 
 def resnet50(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -109,13 +116,12 @@ def resnet50(bench: Bench) -> Iterator[dict[str, Any]]:
     rates = interleave(sides, bench.rounds, device=bench.device)
     fewer = {name: sides[name] for name in ("baseline", fp32_side, "bf16")}
     walls = bench.walls(fewer)
-    steps = {name: round(rates.median(name), 3) for name in sides}
     yield {
-        **_result("resnet50_epoch", rates, bench.unit, side="bf16", walls=walls, config=bf16, bench=bench),
-        "steps": steps,
+        **_epoch_line("resnet50_epoch", bench, bf16, rates, walls, side="bf16"),
+        "steps": {name: round(rates.median(name), 3) for name in sides},
         "share_of_step_in_place": round(statistics.median(rates.ratios("bf16", "in_place")), 3),
     }
-    yield _result("resnet50_fp32_epoch", rates, bench.unit, side=fp32_side, walls=walls, config=fp32, bench=bench)
+    yield _epoch_line("resnet50_fp32_epoch", bench, fp32, rates, walls, side=fp32_side)
 
 
 def last16(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -131,14 +137,7 @@ def last16(bench: Bench) -> Iterator[dict[str, Any]]:
     rates = _spread(interleave(sides, bench.rounds, device=bench.device))
     walls = bench.walls(sides)
     yield {
-        **_result(
-            "resnet50_frozenbn_last16_epoch",
-            rates,
-            bench.unit,
-            walls=walls and _spread(walls),
-            config=config,
-            bench=bench,
-        ),
+        **_epoch_line("resnet50_frozenbn_last16_epoch", bench, config, rates, walls and _spread(walls)),
         "epochs_to_fill": round(rates.median("epoch") / rates.median("fill"), 2),
     }
 
@@ -154,43 +153,51 @@ def epoch_of(model: str, images: int) -> Case:
             "ours": Side(work.Ours(config).train, keeps_memory=True),
         }
         rates = interleave(sides, bench.rounds, device=bench.device)
-        walls = bench.walls(sides)
-        yield _result(f"{model}_epoch", rates, bench.unit, walls=walls, config=config, bench=bench)
+        yield _epoch_line(f"{model}_epoch", bench, config, rates, bench.walls(sides))
 
     return case
 
 
 def evaluate(bench: Bench) -> Iterator[dict[str, Any]]:
-    """Scoring of images by ResNet50."""
-    folder = bench.jpegs(64)
+    """Scoring of a thousand images by ResNet50."""
+    folder = bench.exactly(1000)
     config = work.full_run(folder, "resnet50", bench.device)
     ours, released = work.Ours(config), Released(config, folder, bench.loaders())
     sides = {"baseline": Side(released.evaluate), "ours": Side(ours.evaluate, keeps_memory=True)}
     rates = interleave(sides, bench.rounds, device=bench.device)
-    walls = bench.walls(sides)
-    share = (
-        rates.median("ours") * flops_per_image(config, train=False) / 1e9 / bench.limits[f"{config.precision}_gflops"]
+    yield result_line(
+        "resnet50_evaluate",
+        rates,
+        bench.unit,
+        images=len(ours.images.labels),
+        walls=bench.walls(sides),
+        more=peaks_alone(config, folder, work.Ours.evaluate, Released.evaluate)
+        | {"share_of_limit": arithmetic_share(config, rates.median("ours"), bench.limits, train=False)},
     )
-    yield _result("resnet50_evaluate", rates, bench.unit, walls=walls, share_of_limit=share)
 
 
 def grid(bench: Bench) -> Iterator[dict[str, Any]]:
     """Runs of the demo side by side, against one after another; without tracking."""
     configs = [work.thin_run(seed, bench.device, epochs=3) for seed in range(GRID_RUNS)]
-    work.load(configs[0])
+    images = len(work.load(configs[0]).labels)
     starting_weights(configs[0])
     jobs = jobs_per_gpu(configs) if bench.device == "cuda" else min(cores(), GRID_RUNS)
     with work.warm_workers(jobs) as workers:
-
-        def run_on(pools: list[ProcessPoolExecutor]) -> int:
-            under_way = [pools[index % len(pools)].submit(work.run_thin, each) for index, each in enumerate(configs)]
-            for future in under_way:
-                future.result()
-            return len(configs)
-
-        sides = {"baseline": Side(lambda: run_on(workers[:1])), "ours": Side(lambda: run_on(workers))}
+        sides = {
+            "baseline": Side(partial(_run_on, workers[:1], configs)),
+            "ours": Side(partial(_run_on, workers, configs)),
+        }
         rates = interleave(sides, bench.rounds, device=bench.device, wall=True)
-    yield {**_result("grid", rates, "runs/s"), "jobs": jobs}
+    more: dict[str, float] = {
+        "jobs": jobs,
+        "peaks_added_up_over_workers": jobs,
+        "baseline_peaks_added_up_over_workers": 1,
+    }
+    more |= peak_fields(bench.device, _peaks_of_workers(jobs, configs), _peaks_of_workers(1, configs))
+    if bench.device == "cpu":  # a core each; how many runs would fill a GPU is not known
+        more["share_of_limit"] = statistics.median(rates.ratios("ours", "baseline")) / jobs
+    passes = sum(config.epochs + 1 for config in configs)  # and one to score
+    yield result_line("grid", rates, "runs/s", images=images * passes, more=more)
 
 
 def start(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -216,9 +223,9 @@ def start(bench: Bench) -> Iterator[dict[str, Any]]:
             ours(config)
             sides = {"baseline": Side(partial(released, config)), "ours": Side(partial(ours, config))}
             rates = interleave(sides, bench.rounds, device=bench.device, wall=True)
-            seconds = {side: [1 / rate for rate in values] for side, values in rates.by_side.items()}
-            result = _result(name, rates, "s")
-            yield {**result, **{side: round(statistics.median(values), 3) for side, values in seconds.items()}}
+            seconds = {side: statistics.median([1 / rate for rate in values]) for side, values in rates.by_side.items()}
+            peaks = peaks_alone(config, folder, work.Ours.update_first, Released.update_first)
+            yield result_line(name, rates, "s", images=config.batch_size, more=peaks | seconds)
 
 
 CASES: Final[dict[str, Case]] = {
@@ -232,16 +239,35 @@ CASES: Final[dict[str, Case]] = {
 }
 
 
-def flops_per_image(config: RunConfig, *, train: bool = True) -> float:
-    """Returns the floating-point operations of scoring an image, or of a training step: three times as many.
+def _epoch_line(
+    name: str, bench: Bench, config: RunConfig, rates: Rates, walls: Rates | None, *, side: str = "ours"
+) -> dict[str, Any]:
+    return result_line(
+        name,
+        rates,
+        bench.unit,
+        images=len(work.load(config).labels),
+        side=side,
+        walls=walls,
+        more=peaks_alone(config, Path(config.source.removeprefix("folder:")), work.Ours.train, Released.train)
+        | {"share_of_limit": arithmetic_share(config, rates.median(side), bench.limits)},
+    )
 
-    PyTorch counts gradients too, but those of grouped convolutions as if they were not grouped.
-    """
-    model = build_model(config.model, scale=config.scale, image_size=config.image_size, pretrained="none", seed=0)
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        model(torch.zeros(1, 3, config.image_size, config.image_size, dtype=torch.uint8))
-    return float(counter.get_total_flops() * (3 if train else 1))
+
+def _run_on(workers: Sequence[ProcessPoolExecutor], configs: Sequence[RunConfig]) -> int:
+    """Shares runs out to workers; returns how many when all are done."""
+    under_way = [workers[index % len(workers)].submit(work.run_thin, each) for index, each in enumerate(configs)]
+    for future in under_way:
+        future.result()
+    return len(configs)
+
+
+def _peaks_of_workers(count: int, configs: Sequence[RunConfig]) -> tuple[float, float]:
+    """Returns the peaks of memory of so many new workers that share runs out, added up."""
+    with work.warm_workers(count) as workers:
+        _run_on(workers, configs)
+        resident, device = zip(*(worker.submit(peaks_so_far).result() for worker in workers), strict=True)
+    return sum(resident), sum(device)
 
 
 def _spread(rates: Rates) -> Rates:
@@ -249,46 +275,3 @@ def _spread(rates: Rates) -> Rates:
     both = zip(rates.by_side["epoch"], rates.by_side["fill"], strict=True)
     spread = [1 / (1 / epoch + 1 / fill / work.EPOCHS) for epoch, fill in both]
     return Rates({**rates.by_side, "ours": spread})
-
-
-def _result(
-    name: str,
-    rates: Rates,
-    unit: str,
-    *,
-    side: str = "ours",
-    walls: Rates | None = None,
-    config: RunConfig | None = None,
-    bench: Bench | None = None,
-    **more: float,
-) -> dict[str, Any]:
-    """Returns a line of results; of a run of `config`, also its peak memory and its share of what the machine can."""
-    ratios = rates.ratios(side, "baseline")
-    result: dict[str, Any] = {
-        "name": name,
-        "ratio_median": statistics.median(ratios),
-        "ratio_low": min(ratios),
-        "ratio_high": max(ratios),
-        "baseline": rates.median("baseline"),
-        "ours": rates.median(side),
-        "unit": unit,
-        "n": len(ratios),
-        **more,
-    }
-    if walls:
-        result |= {
-            "wall_ratio_median": statistics.median(walls.ratios(side, "baseline")),
-            "wall_baseline": walls.median("baseline"),
-            "wall_ours": walls.median(side),
-            "wall_threads": cores(),
-        }
-    if config and bench:
-        mine = peak_memory(work.train_ours, config)
-        theirs = peak_memory(work.train_released, config, Path(config.source.removeprefix("folder:")))
-        result |= {"peak_rss_mb": mine[0], "baseline_peak_rss_mb": theirs[0]}
-        if find_model(config.model).trainable == "all":  # else not all of the arithmetic is done in each epoch
-            limit = bench.limits[f"{config.precision}_gflops"]
-            result["share_of_limit"] = rates.median(side) * flops_per_image(config) / 1e9 / limit
-        if bench.device == "cuda":
-            result |= {"peak_device_mb": mine[1], "baseline_peak_device_mb": theirs[1]}
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in result.items()}

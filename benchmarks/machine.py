@@ -2,8 +2,8 @@
 
 import platform
 import re
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +11,7 @@ import psutil
 import torch
 from torch.nn.functional import conv2d
 
+from benchmarks.measure import repeated
 from wbc.environment import git_commit, hardware
 
 
@@ -18,11 +19,12 @@ def describe_machine(device: str) -> dict[str, Any]:
     """Returns the machine in words, and its limits in GFLOP/s and GB/s: at one thread of a CPU, or of the GPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    limits = {
-        "fp32_gflops": _arithmetic(torch.float32, device),
-        "bf16_gflops": _arithmetic(torch.bfloat16, device),
-        "copy_gb_per_s": _bandwidth(device),
-    }
+    with _tf32():
+        limits = {
+            "fp32_gflops": _arithmetic(torch.float32, device),
+            "bf16_gflops": _arithmetic(torch.bfloat16, device),
+            "copy_gb_per_s": _bandwidth(device),
+        }
     torch.set_num_threads(threads)
     return {
         "name": hardware(device),
@@ -45,32 +47,35 @@ def file_name(device: str) -> str:
     return f"{words}-{device}.json"
 
 
+@contextmanager
+def _tf32() -> Iterator[None]:
+    """Lets a GPU's products of fp32 matrices be in TF32, and sets that back to what it was."""
+    before = torch.get_float32_matmul_precision()
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def _arithmetic(kind: torch.dtype, device: str) -> float:
     """Returns the better rate of a matrix product and of a convolution; fp32 on a GPU is TF32, as convolutions are."""
-    torch.backends.cuda.matmul.allow_tf32 = True
     side, batch = (8192, 512) if device == "cuda" else (1536, 16)
     a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     images, weights = (
         torch.randn(count, 256, px, px, device=device, dtype=kind).to(memory_format=torch.channels_last)
         for count, px in ((batch, 28), (256, 3))
     )
-    product = 2 * side**3 / _best_time(lambda: a @ b, device)
-    convolution = 2 * batch * 28**2 * 256**2 * 9 / _best_time(lambda: conv2d(images, weights, padding=1), device)
+    product = 2 * side**3 / _best(lambda: a @ b, device)
+    convolution = 2 * batch * 28**2 * 256**2 * 9 / _best(lambda: conv2d(images, weights, padding=1), device)
     return max(product, convolution) / 1e9
 
 
 def _bandwidth(device: str) -> float:
     source = torch.ones(2**28, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / _best_time(lambda: target.copy_(source), device) / 1e9
+    return 2 * source.nbytes / _best(lambda: target.copy_(source), device) / 1e9
 
 
-def _best_time(work: Callable[[], object], device: str) -> float:
-    clock, times = (time.process_time if device == "cpu" else time.perf_counter), []
-    for _ in range(7):
-        started = clock()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append(clock() - started)
-    return min(times)
+def _best(work: Callable[[], object], device: str) -> float:
+    return min(repeated(work, 7, device))

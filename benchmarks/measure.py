@@ -68,6 +68,18 @@ def interleave(sides: Mapping[str, Side], rounds: int, *, device: str, threads: 
     return Rates(by_side)
 
 
+def repeated(work: Callable[[], object], times: int, device: str) -> list[float]:
+    """Returns how many seconds the work takes each time: of this process on a CPU, on the wall on a GPU."""
+    clock, seconds = (time.process_time if device == "cpu" else time.perf_counter), []
+    for _ in range(times):
+        started = clock()
+        work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(clock() - started)
+    return seconds
+
+
 def peak_memory(work: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
     """Returns the peak of resident memory and of the GPU's, in MB, of a process that does the work once."""
     return in_fresh_process(_peaks, work, arguments)
@@ -82,11 +94,16 @@ def in_fresh_process(function: Callable[..., _Result], *arguments: Any) -> _Resu
 def _peaks(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[float, float]:
     torch.set_num_threads(1)
     work(*arguments)
-    return resident_peak_mb(), torch.cuda.max_memory_reserved() / 2**20 if torch.cuda.is_available() else 0.0
+    return peaks_so_far()
 
 
-def resident_peak_mb() -> float:
-    """Returns the most memory that this process has had since it was started, whatever its parent had."""
+def peaks_so_far() -> tuple[float, float]:
+    """Returns the most resident memory, and of the GPU's, in MB, that this process has had since it was started."""
+    return _resident_peak_mb(), torch.cuda.max_memory_reserved() / 2**20 if torch.cuda.is_available() else 0.0
+
+
+def _resident_peak_mb() -> float:
+    """Returns the peak of resident memory, whatever this process's parent had."""
     try:
         words = Path("/proc/self/status").read_text(encoding="utf-8").split()
         return int(words[words.index("VmHWM:") + 1]) / 1024

@@ -1,10 +1,12 @@
 """Whether bf16 costs accuracy: the demo's runs in both precisions, over the same seeds, without tracking."""
 
 import dataclasses
+import math
 from typing import Any, Final
 
 import numpy as np
 import torch
+from scipy import stats
 
 from benchmarks import work
 from wbc.config import data_dir
@@ -52,9 +54,18 @@ def compare_precisions(seeds: int, device: str) -> list[dict[str, Any]]:
                     "bf16": bf16.percent(),
                     "difference": changes.percent(),
                     "within": abs(bf16.mean - fp32.mean) <= (fp32.half_width or 0.0),
+                    "expected_outside": round(expected_outside(seeds), 3),
                 }
             )
     return rows
+
+
+def expected_outside(n: int) -> float:
+    """Returns how often a mean over n seeds falls outside the 95 % interval of that over n others of the same kind.
+
+    The difference of two such means has twice the variance of one, so that fewer standard errors make up the interval.
+    """
+    return float(2 * stats.t.sf(stats.t.ppf(0.975, n - 1) / math.sqrt(2), n - 1))
 
 
 def _accuracies(model: str, seed: int, precision: str, device: str) -> list[float]:

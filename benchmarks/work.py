@@ -1,7 +1,8 @@
 """What is measured: this project's side of each case, and the images that both sides take."""
 
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
@@ -12,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from benchmarks.baseline import Released
@@ -26,6 +28,7 @@ from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import build_model
 from wbc.profiles import resolve
 from wbc.recipes import RECIPES
+from wbc.training.features import FLIPS
 from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, train_epoch
 from wbc.training.pretrain import starting_weights
@@ -122,17 +125,36 @@ class Ours:
 
     def repeat_step(self) -> int:
         """Trains as many steps as an epoch has, all on one batch that is in place: what data leaves possible."""
-        drawn = draw_augmentation(0, 0, self.feed.images)
-        rows = batches(drawn.order, self.config.batch_size)
-        inputs, labels = next(self.feed.load(rows[:1], drawn))
+        inputs, labels = self._first_batch()
+        steps = math.ceil(self.feed.images / self.config.batch_size)
         self.model.train()
-        for _ in rows:
-            with autocast(self.config):
-                loss = cross_entropy(self.feed.forward(inputs), labels)
-            self._optimiser.zero_grad()
-            loss.backward()
-            self._optimiser.step()
-        return len(rows) * len(labels)
+        for _ in range(steps):
+            self._update(inputs, labels)
+        return steps * len(labels)
+
+    def update_first(self) -> int:
+        """Makes the first update; returns the number of its images."""
+        inputs, labels = self._first_batch()
+        self._update(inputs, labels)
+        if self.config.device == "cuda":
+            torch.cuda.synchronize()
+        return len(labels)
+
+    def features_gb(self) -> float:
+        """Returns the size of what the frozen layers give for all images in all flips."""
+        inputs, _ = self._first_batch()
+        return inputs[0].nbytes * len(FLIPS) * self.feed.images / 1e9
+
+    def _first_batch(self) -> tuple[Tensor, Tensor]:
+        drawn = draw_augmentation(self.config.seed, 0, self.feed.images)
+        return next(self.feed.load(batches(drawn.order, self.config.batch_size)[:1], drawn))
+
+    def _update(self, inputs: Tensor, labels: Tensor) -> None:
+        with autocast(self.config):
+            loss = cross_entropy(self.feed.forward(inputs), labels)
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
 
     def evaluate(self) -> int:
         """Scores the training images; returns how many."""
@@ -140,16 +162,16 @@ class Ours:
         return len(self.images.labels)
 
 
-def train_ours(config: RunConfig) -> None:
-    """Trains one epoch as `train` does, in a process of its own: for its peak of memory."""
+def by_ours(action: Callable[[Ours], int], config: RunConfig) -> None:
+    """Does a run's work once, in a process of its own: for its peak of memory."""
     if config.fast and config.device == "cpu" and config.scale == "full":
         keep_memory()
-    Ours(config).train()
+    action(Ours(config))
 
 
-def train_released(config: RunConfig, folder: Path) -> None:
+def by_released(action: Callable[[Released], int], config: RunConfig, folder: Path) -> None:
     """The same as the released code does it."""
-    Released(config, folder, workers=0).train()
+    action(Released(config, folder, workers=0))
 
 
 def run_thin(config: RunConfig) -> None:
@@ -163,24 +185,12 @@ def run_thin(config: RunConfig) -> None:
 
 def first_update(config: RunConfig) -> None:
     """From nothing but what a worker has imported to the first update of a run."""
-    run = Ours(config)
-    drawn = draw_augmentation(config.seed, 0, run.feed.images)
-    inputs, labels = next(run.feed.load(batches(drawn.order, config.batch_size)[:1], drawn))
-    with autocast(config):
-        cross_entropy(run.feed.forward(inputs), labels).backward()
-    run._optimiser.step()
-    if config.device == "cuda":
-        torch.cuda.synchronize()
+    Ours(config).update_first()
 
 
 def first_update_released(config: RunConfig, folder: Path) -> None:
     """The same as the released code does it, which starts a process for each run."""
-    run = Released(config, folder, workers=0)
-    images, labels = next(iter(run._data[True]))
-    cross_entropy(run.model(images.to(config.device)), labels.to(config.device)).backward()
-    run._optimiser.step()
-    if config.device == "cuda":
-        torch.cuda.synchronize()
+    Released(config, folder, workers=0).update_first()
 
 
 @contextmanager
