@@ -183,6 +183,7 @@ def grid(bench: Bench) -> Iterator[dict[str, Any]]:
     starting_weights(configs[0])
     jobs = jobs_per_gpu(configs) if bench.device == "cuda" else min(cores(), GRID_RUNS)
     with work.warm_workers(jobs) as workers:
+        _run_on(workers, configs)  # each has trained once before anything is measured
         sides = {
             "baseline": Side(partial(_run_on, workers[:1], configs)),
             "ours": Side(partial(_run_on, workers, configs)),
