@@ -1,10 +1,14 @@
 """What `doctor` finds on this machine, and on one that lacks what a profile needs."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import docker
 import pytest
@@ -102,7 +106,11 @@ def test_python_without_the_packages_is_told_to_set_up(tmp_path: Path) -> None:
     (tmp_path / "entrypoints").mkdir()
     for name in ("__init__.py", "doctor.py", "command.py"):
         (tmp_path / "entrypoints" / name).write_text((ROOT / "entrypoints" / name).read_text())
-    command = [sys.executable, "-S", "-m", "entrypoints.doctor"]
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    command = ["make", "doctor", f"PYTHON={sys.executable} -S"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert "-> make setup" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    (line,) = ended.stdout.splitlines()
+    assert re.fullmatch(r"wrong  Python    .*: No module named 'typer' -> make setup", line)
+    assert not list(tmp_path.glob(".venv*"))
