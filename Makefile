@@ -60,8 +60,8 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts "--lifespan off" \
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
-doctor: setup  ## what this machine has and lacks: make doctor [PROFILE=paper]
-	@$(RUN) -m entrypoints.doctor --profile $(PROFILE)
+doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]
+	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(PROFILE)
 
 bench: setup  ## speed against the released code's way, on this machine: make bench [ARGS="--cases data_path,grid"]
 	@$(RUN) -m benchmarks.bench $(ARGS)

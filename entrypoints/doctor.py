@@ -5,8 +5,8 @@ import sys
 try:
     from entrypoints.command import main
     from wbc.config import DoctorConfig
-except ModuleNotFoundError as missing:  # a bare Python, or an environment that is not whole
-    print(f"wrong  Python    {sys.executable} has no package '{missing.name}' -> make setup")
+except ImportError as missing:  # a bare Python, one that is too old, or an environment that is not whole
+    print(f"wrong  Python    {sys.executable}: {missing} -> make setup")
     sys.exit(2)
 
 

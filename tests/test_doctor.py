@@ -1,10 +1,14 @@
 """What `doctor` finds on this machine, and on one that lacks what a profile needs."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import docker
 import pytest
@@ -35,13 +39,71 @@ def test_bare_folder_is_fine_for_the_demo_and_nothing_is_made(store: Path) -> No
     assert not (store / "data").exists()
 
 
-def test_prepared_images_are_found_and_a_cut_cache_is_named(store: Path) -> None:
+def test_prepared_images_are_found_and_a_spoilt_or_cut_cache_is_named(store: Path) -> None:
     for key in ("smears_source", "smears_target"):
         prepare(key, Geometry("squash", 48), data_dir=store / "data")
     assert findings()["images"].status == "ok"
     cache = store / "data" / "smears_target" / "cache-squash48.bin"
+    content = bytearray(cache.read_bytes())
+    content[-1] ^= 1
+    cache.write_bytes(content)
+    found = findings()["images"]
+    assert (found.status, found.found) == ("wrong", f"{cache} has not its checksum any more")
+    assert found.remedy == f"rm {cache} && make data PROFILE=demo"
+    cache.unlink()
+    prepare("smears_target", Geometry("squash", 48), data_dir=store / "data")
+    assert findings()["images"].status == "ok"
     cache.write_bytes(cache.read_bytes()[:1000])
     assert "smears_target: it has 1,000 bytes" in findings()["images"].found
+
+
+@pytest.fixture
+def other_disk(store: Path) -> Iterator[Path]:
+    """A folder on another file system than the store's."""
+    if not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == store.stat().st_dev:
+        pytest.skip("no second file system here")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+def test_runs_and_temporary_files_on_disks_of_their_own_have_a_line_each(
+    store: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(other_disk))
+    assert list(findings()) == [*NAMES[:-1], "TMPDIR", "memory"]
+    monkeypatch.setenv("WBC_DATA_DIR", str(other_disk / "data"))
+    found = findings()
+    assert list(found) == [*NAMES[:-1], "runs", "memory"]
+    assert found["disk"].found.endswith(f" GB free at {other_disk}")
+    assert found["runs"].found.endswith(f" GB free at {store}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert "runs" not in findings()
+
+
+def test_disks_without_room_are_wrong_and_without_room_for_features_a_note(
+    store: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(folder: Path, free_gb: int) -> dict[str, Finding]:
+        """Returns what is found where that folder has so much room and the others have 100 GB."""
+
+        def usage(path: Path) -> SimpleNamespace:
+            return SimpleNamespace(free=10**9 * (free_gb if Path(path).is_relative_to(folder) else 100))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "disk_usage", usage)
+            return findings("paper")
+
+    found = lack(store, 54)
+    assert found["disk"].status == "wrong"
+    assert "takes about 55 GB here: free some, or set WBC_DATA_DIR" in found["disk"].remedy
+    monkeypatch.setattr(tempfile, "tempdir", str(other_disk))
+    found = lack(other_disk, 31)
+    assert (found["disk"].status, found["TMPDIR"].status) == ("ok", "note")
+    assert "takes about 32 GB here: free some, or set TMPDIR" in found["TMPDIR"].remedy
+    monkeypatch.setenv("WBC_DATA_DIR", str(other_disk / "data"))
+    found = lack(store, 49)
+    assert (found["disk"].status, found["runs"].status) == ("ok", "wrong")
+    assert "takes about 50 GB here: free some, or set MLFLOW_TRACKING_URI" in found["runs"].remedy
 
 
 def test_store_with_runs_answers(small_config: Callable[..., RunConfig]) -> None:
@@ -102,7 +164,11 @@ def test_python_without_the_packages_is_told_to_set_up(tmp_path: Path) -> None:
     (tmp_path / "entrypoints").mkdir()
     for name in ("__init__.py", "doctor.py", "command.py"):
         (tmp_path / "entrypoints" / name).write_text((ROOT / "entrypoints" / name).read_text())
-    command = [sys.executable, "-S", "-m", "entrypoints.doctor"]
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    command = ["make", "doctor", f"PYTHON={sys.executable} -S"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert "-> make setup" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    (line,) = ended.stdout.splitlines()
+    assert re.fullmatch(r"wrong  Python    .*: No module named 'typer' -> make setup", line)
+    assert not list(tmp_path.glob(".venv*"))

@@ -5,15 +5,18 @@ Each check is a function that says what it found; whatever it raises is a findin
 
 import os
 import platform
+import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from threading import Thread
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import psutil
 import requests
@@ -22,14 +25,21 @@ from wbc.config import DoctorConfig, data_dir
 from wbc.errors import WbcError, WeightsError, first_line, mask
 from wbc.processes import cores
 
-_LEAST_DISK_GB: Final = {"demo": 2, "open": 10, "paper": 40}
-"""For images, pixel caches and the checkpoints of the profile's runs."""
+_DATA_GB: Final = {"demo": 1, "open": 1, "paper": 5}
+"""Archives, images and pixel caches."""
+_RUNS_GB: Final = {"demo": 1, "open": 14, "paper": 50}
+"""Of all the profile's runs: a full grid of nine models has 2 GB of weights, twice (checkpoint, model); embeddings."""
+_FEATURES_GB: Final = {"demo": 0, "open": 3, "paper": 16}
+"""What the frozen layers of row (iii) make of the training images: 0.4 MB an image and flip, in bf16."""
 _LEAST_MEMORY_GIB: Final = 4
 _DOCKER_TIMEOUT_S: Final = 3
 _NETWORK_TIMEOUT_S: Final = 3
 _WEIGHT_HOSTS: Final = ("huggingface.co", "download.pytorch.org")
 _CHECK_TIMEOUT_S: Final = 8.0
+_READING_TIMEOUT_S: Final = 120.0
+"""For the pixel caches, which are read to the end."""
 GIB: Final = 2**30
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +53,7 @@ class Finding:
 
 
 def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
-    """Yields name and finding of each check, in a fixed order, each within seconds.
+    """Yields name and finding of each check that has one, in a fixed order, each within seconds or time to read images.
 
     Raises:
         ConfigError: no such profile.
@@ -55,7 +65,7 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
         from wbc.profiles import find_profile
 
         find_profile(options.profile)
-    checks: dict[str, Callable[[], Finding]] = {
+    checks: dict[str, Callable[[], Finding | None]] = {
         "Python": _python,
         "PyTorch": lambda: torch,
         "CUDA": _cuda,
@@ -65,24 +75,29 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
         "weights": lambda: _weights(options.profile),
         "images": lambda: _images(options.profile),
         "disk": lambda: _disk(options.profile),
+        "runs": lambda: _runs_disk(options.profile),
+        "TMPDIR": lambda: _temporary_disk(options.profile),
         "memory": _memory,
     }
     pending = {name: _begun(check) for name, check in checks.items()}
     for name, finding in pending.items():
+        limit_s = _READING_TIMEOUT_S if name == "images" else _CHECK_TIMEOUT_S
         try:
-            yield name, finding.result(_CHECK_TIMEOUT_S)
+            found = finding.result(limit_s)
         except TimeoutError:
-            yield name, Finding(status="wrong", found=f"no answer within {_CHECK_TIMEOUT_S:.0f} s")
+            found = Finding(status="wrong", found=f"no answer within {limit_s:.0f} s")
+        if found:
+            yield name, found
 
 
-def _begun(check: Callable[[], Finding]) -> Future[Finding]:
+def _begun(check: Callable[[], Finding | None]) -> Future[Finding | None]:
     """Returns what will hold the finding of a check that runs on a thread which the program's end does not wait for."""
-    future: Future[Finding] = Future()
+    future: Future[Finding | None] = Future()
     Thread(target=lambda: future.set_result(_guarded(check)), daemon=True).start()
     return future
 
 
-def _guarded(check: Callable[[], Finding]) -> Finding:
+def _guarded(check: Callable[[], _Found]) -> _Found | Finding:
     try:
         return check()
     except WbcError as error:
@@ -199,7 +214,7 @@ def _weights(profile_name: str) -> Finding:
 
 def _images(profile_name: str) -> Finding:
     from wbc.data.catalog import find_domain
-    from wbc.data.prepare import unready
+    from wbc.data.prepare import damaged, unready
     from wbc.profiles import find_profile
     from wbc.recipes import find_recipe
 
@@ -208,20 +223,67 @@ def _images(profile_name: str) -> Finding:
     keys = profile.domains()
     reasons = {key: unready(find_domain(key), geometry, data_dir=data_dir()) for key in keys}
     faults = [f"{key}: {reason}" for key, reason in reasons.items() if reason]
+    read = (damaged(find_domain(key), geometry, data_dir=data_dir()) for key in keys if not reasons[key])
+    spoilt = [str(path) for path in read if path]
+    if spoilt:
+        found = "; ".join([f"{path} has not its checksum any more" for path in spoilt] + faults)
+        remedy = f"{shlex.join(['rm', *spoilt])} && make data PROFILE={profile_name}"
+        return Finding(status="wrong", found=found, remedy=remedy)
     if not faults:
-        return Finding(status="ok", found=f"{', '.join(keys)} at {geometry}: counts and sizes as they should be")
+        return Finding(status="ok", found=f"{', '.join(keys)} at {geometry}: counts and checksums as they should be")
     unpacker = " (first apt install unar)" if "raabin" in reasons and not shutil.which("unar") else ""
     return Finding(status="note", found="; ".join(faults), remedy=f"make data PROFILE={profile_name}{unpacker}")
 
 
 def _disk(profile_name: str) -> Finding:
-    folder = next(path for path in (data_dir(), *data_dir().parents) if path.exists())
-    free_gb, least_gb = shutil.disk_usage(folder).free / 1e9, _LEAST_DISK_GB[profile_name]
+    """Looks at the disk of the data folder, where runs may be written as well."""
+    runs = _runs_folder()
+    least_gb = _DATA_GB[profile_name] + (_RUNS_GB[profile_name] if runs and not _apart(runs) else 0)
+    return _room(_standing(data_dir()), least_gb, "set WBC_DATA_DIR to a folder elsewhere")
+
+
+def _runs_disk(profile_name: str) -> Finding | None:
+    runs = _runs_folder()
+    if runs is None or not _apart(runs):
+        return None
+    return _room(runs, _RUNS_GB[profile_name], "set MLFLOW_TRACKING_URI=sqlite:////FOLDER/mlflow.db to one elsewhere")
+
+
+def _temporary_disk(profile_name: str) -> Finding | None:
+    """Looks for room for the features of the frozen layers, which take at most half of what is free."""
+    folder = Path(tempfile.gettempdir())
+    if not _apart(folder):
+        return None
+    elsewhere = "set TMPDIR to a folder elsewhere; without either row (iii) is slower, but where a GPU has room"
+    finding = _room(folder, 2 * _FEATURES_GB[profile_name], elsewhere)
+    return replace(finding, status="note") if finding.status == "wrong" else finding
+
+
+def _runs_folder() -> Path | None:
+    """Returns the folder of the artifacts of runs, or what there is of the way to it; None if a server keeps them."""
+    from wbc.tracking.store import artifact_folder
+
+    folder = artifact_folder()
+    return _standing(folder) if folder else None
+
+
+def _standing(path: Path) -> Path:
+    """Returns the path if it is there, else the nearest folder above that is."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _apart(folder: Path) -> bool:
+    """Returns whether a folder is on another file system than the data folder."""
+    return folder.stat().st_dev != _standing(data_dir()).stat().st_dev
+
+
+def _room(folder: Path, least_gb: int, elsewhere: str) -> Finding:
+    free_gb = shutil.disk_usage(folder).free / 1e9
     found = f"{free_gb:.0f} GB free at {folder}"
     if not os.access(folder, os.W_OK):
-        return Finding(status="wrong", found=f"{folder} is not writable", remedy="set WBC_DATA_DIR to another folder")
+        return Finding(status="wrong", found=f"{folder} is not writable", remedy=elsewhere)
     if free_gb < least_gb:
-        remedy = f"profile {profile_name} takes about {least_gb} GB: free some, or set WBC_DATA_DIR to another disk"
+        remedy = f"the profile takes about {least_gb} GB here: free some, or {elsewhere}"
         return Finding(status="wrong", found=found, remedy=remedy)
     return Finding(status="ok", found=found)
 

@@ -5,6 +5,7 @@ Without an engine and an image of the code that is here (`make image`) most of t
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import mlflow
 import pytest
 from filelock import FileLock
 
+from tests.servers import free_port, mlflow_server
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
 from wbc.run import load_domains, train_and_score
@@ -32,6 +34,8 @@ from wbc.tracking.store import search
 
 ROOT = Path(__file__).parents[2]
 SOME_RUN = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0", "output_format": "list"}
+LONG_EPOCHS = 300
+"""More than a run trains in the seconds that it takes to see that it does, and to stop it."""
 
 
 @pytest.fixture
@@ -75,6 +79,38 @@ def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
     assert containers(engine) == []
 
 
+def test_run_in_a_container_reaches_a_server_on_this_machine(
+    engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config()
+    load_domains(config)
+    with mlflow_server(free_port(), f"sqlite:///{store}/other.db", store / "artifacts") as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        ((_, outcome),) = run_plan([config], ReproduceConfig())
+        assert not isinstance(outcome, Exception)
+        assert mlflow.get_run(outcome.run_id).info.status == "FINISHED"
+    assert list((store / "artifacts").rglob("final.pt"))
+    assert not (store / "mlartifacts").exists()
+    assert containers(engine) == []
+
+
+def test_image_runs_as_a_user_below_an_init_and_says_what_it_is_and_no_secrets(engine: docker.DockerClient) -> None:
+    image = find_image(engine, ReproduceConfig().image)
+    settings = image.attrs["Config"]
+    assert settings["User"] not in ("", "0", "root")
+    assert settings["Entrypoint"] == ["tini", "--"]
+    label = {name.removeprefix("org.opencontainers.image."): value for name, value in image.labels.items()}
+    assert (label["title"], label["licenses"]) == ("wbc-benchmark", "MIT")
+    assert label["version"] == build_arguments()["VERSION"]
+    assert {"description", "source"} <= set(label)
+    commit = label["revision"].removesuffix("+")
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    assert subprocess.run(["git", "-C", ROOT, "cat-file", "-e", f"{commit}^{{commit}}"]).returncode == 0
+    assert f"WBC_COMMIT={label['revision']}" in settings["Env"]
+    for text in (*settings["Env"], *(layer["CreatedBy"] for layer in image.history())):
+        assert not re.search("MLFLOW_TRACKING_|AWS_|PASSWORD|SECRET|TOKEN", text), text
+
+
 def test_run_that_outgrows_its_memory_is_named(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig]
 ) -> None:
@@ -94,7 +130,7 @@ def test_containers_cannot_write_to_the_images(
 def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path
 ) -> None:
-    config = small_config(epochs=25)
+    config = small_config(epochs=LONG_EPOCHS, checkpoint_every=20)
     load_domains(config)
     script = store / "sweep.py"
     script.write_text(
@@ -126,7 +162,7 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     assert outcome.run_id == run.info.run_id
     assert containers(engine) == []
     steps = [point.step for point in mlflow.MlflowClient().get_metric_history(run.info.run_id, "train/loss")]
-    assert steps == list(range(1, 26))
+    assert steps == list(range(1, LONG_EPOCHS + 1))
 
 
 def test_gpu_that_the_engine_cannot_give_is_one_line_and_leaves_no_container(

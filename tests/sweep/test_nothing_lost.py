@@ -29,6 +29,8 @@ from tests.test_run import ROOT, predictions_of
 from wbc import run as run_module
 from wbc.config import RunConfig
 from wbc.data.cache import Geometry
+from wbc.data.catalog import find_domain
+from wbc.data.disk import one_writer
 from wbc.data.prepare import load_images
 from wbc.data.references import parse_source
 from wbc.errors import TrackingError
@@ -242,16 +244,28 @@ def _fill_and_train(
 def test_two_prepares_at_once_make_one_cache_that_both_can_use(store: Path) -> None:
     write_cells(store / "slides", 40)
     command = [sys.executable, "-m", "entrypoints.prepare", "--domains", f"folder:{store}/slides", "--image_size", "64"]
-    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    reference = parse_source(f"folder:{store}/slides")
+    home, logs = store / "data" / find_domain(reference.key).home, [store / "first.log", store / "second.log"]
+    with one_writer(home):
+        both = []
+        for log in logs:
+            with log.open("w") as stderr:
+                both.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True))
+        deadline = time.monotonic() + 120
+        while not all("another process is preparing it" in log.read_text() for log in logs):
+            assert time.monotonic() < deadline
+            assert [process.poll() for process in both] == [None, None]
+            time.sleep(0.1)
+        assert [path.name for path in home.iterdir()] == [".lock"]
     outputs = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert outputs[0] == outputs[1]
-    (home,) = (store / "data").iterdir()
+    assert "".join(log.read_text() for log in logs).count("200 images are ready") == 1
     assert {path.name for path in home.iterdir()} == {
         ".lock",
         "manifest.csv",
         "cache-squash64.bin",
         "cache-squash64.json",
     }
-    images = load_images(parse_source(f"folder:{store}/slides"), Geometry("squash", 64), data_dir=store / "data")
+    images = load_images(reference, Geometry("squash", 64), data_dir=store / "data")
     assert images.pixels.square.shape == (200, 64, 64, 3)

@@ -122,6 +122,14 @@ def describe_store() -> str:
     return f"{mask(uri)} answers"
 
 
+def artifact_folder() -> Path | None:
+    """Returns where a SQLite store has artifacts, unless told otherwise as it was made; None for any other store."""
+    uri = mlflow.get_tracking_uri()
+    return (
+        Path(uri.removeprefix("sqlite:///")).absolute().with_name("mlartifacts") if uri.startswith("sqlite:") else None
+    )
+
+
 def find_run(run_id: str) -> Run:
     """Returns a run; raises a TrackingError if the store has none of this id."""
     connect()
