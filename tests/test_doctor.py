@@ -48,8 +48,8 @@ def test_prepared_images_are_found_and_a_spoilt_or_cut_cache_is_named(store: Pat
     content[-1] ^= 1
     cache.write_bytes(content)
     found = findings()["images"]
-    assert (found.status, found.found) == ("wrong", f"{cache} has not its checksum any more")
-    assert found.remedy == f"rm {cache} && make data PROFILE=demo"
+    told = f"smears_target: {cache} has not its checksum any more; delete it"
+    assert (found.status, found.found, found.remedy) == ("note", told, "make data PROFILE=demo")
     cache.unlink()
     prepare("smears_target", Geometry("squash", 48), data_dir=store / "data")
     assert findings()["images"].status == "ok"

@@ -83,10 +83,10 @@ class PixelCache:
 
 def ensure_cache(home: Path, geometry: Geometry, rows: pd.DataFrame, root: Path) -> None:
     """Writes the cache of the manifest `rows`, whose images lie below `root`, unless it is there."""
-    if _fault(home, geometry, rows) is None:
+    if find_fault(home, geometry, rows) is None:
         return
     with one_writer(home):
-        fault = _fault(home, geometry, rows)
+        fault = find_fault(home, geometry, rows)
         if fault is None:
             return
         if _paths(home, geometry)[0].exists():
@@ -112,7 +112,7 @@ def _paths(home: Path, geometry: Geometry) -> tuple[Path, Path]:
     return home / f"cache-{geometry}.bin", home / f"cache-{geometry}.json"
 
 
-def _fault(home: Path, geometry: Geometry, rows: pd.DataFrame) -> str | None:
+def find_fault(home: Path, geometry: Geometry, rows: pd.DataFrame) -> str | None:
     """Returns why the cache cannot be used, by its size and description alone; None if it can."""
     data, description = _paths(home, geometry)
     if not (data.exists() and description.exists()):
@@ -130,6 +130,13 @@ def _fault(home: Path, geometry: Geometry, rows: pd.DataFrame) -> str | None:
     if data.stat().st_size != size:
         return f"it has {data.stat().st_size:,} bytes and should have {size:,}"
     return None
+
+
+def find_damage(home: Path, geometry: Geometry, rows: pd.DataFrame) -> str | None:
+    """Returns what is wrong with the content of a cache that has no fault else; reads all of it."""
+    if all(_read(home, geometry, rows, split) is not None for split in rows["split"].unique()):
+        return None
+    return f"{_paths(home, geometry)[0]} has not its checksum any more; delete it"
 
 
 def _read(home: Path, geometry: Geometry, rows: pd.DataFrame, split: str) -> PixelCache | None:

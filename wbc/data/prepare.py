@@ -15,9 +15,7 @@ import pandas as pd
 from jaxtyping import Int64
 
 from wbc.data.archive import extract
-
-# They keep their underscores: another name would change the code version, and with it the fingerprint of every run.
-from wbc.data.cache import Geometry, PixelCache, _fault, _paths, _read, ensure_cache, load_cache
+from wbc.data.cache import Geometry, PixelCache, ensure_cache, find_damage, find_fault, load_cache
 from wbc.data.catalog import SMEAR_SIZE_PX, find_domain
 from wbc.data.checksums import record_sha256
 from wbc.data.disk import disk_errors, one_writer, whole_folder
@@ -121,22 +119,15 @@ def prepare_domain(
 
 
 def unready(domain: Domain, geometry: Geometry, *, data_dir: Path) -> str | None:
-    """Returns what `prepare` would still have to do for a domain of the catalogue, None for nothing; does none of it.
+    """Returns what `prepare` or the next run would still do for a domain of the catalogue, None for nothing.
 
-    Of the pixel cache the size and the description are looked at, not the checksum: that is for `damaged`.
+    The pixel cache is read to the end; nothing is done.
     """
     home = data_dir / domain.home
     rows = _standing_manifest(domain, home)
-    return "not prepared" if rows is None else _fault(home, geometry, rows)
-
-
-def damaged(domain: Domain, geometry: Geometry, *, data_dir: Path) -> Path | None:
-    """Returns the pixel cache of a domain that is ready if it does not have its checksums; reads all of it."""
-    home = data_dir / domain.home
-    rows = read_manifest(home / "manifest.csv")
-    if rows is None or all(_read(home, geometry, rows, split) is not None for split in rows["split"].unique()):
-        return None
-    return _paths(home, geometry)[0]
+    if rows is None:
+        return "not prepared"
+    return find_fault(home, geometry, rows) or find_damage(home, geometry, rows)
 
 
 def load_domain_images(domain: Domain, reference: Reference, geometry: Geometry, *, data_dir: Path) -> Images:
