@@ -152,6 +152,7 @@ def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Cla
             client.delete_run(run_id)
         time.sleep(random.SystemRandom().uniform(0.1, 1.0))
     if done:
+        end_complete(done)
         return done, None
     raise BusyError(f"{name} is being run by {', '.join(rivals)}: wait for it, or stop it.")
 
@@ -169,6 +170,20 @@ def withdraw(run_id: str, tag: Iterable[str]) -> None:
     for key in tag:
         with suppress(Exception):
             mlflow.MlflowClient().delete_tag(run_id, key)
+
+
+def end_complete(run: Run) -> None:
+    """Marks a run that is complete as FINISHED and drops its claims, where its process ended before it could.
+
+    It leaves alone a run that is not complete or that a process is still at.
+    """
+    tags, info = run.data.tags, run.info
+    if tags.get("complete") != "true" or standing_claims(run):
+        return
+    if info.status != "FINISHED":
+        ended_ms = None if info.status == "RUNNING" else info.end_time
+        mlflow.MlflowClient().set_terminated(info.run_id, "FINISHED", ended_ms)
+    withdraw(info.run_id, claim_tags(run))
 
 
 def standing_claims(run: Run) -> dict[str, str]:
