@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
+import psutil
 import pytest
 
 from tests.forks import forks
@@ -22,7 +23,7 @@ from wbc.config import RunConfig
 from wbc.errors import BusyError
 from wbc.run import train_and_score
 from wbc.tracking import claims, connection, sweeps
-from wbc.tracking.claims import Claim, claim_run
+from wbc.tracking.claims import Claim, claim_run, process_start
 from wbc.tracking.store import connect
 from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
 from wbc.training.loop import train_epoch
@@ -65,10 +66,66 @@ def test_claim_of_a_process_of_this_machine_ends_with_the_process(interrupted_ru
     config, run_id = interrupted_run
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         mine = json.loads(next(iter(Claim().tag.values())))
-        leave_claim(run_id, age_s=0, machine=mine["machine"], pid=other.pid, started=time.time())
+        leave_claim(run_id, age_s=0, machine=mine["machine"], pid=other.pid, start=process_start(other.pid))
         with pytest.raises(BusyError):
             train_and_score(config)
     assert train_and_score(config).run_id == run_id
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the clock decides")
+def test_claim_of_a_living_process_holds_when_the_clock_is_set(
+    interrupted_run: tuple[RunConfig, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run_id = interrupted_run
+    mine = json.loads(next(iter(Claim().tag.values())))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        leave_claim(run_id, age_s=0, machine=mine["machine"], pid=other.pid, start=process_start(other.pid))
+        real = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: real(process) + 3600)
+        with pytest.raises(BusyError):
+            train_and_score(config)
+        leave_claim(run_id, age_s=0, machine=mine["machine"], pid=other.pid, start=process_start(other.pid) + 1)
+        assert train_and_score(config).run_id == run_id  # the claim was of an earlier process of this number
+
+
+def test_start_of_a_process_is_read_whatever_its_name(store: Path) -> None:
+    python = store / "a) R 1 (b"
+    python.symlink_to("/bin/sleep")
+    with subprocess.Popen([python, "30"]) as other:
+        begun, mine = process_start(other.pid), process_start(os.getpid())
+        other.kill()
+    assert begun is not None
+    assert mine is not None
+    assert begun > mine
+    assert process_start(other.pid) is None
+
+
+@pytest.mark.parametrize("whose", ["mine", "another user's"])
+def test_process_that_is_not_shown_is_gone_only_if_it_would_be_ours(
+    interrupted_run: tuple[RunConfig, str], monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    config, run_id = interrupted_run
+    mine = json.loads(next(iter(Claim().tag.values())))
+    monkeypatch.setattr(psutil.Process, "status", _hidden_from(os.getpid()))
+    uid = mine["uid"] + (whose != "mine")
+    leave_claim(run_id, age_s=0, machine=mine["machine"], pid=os.getppid(), uid=uid)
+    if whose != "mine":
+        with pytest.raises(BusyError):
+            train_and_score(config)
+        leave_claim(run_id, age_s=claims.EXPIRY_S + 1, machine=mine["machine"], pid=os.getppid(), uid=uid)
+    assert train_and_score(config).run_id == run_id
+
+
+def _hidden_from(seen: int) -> Callable[[psutil.Process], str]:
+    """Returns a `psutil.Process.status` to which all processes but one are not there, as in /proc with hidepid=2."""
+    real = psutil.Process.status
+
+    def status(process: psutil.Process) -> str:
+        if process.pid != seen:
+            raise psutil.NoSuchProcess(process.pid)
+        return real(process)
+
+    return status
 
 
 def test_run_that_another_process_took_over_stops_and_is_left_to_it(

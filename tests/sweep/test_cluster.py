@@ -36,7 +36,8 @@ from wbc.sweep.elsewhere import cluster_environment
 from wbc.sweep.node import Misfit
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 40
+EPOCHS = 100
+"""So many that a run is still going when its node is lost, on a quick machine too."""
 
 
 class Nodes:
@@ -49,6 +50,7 @@ class Nodes:
         self._environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT / "tests" / "sweep"),  # not this code: it goes along with the sweep
+            "PYTHONUNBUFFERED": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
             **{f"RAY_health_check_{name}": str(value) for name, value in quick.items()},
         }
@@ -56,12 +58,19 @@ class Nodes:
         head = ["--head", "--port", f"{port}", "--ray-client-server-port", f"{client_port}", "--temp-dir", folder]
         self._processes = [self._start(folder, *head, *dashboard)]
         self._wait_for(client_port)
-        self._join = [folder, "--address", f"127.0.0.1:{port}"]
+        self._join, self._log = [folder, "--address", f"127.0.0.1:{port}"], Path(folder, "log")
 
     def join(self, **variables: str) -> None:
         """Starts one more node, with these variables besides the head's."""
         self._environment |= variables
         self._processes.append(self._start(*self._join))
+
+    def wait_until_alive(self) -> None:
+        """Returns once all nodes that were started belong to the cluster."""
+        deadline = time.monotonic() + 120
+        while self._log.read_text().count("Ray runtime started.") < len(self._processes):
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.2)
 
     def end(self) -> None:
         for index in reversed(range(len(self._processes))):
@@ -104,6 +113,7 @@ def head(store: Path) -> Iterator[Nodes]:
 @pytest.fixture
 def nodes(head: Nodes) -> Nodes:
     head.join()
+    head.wait_until_alive()
     return head
 
 
@@ -123,7 +133,7 @@ def test_run_on_a_lost_node_ends_on_another_as_if_nothing_had_been(
     store: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    configs = [small_config(seed=seed, epochs=EPOCHS, checkpoint_every=3) for seed in (0, 1)]
+    configs = [small_config(seed=seed, epochs=EPOCHS, checkpoint_every=5) for seed in (0, 1)]
     connect()  # MLflow opens a store in one thread at a time
 
     def lose_a_node() -> None:

@@ -25,6 +25,7 @@ from mlflow.entities import Run
 from tests.conftest import write_cells
 from tests.forks import forks
 from tests.servers import free_port, mlflow_server
+from tests.sweep.phases import PHASES, Reaper
 from tests.test_run import ROOT, predictions_of
 from wbc import run as run_module
 from wbc.config import RunConfig
@@ -56,17 +57,19 @@ def wait_for_checkpoint(*names: str) -> None:
         time.sleep(0.1)
 
 
-def started(configs: Sequence[RunConfig]) -> ForkServerProcess:
+def started(configs: Sequence[RunConfig], reaper: Reaper | None = None) -> ForkServerProcess:
     """Returns a process that runs a grid as a worker would, forked from one with PyTorch and MLflow, and ready to."""
     ready = forks().Event()
-    process = forks().Process(target=_work, args=(dict(os.environ), configs, ready))
+    process = forks().Process(target=_work, args=(dict(os.environ), configs, ready, reaper))
     process.start()
     assert ready.wait(300)
     return process
 
 
-def _work(environment: dict[str, str], configs: Sequence[RunConfig], ready: Event) -> None:
+def _work(environment: dict[str, str], configs: Sequence[RunConfig], ready: Event, reaper: Reaper | None) -> None:
     os.environ.update(environment)
+    if reaper:
+        reaper.watch()
     connect()
     load_domains(configs[0])
     ready.set()
@@ -97,17 +100,18 @@ def test_grid_whose_worker_is_killed_over_and_over_ends_as_one_that_is_left_alon
 ) -> None:
     models = itertools.cycle(("resnet50", "vgg16"))
     cells = (small_config(model=model, epochs=3, seed=seed) for seed, model in enumerate(models))
-    configs = [next(cells), next(cells)]
-    moments, usual_s, kills = random.Random(0), 0.0, 0
-    while kills < KILLS:
-        worker, begin = started(configs[-2:]), time.monotonic()  # those before are done
-        worker.join(moments.uniform(0, usual_s) if usual_s else None)
-        worker.kill()
-        worker.join()
-        if worker.exitcode == 0:  # all was done before the moment came
-            usual_s = min(usual_s or 60, time.monotonic() - begin)
-            configs.append(next(cells))
-        kills += worker.exitcode == -signal.SIGKILL
+    configs, reaper, drawn = [next(cells)], Reaper(forks()), random.Random(0)
+    worker = started(configs, reaper)
+    worker.join()
+    assert worker.exitcode == 0
+    while sum(reaper.kills) < KILLS:
+        first = drawn.randrange(len(PHASES))
+        for phase in (PHASES[first:] + PHASES[:first])[: KILLS - sum(reaper.kills)]:
+            reaper.draw(phase, drawn)
+            while (worker := started(configs[-1:], reaper)).join() or worker.exitcode == 0:  # those before are done
+                configs.append(next(cells))
+            assert worker.exitcode == -signal.SIGALRM
+    assert all(reaper.kills) or len(PHASES) > KILLS, reaper.kills
     worker = started(configs)
     worker.join()
     assert worker.exitcode == 0

@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import docker
 import huggingface_hub
-import psutil
 import requests
 import torch
 from docker.errors import APIError, DockerException
@@ -37,6 +36,7 @@ from wbc.sweep.elsewhere import is_local, passed_variables, proxy_variables
 from wbc.sweep.gpu import visible_gpus
 from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
+from wbc.tracking.claims import START_TOLERANCE, process_start
 from wbc.tracking.store import store_location
 from wbc.tracking.sweeps import find_records
 
@@ -92,9 +92,9 @@ def _remove_abandoned(engine: docker.DockerClient) -> None:
     """Stops and removes the containers of this user whose sweep was killed; their runs can go on later."""
     for container in engine.containers.list(all=True, filters={"label": f"wbc.owner={_owner()}"}, ignore_removed=True):
         pid, started = container.labels["wbc.sweep"].split("@")
-        with suppress(psutil.NoSuchProcess):
-            if abs(psutil.Process(int(pid)).create_time() - float(started)) < 60:  # else the number was given again
-                continue
+        start = process_start(int(pid))
+        if start is not None and abs(start - float(started)) <= START_TOLERANCE:  # else the number was given again
+            continue
         _log.info("%s: its sweep is gone; stopping and removing the container", container.labels["wbc.run"])
         with suppress(APIError):  # another sweep is at it
             container.stop(timeout=_STOP_S)
@@ -116,8 +116,7 @@ class _Sweep:
         for job in range(self.jobs):
             self._gpus.put(gpus[job % len(gpus)] if gpus else None)
         self._stopping = threading.Event()
-        process = psutil.Process()
-        self._labels = {"wbc.owner": _owner(), "wbc.sweep": f"{process.pid}@{process.create_time()}"}
+        self._labels = {"wbc.owner": _owner(), "wbc.sweep": f"{os.getpid()}@{process_start(os.getpid())}"}
         cpus = max(1, cores // self.jobs) if options.cpus is None else options.cpus
         if not 1 <= cpus <= cores:
             raise ConfigError(f"cpus={cpus}: must be from 1 to the {cores} that the Docker engine has.")

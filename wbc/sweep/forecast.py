@@ -96,5 +96,8 @@ def _key(config: RunConfig) -> tuple[str, ...]:
 
 def _epochs_left(cell: Cell) -> int:
     """Returns the epochs after the last checkpoint."""
-    saved = re.search(r"epoch_(\d+)", cell.record.tags.get("checkpoint", "")) if cell.record else None
+    checkpoint = cell.record.tags.get("checkpoint", "") if cell.record else ""
+    if checkpoint == "checkpoint/final.pt":
+        return 0
+    saved = re.search(r"epoch_(\d+)", checkpoint)
     return cell.config.epochs - (int(saved[1]) if saved else 0)

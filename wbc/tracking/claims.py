@@ -18,6 +18,7 @@ import os
 import random
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -43,8 +44,8 @@ _MARGIN_S: Final = 15.0
 
 _PREFIX: Final = "claim."
 _ATTEMPTS: Final = 10
-_START_S: Final = 10.0
-"""By how much two readings of when a process started may differ."""
+START_TOLERANCE: Final = 0.0 if sys.platform == "linux" else 10.0
+"""By how much two readings of `process_start` may differ."""
 _log = logging.getLogger(__name__)
 
 
@@ -70,11 +71,7 @@ class Claim:
     def hold(self, run: Run) -> None:
         """Keeps the claim, whose tag the run has, until `release`; drops claims to it that others have left behind."""
         self._run_id, self._renewed = run.info.run_id, time.time()
-        client = mlflow.MlflowClient()
-        for key in run.data.tags:
-            if key.startswith(_PREFIX) and key != self._key:
-                with suppress(Exception):  # perhaps its owner drops it at this moment
-                    client.delete_tag(self._run_id, key)
+        withdraw(self._run_id, [key for key in claim_tags(run) if key != self._key])
         self._renewing.start()
 
     def check(self) -> None:
@@ -155,6 +152,7 @@ def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Cla
             client.delete_run(run_id)
         time.sleep(random.SystemRandom().uniform(0.1, 1.0))
     if done:
+        end_complete(done)
         return done, None
     raise BusyError(f"{name} is being run by {', '.join(rivals)}: wait for it, or stop it.")
 
@@ -174,37 +172,77 @@ def withdraw(run_id: str, tag: Iterable[str]) -> None:
             mlflow.MlflowClient().delete_tag(run_id, key)
 
 
+def end_complete(run: Run) -> None:
+    """Marks a run that is complete as FINISHED and drops its claims, where its process ended before it could.
+
+    It leaves alone a run that is not complete or that a process is still at.
+    """
+    tags, info = run.data.tags, run.info
+    if tags.get("complete") != "true" or standing_claims(run):
+        return
+    if info.status != "FINISHED":
+        ended_ms = None if info.status == "RUNNING" else info.end_time
+        mlflow.MlflowClient().set_terminated(info.run_id, "FINISHED", ended_ms)
+    withdraw(info.run_id, claim_tags(run))
+
+
 def standing_claims(run: Run) -> dict[str, str]:
     """Returns the claims that other processes have to a run: host:pid by tag."""
-    claims: dict[str, str] = {}
+    owners = claim_tags(run)
+    return {key: f"{owner['host']}:{owner['pid']}" for key, owner in owners.items() if not _ended(owner)}
+
+
+def claim_tags(run: Run) -> dict[str, dict[str, str | float]]:
+    """Returns all claims to a run, also those that have ended: by tag, who made it and when it was renewed."""
+    claims: dict[str, dict[str, str | float]] = {}
     for key, text in run.data.tags.items():
         if key.startswith(_PREFIX):
-            owner = json.loads(text)
-            if not _ended(owner):
-                claims[key] = f"{owner['host']}:{owner['pid']}"
+            with suppress(ValueError):  # a tag of another project
+                owner = json.loads(text)
+                if isinstance(owner, dict) and {"host", "pid", "machine", "renewed"} <= owner.keys():
+                    claims[key] = owner
     return claims
 
 
+def process_start(pid: int) -> float | None:
+    """Returns when a process of this machine started, or None if it is over or cannot be seen.
+
+    On Linux in clock ticks since the boot, which stay the same when the clock is set; elsewhere in seconds since 1970.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if sys.platform != "linux":
+            return round(process.create_time(), 1)
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # from the third on
+        return float(fields[19])
+    except (psutil.Error, OSError):
+        return None
+
+
 def _ended(owner: dict[str, str | float]) -> bool:
-    """Returns whether a claim has expired, or is of a process of this machine that is gone or is this very one."""
+    """Returns whether a claim has expired, or is of a process of this machine that is gone or is this very one.
+
+    Another user's process may just not be shown to us: /proc may be mounted so.
+    """
     if time.time() - float(owner["renewed"]) > EXPIRY_S:
         return True
     if owner["machine"] != _process()["machine"]:
         return False
     if owner["pid"] == os.getpid():
         return True
-    try:
-        process = psutil.Process(int(owner["pid"]))
-        reused = abs(process.create_time() - float(owner["started"])) > _START_S
-        return reused or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    start = process_start(int(owner["pid"]))
+    if start is None:
+        return owner.get("uid") == os.getuid()
+    return abs(start - float(owner.get("start", start))) > START_TOLERANCE  # the number was given again
 
 
 def _process() -> dict[str, str | float]:
     """Returns what tells this process from others: those of other machines, of other containers, of former times."""
-    started = round(psutil.Process().create_time(), 1)
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "machine": _machine()}
+    pid = os.getpid()
+    start = process_start(pid) or 0.0
+    return {"host": socket.gethostname(), "pid": pid, "start": start, "uid": os.getuid(), "machine": _machine()}
 
 
 @cache

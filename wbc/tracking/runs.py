@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from wbc.config import RunConfig
 from wbc.errors import BusyError, TrackingError, TrainingError
 from wbc.processes import asked_to_stop, sigterm_exits
-from wbc.tracking.claims import claim_run
+from wbc.tracking.claims import claim_run, end_complete
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
 from wbc.tracking.tracked import TrackedRun, checkpoint_folder, downloaded
@@ -25,7 +25,7 @@ from wbc.training.checkpoint import Checkpoint, read_checkpoint
 def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
     """Yields the run of this fingerprint: the finished one (`done`), the interrupted one to go on with, or a new one.
 
-    It ends as FINISHED, as KILLED after Ctrl-C or SIGTERM, and as FAILED after any other exception.
+    It ends as FINISHED once it is complete, else as KILLED after Ctrl-C or SIGTERM, as FAILED after other exceptions.
 
     Raises:
         TrackingError: the tracking store fails.
@@ -103,25 +103,22 @@ def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[R
     run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
     with store_errors():
         active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
-    status = "FAILED"
     try:
         with store_errors():
             mlflow.set_tag("mlflow.runName", name)
         yield active
-        status = "FINISHED"
+        with store_errors():
+            mlflow.end_run("FINISHED")
     except BaseException as error:
+        status = "FAILED"
         if isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop():
             status = "KILLED"
         elif isinstance(error, BusyError):  # taken over: it is not for this process to end it
             status = "RUNNING"
+        with suppress(Exception), impatient():  # a store that failed may fail at this too
+            mlflow.end_run(status)
+            end_complete(mlflow.get_run(active.info.run_id))  # stopped after its last write
         raise
-    finally:
-        if status == "FINISHED":
-            with store_errors():
-                mlflow.end_run(status)
-        else:
-            with suppress(Exception), impatient():  # a store that failed may fail at this too
-                mlflow.end_run(status)
 
 
 @contextmanager

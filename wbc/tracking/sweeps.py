@@ -10,7 +10,7 @@ from typing import Literal
 import mlflow
 from mlflow.entities import Run
 
-from wbc.tracking.claims import Claim, create_run, standing_claims, withdraw
+from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims, withdraw
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, leave_project_run, search, store_errors
 
@@ -56,12 +56,18 @@ def find_records(fingerprint: str) -> list[Record]:
 
 
 def end_orphans(records: Iterable[Record]) -> None:
-    """Marks runs and sweeps as KILLED that the store has as RUNNING, though nobody is at them any more."""
+    """Marks runs and sweeps as KILLED that the store has as RUNNING, though nobody is at them any more.
+
+    Those that are complete end as FINISHED. Runs of other projects, which know no claims, stay as they are.
+    """
     interrupted = {record.run_id for record in records if record.state == "interrupted"}
     with store_errors():
-        running = search("attributes.status = 'RUNNING'")
-        for run in running:
+        whole = "tags.complete = 'true' AND tags.checkpoint = 'checkpoint/final.pt'"
+        for run in search(f"{whole} AND attributes.status != 'FINISHED'"):
+            end_complete(run)
+        for run in search("attributes.status = 'RUNNING'"):
             left = run.data.tags.get("kind") == "sweep" or run.info.run_id in interrupted
+            left = left and bool(claim_tags(run)) and run.data.tags.get("complete") != "true"
             if left and not standing_claims(run):  # the records are older: it may have been claimed since
                 mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
@@ -97,8 +103,8 @@ def open_sweep(profile: str) -> Iterator[None]:
         del os.environ["WBC_SWEEP_RUN"]
         patience = nullcontext() if status == "FINISHED" else impatient()
         with suppress(Exception), patience:  # what the runs came to is with the runs
-            claim.release()
             client.set_terminated(run_id, status)
+            claim.release()  # last: what is RUNNING has a claim
 
 
 def _adopt(run_id: str, tags: dict[str, str], claim: Claim) -> bool:

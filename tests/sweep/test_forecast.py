@@ -1,0 +1,33 @@
+"""What is left of a cell, by the checkpoint that it was interrupted after."""
+
+from collections.abc import Callable
+
+import pytest
+
+from wbc.config import RunConfig
+from wbc.sweep.forecast import _epochs_left
+from wbc.sweep.plan import Cell
+from wbc.tracking.sweeps import Record
+
+
+@pytest.mark.parametrize(
+    ("tags", "left"),
+    [
+        ({}, 30),
+        ({"checkpoint": "checkpoint/epoch_0012.pt"}, 18),
+        ({"checkpoint": "checkpoint/final.pt"}, 0),
+    ],
+)
+def test_epochs_after_the_last_checkpoint_are_left(
+    small_config: Callable[..., RunConfig], tags: dict[str, str], left: int
+) -> None:
+    record = Record(run_id="a", fingerprint="b", state="interrupted", owners=(), tags=tags, metrics={})
+    cell = Cell(
+        config=small_config(epochs=30),
+        fingerprint="b",
+        state="interrupted",
+        record=record,
+        outcome=None,
+        train_images=30,
+    )
+    assert _epochs_left(cell) == left
