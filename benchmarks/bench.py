@@ -26,8 +26,8 @@ class BenchConfig:
 
     cases: str | None = option(
         None,
-        "What to measure, by commas: data_path, MODEL_epoch, resnet50_evaluate, grid, start, precision, growth; "
-        "auto: all. The rest of the result file stays.",
+        "What to measure, by commas: data_path, MODEL_epoch, resnet50_evaluate, grid, start, overhead, precision, "
+        "growth; auto: all. The rest of the result file stays.",
     )
     rounds: int = option(5, "Rounds, each of which measures every side once.")
     seeds: int = option(10, "Seeds of the comparison of precisions.")
@@ -40,12 +40,13 @@ def bench(options: BenchConfig) -> None:
 
     The file's machine, date and versions are those of the last command; each result holds what it was measured by.
     """
-    from benchmarks.cases import CASES, Bench
+    from benchmarks.cases import CASES
     from benchmarks.growth import measure_growth
     from benchmarks.machine import describe_machine, file_name, versions
     from benchmarks.paper import paper_cost, rates_of
     from benchmarks.precision import compare_precisions
     from benchmarks.show import print_report
+    from benchmarks.work import Bench
 
     wanted = split_names(options.cases) if options.cases else [*CASES, *OTHERS]
     for name in wanted:

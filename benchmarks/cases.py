@@ -2,24 +2,19 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import work
 from benchmarks.baseline import Released
-from benchmarks.measure import Rates, Side, interleave, peaks_so_far
-from benchmarks.result import arithmetic_share, peak_fields, peaks_alone, result_line
+from benchmarks.measure import Rates, Side, interleave
+from benchmarks.result import arithmetic_share, peaks_alone, result_line
+from benchmarks.whole_runs import grid, overhead, start
+from benchmarks.work import Bench, Case
 from wbc.config import RunConfig
-from wbc.processes import cores
-from wbc.sweep.gpu import jobs_per_gpu
-from wbc.training.pretrain import starting_weights
 
-GRID_RUNS: Final = 4
-GPU_IMAGES: Final = 80 * 128
 EPOCH_IMAGES: Final = {
     "resnet50_fc": 64,
     "resnet50_gn": 64,
@@ -30,42 +25,6 @@ EPOCH_IMAGES: Final = {
     "vit_b_16": 32,
 }
 """Models of the paper whose epochs are measured alike, and the images of an epoch on a CPU."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """Where and how much is measured."""
-
-    device: str
-    rounds: int
-    folder: Path
-    """JPEGs in folders of the five classes, in a folder of their own for each number of images."""
-    limits: Mapping[str, float]
-
-    @property
-    def unit(self) -> str:
-        """Images per second: of processor time at one thread on a CPU, of wall time on a GPU."""
-        return "images/s" if self.device == "cuda" else "images/CPU-s"
-
-    def jpegs(self, count: int) -> Path:
-        """Returns the folder with so many images; on a GPU with as many as Raabin has, in whole batches."""
-        return self.exactly(GPU_IMAGES if self.device == "cuda" else count)
-
-    def exactly(self, count: int) -> Path:
-        """Returns the folder with so many images."""
-        folder = self.folder / str(count)
-        return folder if folder.exists() else work.write_jpegs(folder, count)
-
-    def loaders(self) -> int:
-        """Returns how many processes load the baseline's images: none beside a CPU, which is busy anyway."""
-        return min(8, cores()) if self.device == "cuda" else 0
-
-    def walls(self, sides: Mapping[str, Side]) -> Rates | None:
-        """Returns the rates on a CPU at all of its threads, on the wall; a GPU's are that already."""
-        return interleave(sides, 3, device="cpu", threads=cores(), wall=True) if self.device == "cpu" else None
-
-
-Case = Callable[[Bench], Iterator[dict[str, Any]]]
 
 
 def data_path(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -176,59 +135,6 @@ def evaluate(bench: Bench) -> Iterator[dict[str, Any]]:
     )
 
 
-def grid(bench: Bench) -> Iterator[dict[str, Any]]:
-    """Runs of the demo side by side, against one after another; without tracking."""
-    configs = [work.thin_run(seed, bench.device, epochs=3) for seed in range(GRID_RUNS)]
-    images = len(work.load(configs[0]).labels)
-    starting_weights(configs[0])
-    jobs = jobs_per_gpu(configs) if bench.device == "cuda" else min(cores(), GRID_RUNS)
-    with work.warm_workers(jobs) as workers:
-        _run_on(workers, configs)  # each has trained once before anything is measured
-        sides = {
-            "baseline": Side(partial(_run_on, workers[:1], configs)),
-            "ours": Side(partial(_run_on, workers, configs)),
-        }
-        rates = interleave(sides, bench.rounds, device=bench.device, wall=True)
-    more: dict[str, float] = {
-        "jobs": jobs,
-        "peaks_added_up_over_workers": jobs,
-        "baseline_peaks_added_up_over_workers": 1,
-    }
-    more |= peak_fields(bench.device, _peaks_of_workers(jobs, configs), _peaks_of_workers(1, configs))
-    if bench.device == "cpu":  # a core each; how many runs would fill a GPU is not known
-        more["share_of_limit"] = statistics.median(rates.ratios("ours", "baseline")) / jobs
-    passes = sum(config.epochs + 1 for config in configs)  # and one to score
-    yield result_line("grid", rates, "runs/s", images=images * passes, more=more)
-
-
-def start(bench: Bench) -> Iterator[dict[str, Any]]:
-    """From a warm worker to a run's first update; the released code starts a process for each run."""
-    folder = bench.jpegs(64)
-    thin, full = work.thin_run(0, bench.device), work.full_run(folder, "resnet50", bench.device)
-    work.load(thin)
-    starting_weights(thin)
-    work.load(full)
-    seeds = iter(range(1000))
-    with work.warm_workers(1) as (worker,):
-
-        def ours(config: RunConfig) -> int:
-            worker.submit(work.first_update, dataclasses.replace(config, seed=next(seeds))).result()
-            return 1
-
-        def released(config: RunConfig) -> int:
-            with work.warm_workers(1) as (fresh,):
-                fresh.submit(work.first_update_released, config, folder).result()
-            return 1
-
-        for name, config in (("start", thin), ("start_resnet50", full)):
-            ours(config)
-            sides = {"baseline": Side(partial(released, config)), "ours": Side(partial(ours, config))}
-            rates = interleave(sides, bench.rounds, device=bench.device, wall=True)
-            seconds = {side: statistics.median([1 / rate for rate in values]) for side, values in rates.by_side.items()}
-            peaks = peaks_alone(config, folder, work.Ours.update_first, Released.update_first)
-            yield result_line(name, rates, "s", images=config.batch_size, more=peaks | seconds)
-
-
 CASES: Final[dict[str, Case]] = {
     "data_path": data_path,
     "resnet50_epoch": resnet50,
@@ -237,6 +143,7 @@ CASES: Final[dict[str, Case]] = {
     "resnet50_evaluate": evaluate,
     "grid": grid,
     "start": start,
+    "overhead": overhead,
 }
 
 
@@ -253,22 +160,6 @@ def _epoch_line(
         more=peaks_alone(config, Path(config.source.removeprefix("folder:")), work.Ours.train, Released.train)
         | {"share_of_limit": arithmetic_share(config, rates.median(side), bench.limits)},
     )
-
-
-def _run_on(workers: Sequence[ProcessPoolExecutor], configs: Sequence[RunConfig]) -> int:
-    """Shares runs out to workers; returns how many when all are done."""
-    under_way = [workers[index % len(workers)].submit(work.run_thin, each) for index, each in enumerate(configs)]
-    for future in under_way:
-        future.result()
-    return len(configs)
-
-
-def _peaks_of_workers(count: int, configs: Sequence[RunConfig]) -> tuple[float, float]:
-    """Returns the peaks of memory of so many new workers that share runs out, added up."""
-    with work.warm_workers(count) as workers:
-        _run_on(workers, configs)
-        resident, device = zip(*(worker.submit(peaks_so_far).result() for worker in workers), strict=True)
-    return sum(resident), sum(device)
 
 
 def _spread(rates: Rates) -> Rates:

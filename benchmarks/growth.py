@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from benchmarks import work
-from benchmarks.cases import Bench
 from benchmarks.measure import in_fresh_process, peaks_so_far, repeated
+from benchmarks.work import Bench
 from wbc.compute import keep_memory
 from wbc.config import RunConfig
 

@@ -2,9 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from benchmarks.baseline import Released
+from benchmarks.measure import Rates, Side, interleave
 from wbc.cells import CLASSES
 from wbc.compute import autocast, keep_memory, place
 from wbc.config import RunConfig, TrainConfig, data_dir
@@ -26,6 +28,7 @@ from wbc.data.references import parse_source
 from wbc.data.smears import STAININGS, draw_cell
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import build_model
+from wbc.processes import cores
 from wbc.profiles import resolve
 from wbc.recipes import RECIPES
 from wbc.training.features import FLIPS
@@ -38,6 +41,46 @@ SOURCE_PX: Final = 575
 DISTINCT: Final = 100
 EPOCHS: Final = 100
 """Over which the cost of what is done once is spread: the paper's."""
+
+
+GPU_IMAGES: Final = 80 * 128
+"""Of an epoch on a GPU: as many as Raabin has, in whole batches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where and how much is measured."""
+
+    device: str
+    rounds: int
+    folder: Path
+    """JPEGs in folders of the five classes, in a folder of their own for each number of images."""
+    limits: Mapping[str, float]
+
+    @property
+    def unit(self) -> str:
+        """Images per second: of processor time at one thread on a CPU, of wall time on a GPU."""
+        return "images/s" if self.device == "cuda" else "images/CPU-s"
+
+    def jpegs(self, count: int) -> Path:
+        """Returns the folder with so many images; on a GPU with as many as Raabin has, in whole batches."""
+        return self.exactly(GPU_IMAGES if self.device == "cuda" else count)
+
+    def exactly(self, count: int) -> Path:
+        """Returns the folder with so many images."""
+        folder = self.folder / str(count)
+        return folder if folder.exists() else write_jpegs(folder, count)
+
+    def loaders(self) -> int:
+        """Returns how many processes load the baseline's images: none beside a CPU, which is busy anyway."""
+        return min(8, cores()) if self.device == "cuda" else 0
+
+    def walls(self, sides: Mapping[str, Side]) -> Rates | None:
+        """Returns the rates on a CPU at all of its threads, on the wall; a GPU's are that already."""
+        return interleave(sides, 3, device="cpu", threads=cores(), wall=True) if self.device == "cpu" else None
+
+
+Case = Callable[[Bench], Iterator[dict[str, Any]]]
 
 
 def write_jpegs(folder: Path, count: int) -> Path:
@@ -181,6 +224,18 @@ def run_thin(config: RunConfig) -> None:
     for epoch in range(config.epochs):
         run.train(epoch)
     run.evaluate()
+
+
+def train_tracked(config: RunConfig, store: str) -> float:
+    """Trains, scores and logs a run as a sweep's worker does; returns the seconds of its training alone."""
+    import mlflow
+
+    from wbc.run import train_and_score
+
+    mlflow.set_tracking_uri(store)
+    run_id = train_and_score(config).run_id
+    rates = mlflow.MlflowClient().get_metric_history(run_id, "train/images_per_s")
+    return sum(len(load(config).labels) / point.value for point in rates)
 
 
 def first_update(config: RunConfig) -> None:
