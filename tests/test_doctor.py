@@ -165,7 +165,12 @@ def test_python_without_the_packages_is_told_to_set_up(tmp_path: Path) -> None:
     for name in ("__init__.py", "doctor.py", "command.py"):
         (tmp_path / "entrypoints" / name).write_text((ROOT / "entrypoints" / name).read_text())
     shutil.copy(ROOT / "Makefile", tmp_path)
-    command = ["make", "doctor", f"PYTHON={sys.executable} -S"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "doctor",
+        f"PYTHON={sys.executable} -S",
+    ]  # else `make test` makes it talk
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
