@@ -17,7 +17,9 @@ from wbc.errors import ConfigError, unknown
 from wbc.profiles import choose_device
 
 RESULTS: Final = Path(__file__).parent / "results"
-OTHERS: Final = ("precision", "growth")
+PRECISION: Final = {"precision": "tiny", "precision_full": "full"}
+"""Comparisons of precisions, and the scale of their models."""
+OTHERS: Final = (*PRECISION, "growth")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class BenchConfig:
     cases: str | None = option(
         None,
         "What to measure, by commas: data_path, MODEL_epoch, resnet50_evaluate, grid, start, overhead, precision, "
-        "growth; auto: all. The rest of the result file stays.",
+        "precision_full, growth; auto: all. The rest of the result file stays.",
     )
     rounds: int = option(5, "Rounds, each of which measures every side once.")
     seeds: int = option(10, "Seeds of the comparison of precisions.")
@@ -64,8 +66,8 @@ def bench(options: BenchConfig) -> None:
         for name in wanted:
             Console(stderr=True).print(f"{name} ...")
             report["date"] = _today()
-            if name == "precision":
-                _put_in(report, name, compare_precisions(options.seeds, device))
+            if name in PRECISION:
+                _put_in(report, name, compare_precisions(PRECISION[name], options.seeds, device))
             elif name == "growth":
                 _put_in(report, name, measure_growth(where))
             else:

@@ -21,22 +21,26 @@ from wbc.training.pretrain import starting_weights
 
 DOMAINS: Final = ("smears_source:test", "smears_target")
 PRECISIONS: Final = ("fp32", "bf16")
+MODELS: Final = {"tiny": tuple(PAPER_ROWS), "full": ("resnet50",)}
+"""By scale: a full model takes a hundred times the arithmetic of a thin one."""
 
 
-def compare_precisions(seeds: int, device: str) -> list[dict[str, Any]]:
+def compare_precisions(scale: str, seeds: int, device: str) -> list[dict[str, Any]]:
     """Returns for each model and domain the accuracy in fp32, with its 95 % interval over seeds, and in bf16."""
-    first = work.thin_run(0, device)
+    models, first = MODELS[scale], work.demo_run(0, device, scale=scale)
     work.load(first)
     for reference in expand_targets(",".join(DOMAINS)):
         load_images(reference, RECIPES[first.recipe].geometry(first.image_size), data_dir=data_dir())
     with work.warm_workers(cores()) as workers:
-        for model in PAPER_ROWS:
+        for model in models:
             workers[0].submit(starting_weights, dataclasses.replace(first, model=model)).result()
-        keys = [(model, seed, precision) for model in PAPER_ROWS for seed in range(seeds) for precision in PRECISIONS]
-        futures = [workers[number % len(workers)].submit(_accuracies, *key, device) for number, key in enumerate(keys)]
+        keys = [(model, seed, precision) for model in models for seed in range(seeds) for precision in PRECISIONS]
+        futures = [
+            workers[number % len(workers)].submit(_accuracies, *key, scale, device) for number, key in enumerate(keys)
+        ]
         found = {key: future.result() for key, future in zip(keys, futures, strict=True)}
     rows = []
-    for model in PAPER_ROWS:
+    for model in models:
         for number, domain in enumerate(DOMAINS):
             fp32, bf16 = (
                 seed_interval([found[model, seed, precision][number] for seed in range(seeds)])
@@ -48,6 +52,7 @@ def compare_precisions(seeds: int, device: str) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "model": model,
+                    "scale": scale,
                     "domain": domain,
                     "n": seeds,
                     "fp32": fp32.percent(),
@@ -68,9 +73,9 @@ def expected_outside(n: int) -> float:
     return float(2 * stats.t.sf(stats.t.ppf(0.975, n - 1) / math.sqrt(2), n - 1))
 
 
-def _accuracies(model: str, seed: int, precision: str, device: str) -> list[float]:
+def _accuracies(model: str, seed: int, precision: str, scale: str, device: str) -> list[float]:
     torch.set_num_threads(1)
-    config = dataclasses.replace(work.thin_run(seed, device, precision=precision), model=model)
+    config = dataclasses.replace(work.demo_run(seed, device, precision=precision, scale=scale), model=model)
     run = work.Ours(config)
     for epoch in range(config.epochs):
         run.train(epoch)

@@ -30,7 +30,9 @@ def print_report(report: dict[str, Any]) -> None:
     console.print(LEGEND)
     console.print(_table(report["results"]))
     lines = [_shares(each["steps"]) for each in report["results"] if "steps" in each]
-    lines += _precision(report.get("precision", [])) + [_growth(row) for row in report.get("growth", [])]
+    for part in ("precision", "precision_full"):
+        lines += _precision(report.get(part, []))
+    lines += [_growth(row) for row in report.get("growth", [])]
     for line in filter(None, [*lines, cost_told(report)]):
         console.print(line)
 
@@ -70,8 +72,8 @@ def _shares(steps: dict[str, float]) -> str:
 
 def _precision(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
-        f"{row['model']} on {row['domain']}, n={row['n']}: fp32 {row['fp32']}, bf16 {row['bf16']}, "
-        f"difference by seed {row['difference']}: {'within' if row['within'] else 'OUTSIDE'}"
+        f"{row['model']} ({row.get('scale', 'tiny')}) on {row['domain']}, n={row['n']}: fp32 {row['fp32']}, "
+        f"bf16 {row['bf16']}, difference by seed {row['difference']}: {'within' if row['within'] else 'OUTSIDE'}"
         for row in rows
     ]
     if rows:

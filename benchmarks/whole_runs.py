@@ -23,7 +23,7 @@ GRID_RUNS: Final = 4
 
 def grid(bench: Bench) -> Iterator[dict[str, Any]]:
     """Runs of the demo side by side, against one after another; without tracking."""
-    configs = [work.thin_run(seed, bench.device, epochs=3) for seed in range(GRID_RUNS)]
+    configs = [work.demo_run(seed, bench.device, epochs=3) for seed in range(GRID_RUNS)]
     images = len(work.load(configs[0]).labels)
     starting_weights(configs[0])
     jobs = jobs_per_gpu(configs) if bench.device == "cuda" else min(cores(), GRID_RUNS)
@@ -49,7 +49,7 @@ def grid(bench: Bench) -> Iterator[dict[str, Any]]:
 def start(bench: Bench) -> Iterator[dict[str, Any]]:
     """From a warm worker to a run's first update; the released code starts a process for each run."""
     folder = bench.jpegs(64)
-    thin, full = work.thin_run(0, bench.device), work.full_run(folder, "resnet50", bench.device)
+    thin, full = work.demo_run(0, bench.device), work.full_run(folder, "resnet50", bench.device)
     work.load(thin)
     starting_weights(thin)
     work.load(full)
@@ -76,7 +76,7 @@ def start(bench: Bench) -> Iterator[dict[str, Any]]:
 
 def overhead(bench: Bench) -> Iterator[dict[str, Any]]:
     """What a tracked run of the demo takes beyond its training: on a warm worker, and in a process of its own."""
-    config, seeds = work.thin_run(0, bench.device, epochs=3), iter(range(1000))
+    config, seeds = work.demo_run(0, bench.device, epochs=3), iter(range(1000))
     work.load(config)
     starting_weights(config)
     store = f"sqlite:///{bench.folder}/mlflow.db"

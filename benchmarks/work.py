@@ -107,7 +107,7 @@ def full_run(folder: Path, model: str, device: str, **settings: Any) -> RunConfi
     return resolve(TrainConfig(model=model, device=device, **(defaults | batch | settings)))
 
 
-def thin_run(seed: int, device: str, **settings: Any) -> RunConfig:
+def demo_run(seed: int, device: str, **settings: Any) -> RunConfig:
     """Returns a run of the demo."""
     return resolve(TrainConfig(model="resnet50", seed=seed, device=device, **settings))
 
