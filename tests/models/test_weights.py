@@ -173,6 +173,10 @@ def test_normalisation_is_the_same_to_the_bit_in_each_layout(layout: torch.memor
     before = images.clone()
     assert torch.equal(model.normalise(images), (images.float() / 255 - model.mean) / model.std)
     assert torch.equal(images, before)
+    wanted = images.float().requires_grad_()
+    model.normalise(wanted).sum().backward()
+    assert wanted.grad is not None
+    assert wanted.grad.unique().numel() == 3  # one over 255 and each channel's deviation
 
 
 def test_vit_refuses_an_image_that_its_patches_do_not_divide() -> None:

@@ -50,13 +50,17 @@ class Classifier(nn.Module):
         self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
         """Returns the backbone's input for images with values from 0 to 255."""
-        pixels = torch.div(images, 255)
-        if not pixels.is_contiguous(memory_format=torch.channels_last):
-            return pixels.sub_(self.mean).div_(self.std)
+        if not images.is_contiguous(memory_format=torch.channels_last):
+            return torch.div(images, 255).sub_(self.mean).div_(self.std)
         # Line by line the same arithmetic goes several times as fast as in steps of three channels.
-        width = pixels.shape[3]
-        lines = pixels.permute(0, 2, 3, 1).flatten(2)
-        lines.sub_(self.mean.flatten().repeat(width)).div_(self.std.flatten().repeat(width))
+        mean, std = (values.flatten().repeat(images.shape[3]) for values in (self.mean, self.std))
+        if images.is_cuda or images.requires_grad or torch.compiler.is_compiling():
+            pixels = torch.div(images, 255)
+            pixels.permute(0, 2, 3, 1).flatten(2).sub_(mean).div_(std)
+            return pixels
+        pixels = torch.empty_like(images, dtype=mean.dtype)
+        for image, out in zip(images, pixels, strict=True):  # each stays in the processor's cache
+            torch.div(image, 255, out=out).permute(1, 2, 0).flatten(1).sub_(mean).div_(std)
         return pixels
 
     def embed(
