@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.test_run import interrupted
-from tests.training.test_fast import LAST16, flat, trained
+from tests.training.test_fast import LAST16, both_ways
 from wbc import compute
 from wbc.compute import GPU_SHARE, place
 from wbc.config import EvaluateConfig, RunConfig
@@ -73,14 +73,9 @@ def exact() -> Iterator[None]:
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("model", PAPER_ROWS)
 def test_fast_training_on_cuda_agrees_with_the_plain_one(small_config: Callable[..., RunConfig], model: str) -> None:
-    losses, moved = {}, {}
-    for fast in (True, False):
-        config = small_config(device="cuda", model=model, fast=fast, lr=1e-6, epochs=12)
-        before = flat(build(config, None))
-        losses[fast], network = trained(config, epochs=3)
-        moved[fast] = flat(network) - before
-    assert losses[True] == pytest.approx(losses[False], rel=1e-3)
-    assert torch.nn.functional.cosine_similarity(moved[True], moved[False], dim=0) > 0.95
+    fast, plain, cosine = both_ways(small_config, device="cuda", model=model)
+    assert fast == pytest.approx(plain, rel=1e-3)
+    assert cosine > 0.95
 
 
 @pytest.mark.parametrize("share", [GPU_SHARE, 0.0], ids=["kept in its memory", "fetched ahead"])

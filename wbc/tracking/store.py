@@ -46,7 +46,7 @@ def connect() -> str:
     uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")) and "WBC_SWEEP_RUN" not in os.environ:
         check_server(uri)
-    database = Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+    database = _database()
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         if database:
             _make_database(database)
@@ -56,9 +56,9 @@ def connect() -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            artifacts = str(database.with_name("mlartifacts")) if database else None
+            artifacts = artifact_folder()
             try:
-                return str(client.create_experiment(name, artifacts))
+                return str(client.create_experiment(name, str(artifacts) if artifacts else None))
             except MlflowException:  # perhaps another process was quicker
                 experiment = client.get_experiment_by_name(name)
                 if experiment is None:
@@ -78,9 +78,8 @@ def store_location() -> tuple[str, set[Path]]:
         TrackingError: the store does not answer.
     """
     experiment = mlflow.MlflowClient().get_experiment(connect())
-    uri, folders = mlflow.get_tracking_uri(), set()
-    if uri.startswith("sqlite:///"):
-        database = Path(uri.removeprefix("sqlite:///")).absolute()
+    uri, folders, database = mlflow.get_tracking_uri(), set(), _database()
+    if database:
         uri = f"sqlite:///{database}"
         folders.add(database.parent)
     if is_local_uri(experiment.artifact_location):
@@ -110,24 +109,22 @@ def describe_store() -> str:
     Raises:
         TrackingError: it does not answer, does not let us in, or is of another version.
     """
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    uri, database = mlflow.get_tracking_uri(), _database()
+    if database and not database.exists():
         return f"{uri}, which the first run makes"
     if uri.startswith(("http://", "https://")):
         check_server(uri)
     with impatient(), store_errors():
-        if uri.startswith("sqlite:///"):
-            _refuse_half_made(Path(uri.removeprefix("sqlite:///")))
+        if database:
+            _refuse_half_made(database)
         mlflow.MlflowClient().search_experiments(max_results=1)
     return f"{mask(uri)} answers"
 
 
 def artifact_folder() -> Path | None:
     """Returns where a SQLite store has artifacts, unless told otherwise as it was made; None for any other store."""
-    uri = mlflow.get_tracking_uri()
-    return (
-        Path(uri.removeprefix("sqlite:///")).absolute().with_name("mlartifacts") if uri.startswith("sqlite:") else None
-    )
+    database = _database()
+    return database.with_name("mlartifacts") if database else None
 
 
 def find_run(run_id: str) -> Run:
@@ -163,6 +160,12 @@ def latest_run() -> str:
     return str(done[0].info.run_id)
 
 
+def _database() -> Path | None:
+    """Returns the file of a SQLite store; None for any other store."""
+    uri = mlflow.get_tracking_uri()
+    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+
+
 def _make_database(database: Path) -> None:
     """Makes a fresh SQLite store under another name and renames it: MLflow cannot go on with one it began to make.
 
@@ -183,7 +186,7 @@ def _make_database(database: Path) -> None:
 
 def _refuse_half_made(database: Path) -> None:
     # rw, though it only reads: after a process was killed as it wrote, the first to open the file must undo its half
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         made = "alembic_version" in tables and connection.execute("SELECT * FROM alembic_version").fetchone()
     if not made:
