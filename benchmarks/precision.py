@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from benchmarks import work
-from wbc.config import data_dir
+from wbc.config import RunConfig, data_dir
 from wbc.data.prepare import load_images
 from wbc.data.references import expand_targets
 from wbc.evaluation.predict import predict_pixels
@@ -27,7 +27,7 @@ MODELS: Final = {"tiny": tuple(PAPER_ROWS), "full": ("resnet50",)}
 
 def compare_precisions(scale: str, seeds: int, device: str) -> list[dict[str, Any]]:
     """Returns for each model and domain the accuracy in fp32, with its 95 % interval over seeds, and in bf16."""
-    models, first = MODELS[scale], work.demo_run(0, device, scale=scale)
+    models, first = MODELS[scale], _run(0, device, scale)
     work.load(first)
     for reference in expand_targets(",".join(DOMAINS)):
         load_images(reference, RECIPES[first.recipe].geometry(first.image_size), data_dir=data_dir())
@@ -73,9 +73,15 @@ def expected_outside(n: int) -> float:
     return float(2 * stats.t.sf(stats.t.ppf(0.975, n - 1) / math.sqrt(2), n - 1))
 
 
+def _run(seed: int, device: str, scale: str, **settings: Any) -> RunConfig:
+    """Returns a run of the demo; a full model starts from random weights, since others would take a download."""
+    pretrained = "none" if scale == "full" else None
+    return work.demo_run(seed, device, scale=scale, pretrained=pretrained, **settings)
+
+
 def _accuracies(model: str, seed: int, precision: str, scale: str, device: str) -> list[float]:
     torch.set_num_threads(1)
-    config = dataclasses.replace(work.demo_run(seed, device, precision=precision, scale=scale), model=model)
+    config = dataclasses.replace(_run(seed, device, scale, precision=precision), model=model)
     run = work.Ours(config)
     for epoch in range(config.epochs):
         run.train(epoch)
