@@ -14,7 +14,7 @@ from benchmarks.growth import slope, spread
 from benchmarks.machine import describe_machine, file_name
 from benchmarks.measure import Side, interleave
 from benchmarks.paper import paper_cost, rates_of
-from benchmarks.precision import expected_outside
+from benchmarks.precision import MODELS, _run, expected_outside
 from benchmarks.result import flops_per_image
 from benchmarks.show import print_report
 from benchmarks.work import full_run
@@ -154,3 +154,10 @@ def test_measuring_the_limits_leaves_the_precision_of_matrix_products_as_it_was(
         assert torch.backends.cuda.matmul.allow_tf32 == tf32
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("scale", MODELS)
+def test_precisions_are_compared_on_runs_that_can_be(store: Path, scale: str) -> None:
+    config = _run(0, "cpu", scale, precision="bf16")
+    assert (config.scale, config.precision) == (scale, "bf16")
+    assert (config.pretrained == "patterns") == (scale == "tiny")  # which a full model cannot start from
