@@ -48,7 +48,7 @@ report: setup  ## tables, figures and a page from the tracked runs: make report 
 	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
 
 image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc-benchmark] [BASE=python:3.11-slim-bookworm]
-	@labels=$$($(RUN) -m wbc.sweep.image) && \
+	@labels=$$($(RUN) -m wbc.sweep.runners.image) && \
 		DOCKER_BUILDKIT=1 exec docker build --tag $(IMAGE) --build-arg BASE=$(BASE) $$labels .
 
 server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it [PORT=5000]

@@ -14,7 +14,7 @@ from entrypoints.command import main
 from wbc.config import option, split_names
 from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, unknown
-from wbc.profiles import choose_device
+from wbc.studies import choose_device
 
 RESULTS: Final = Path(__file__).parent / "results"
 PRECISION: Final = {"precision": "tiny", "precision_full": "full"}

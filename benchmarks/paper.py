@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wbc.models.catalog import PAPER_ROWS
-from wbc.profiles import PROFILES
+from wbc.studies import PROFILES
 
 PAPER_IMAGES: Final = 10_175
 """Of RaabinWBC's training set: paper, Table 1."""

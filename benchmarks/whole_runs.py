@@ -15,7 +15,7 @@ from benchmarks.result import peak_fields, peaks_alone, result_line
 from benchmarks.work import Bench
 from wbc.config import RunConfig
 from wbc.processes import cores
-from wbc.sweep.gpu import jobs_per_gpu
+from wbc.sweep.runners.gpu import jobs_per_gpu
 from wbc.training.pretrain import starting_weights
 
 GRID_RUNS: Final = 4

@@ -23,14 +23,14 @@ from wbc.cells import CLASSES
 from wbc.compute import autocast, keep_memory, place
 from wbc.config import RunConfig, TrainConfig, data_dir
 from wbc.data.batches import draw_augmentation
+from wbc.data.drawn.smears import STAININGS, draw_cell
 from wbc.data.prepare import Images, load_images
-from wbc.data.references import parse_source
-from wbc.data.smears import STAININGS, draw_cell
+from wbc.data.splits import parse_source
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import build_model
 from wbc.processes import cores
-from wbc.profiles import resolve
 from wbc.recipes import RECIPES
+from wbc.studies import resolve
 from wbc.training.features import FLIPS
 from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, train_epoch

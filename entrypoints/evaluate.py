@@ -6,8 +6,8 @@ from wbc.config import EvaluateConfig
 
 def evaluate(options: EvaluateConfig) -> None:
     """Scores and prints the run's id and its accuracy on each domain."""
-    from wbc.profiles import choose_device
     from wbc.run import score_run
+    from wbc.studies import choose_device
 
     print(score_run(options, choose_device(options.device)).line())
 

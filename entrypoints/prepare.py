@@ -11,8 +11,8 @@ def prepare(options: PrepareConfig) -> None:
     """Prepares the domains one by one and prints each one's images by split and class."""
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import prepare as prepare_domain
-    from wbc.profiles import find_profile
     from wbc.recipes import find_recipe
+    from wbc.studies import find_profile
 
     profile = find_profile(options.profile)
     geometry = find_recipe(options.recipe or profile.recipe).geometry(options.image_size or profile.image_size)

@@ -6,8 +6,8 @@ from wbc.config import TrainConfig
 
 def train(options: TrainConfig) -> None:
     """Trains and prints the run's id and its accuracy on each domain."""
-    from wbc.profiles import resolve
     from wbc.run import train_and_score
+    from wbc.studies import resolve
 
     print(train_and_score(resolve(options)).line())
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from wbc.cells import CLASSES
 from wbc.config import RunConfig, TrainConfig
-from wbc.profiles import resolve
+from wbc.studies import resolve
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import yaml
 from wbc.config import EvaluateConfig, PrepareConfig, ReportConfig, ReproduceConfig, TrainConfig
 from wbc.errors import ConfigError
 from wbc.models.catalog import PAPER_ROWS
-from wbc.profiles import PROFILES, plan, resolve
+from wbc.studies import PROFILES, plan, resolve
 
 MLPROJECT = yaml.safe_load((Path(__file__).parents[1] / "MLproject").read_text())
 ENTRIES = {

@@ -21,8 +21,8 @@ from wbc.data.batches import draw_augmentation
 from wbc.evaluation.records import read_scores
 from wbc.models.catalog import PAPER_ROWS
 from wbc.run import Outcome, build, load_domains, score_run, train_and_score
-from wbc.sweep.gpu import MOST, jobs_per_gpu, measure
-from wbc.tracking.results import read_curve, read_runs
+from wbc.sweep.runners.gpu import MOST, jobs_per_gpu, measure
+from wbc.tracking.read import read_curve, read_runs
 from wbc.training.feed import Feed
 from wbc.training.loop import batches
 

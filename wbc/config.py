@@ -17,7 +17,11 @@ LEAST_IMAGE_SIZE: Final = 16
 SCALES: Final = ("full", "tiny")
 PRECISIONS: Final = ("fp32", "bf16")
 DEVICES: Final = ("cpu", "cuda")
-RUNNERS: Final = {"local": "wbc.sweep.local", "docker": "wbc.sweep.container", "ray": "wbc.sweep.cluster"}
+RUNNERS: Final = {
+    "local": "wbc.sweep.runners.local",
+    "docker": "wbc.sweep.runners.docker",
+    "ray": "wbc.sweep.runners.ray",
+}
 """The places that a sweep's runs can take place, and the modules that see to it, imported when asked for."""
 
 _RUNNERS_WITH: Final = {

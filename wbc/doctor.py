@@ -61,7 +61,7 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
     with suppress(ImportError):
         import_module("wbc.tracking.store")
     if torch.status != "wrong":
-        from wbc.profiles import find_profile
+        from wbc.studies import find_profile
 
         find_profile(options.profile)
     checks: dict[str, Callable[[], Finding | None]] = {
@@ -160,7 +160,7 @@ def _driver_version() -> str | None:
 def _docker() -> Finding:
     import docker
 
-    from wbc.sweep.image import no_engine
+    from wbc.sweep.runners.image import no_engine
 
     try:
         engine = docker.from_env(timeout=_DOCKER_TIMEOUT_S)
@@ -184,7 +184,7 @@ def _weights(profile_name: str) -> Finding:
     """Looks for the files of the profile's models and, where one has to be downloaded, for its host."""
     from wbc.models.catalog import find_backbone, find_model
     from wbc.models.weights import find_weights
-    from wbc.profiles import find_profile
+    from wbc.studies import find_profile
 
     profile = find_profile(profile_name)
     if profile.pretrained != "imagenet":
@@ -214,8 +214,8 @@ def _weights(profile_name: str) -> Finding:
 def _images(profile_name: str) -> Finding:
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import unready
-    from wbc.profiles import find_profile
     from wbc.recipes import find_recipe
+    from wbc.studies import find_profile
 
     profile = find_profile(profile_name)
     geometry = find_recipe(profile.recipe).geometry(profile.image_size)

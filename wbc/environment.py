@@ -20,7 +20,7 @@ _PACKAGE: Final = Path(__file__).parent
 _LOCK: Final = _PACKAGE.parent / "requirements.lock"
 _RUN_CODE: Final = (
     *("cells.py", "seeding.py", "recipes.py", "compute.py", "models", "training"),
-    *("data/batches.py", "data/cache.py", "data/decode.py", "data/patterns.py"),
+    *("data/batches.py", "data/cache.py", "data/decode.py", "data/drawn/patterns.py", "methods"),
     *("evaluation/predict.py", "evaluation/metrics.py"),
 )
 _LIBRARIES: Final = ("torch", "torchvision", "timm", "numpy", "pillow", "mlflow")

@@ -18,9 +18,9 @@ from wbc.compute import keep_memory, place
 from wbc.config import EvaluateConfig, RunConfig, data_dir
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
-from wbc.data.checksums import file_sha256
+from wbc.data.fetch.checksums import file_sha256
 from wbc.data.prepare import Images, Listing, load_images
-from wbc.data.references import Reference, expand_targets, parse_source
+from wbc.data.splits import Reference, expand_targets, parse_source
 from wbc.environment import code_version, hardware, library_versions
 from wbc.errors import CheckpointError, ConfigError, TrainingError
 from wbc.evaluation.metrics import score

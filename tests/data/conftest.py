@@ -69,4 +69,4 @@ def site() -> Iterator[Site]:
 def _local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WBC_MIRROR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("wbc.data.download.RETRY_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("wbc.data.fetch.download.RETRY_WAITS_S", (0.0, 0.0))

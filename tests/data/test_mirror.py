@@ -12,7 +12,7 @@ from wbc.data.cache import Geometry
 from wbc.data.catalog import DOMAINS
 from wbc.data.manifest import count_classes
 from wbc.data.prepare import load_images, prepare
-from wbc.data.references import expand_targets
+from wbc.data.splits import expand_targets
 
 MIRROR = Path(os.environ.get("WBC_MIRROR", "no-mirror")).resolve()
 

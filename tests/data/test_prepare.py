@@ -16,7 +16,7 @@ from wbc.data.catalog import DOMAINS, find_domain
 from wbc.data.domain import Domain
 from wbc.data.manifest import digest
 from wbc.data.prepare import load_domain_images, load_images, prepare, prepare_domain
-from wbc.data.references import Reference, expand_targets
+from wbc.data.splits import Reference, expand_targets
 from wbc.errors import DataError
 
 SQUASH = Geometry("squash", 16)
@@ -83,7 +83,7 @@ def test_drawn_domain_is_prepared(tmp_path: Path) -> None:
     domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 2)})
     loaded = load_domain_images(domain, Reference("smears_target", "all"), SQUASH, data_dir=tmp_path)
     assert loaded.labels.tolist() == [0, 4, 4]
-    assert loaded.origin == "drawn by wbc.data.smears, staining target"
+    assert loaded.origin == "drawn by wbc.data.drawn.smears, staining target"
 
 
 def test_drawn_domain_is_drawn_again_when_its_counts_change(tmp_path: Path) -> None:

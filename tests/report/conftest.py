@@ -11,10 +11,10 @@ import pytest
 from wbc.config import ReportConfig, RunConfig, TrainConfig
 from wbc.data.cache import PixelCache
 from wbc.data.prepare import Images
-from wbc.data.references import Reference
+from wbc.data.splits import Reference
 from wbc.evaluation.metrics import score
 from wbc.evaluation.records import Predictions
-from wbc.profiles import resolve
+from wbc.studies import resolve
 from wbc.tracking.runs import open_run
 from wbc.training.loop import EpochResult
 

@@ -14,13 +14,13 @@ import pytest
 from tests.report.conftest import AWAY, HOME, WRONG, LogRun, latest_report
 from wbc.config import ReportConfig
 from wbc.errors import ConfigError, ReportError
-from wbc.report.comparison import compare_models, comparison, differences
 from wbc.report.latex import numbers
+from wbc.report.paper.comparison import compare_models, comparison, differences
+from wbc.report.paper.ranks import draw_ranks
+from wbc.report.paper.tables import accuracies
 from wbc.report.query import read_study
-from wbc.report.ranks import draw_ranks
 from wbc.report.render import to_markdown
 from wbc.report.report import write_report
-from wbc.report.tables import accuracies
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

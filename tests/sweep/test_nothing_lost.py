@@ -33,7 +33,7 @@ from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.disk import one_writer
 from wbc.data.prepare import load_images
-from wbc.data.references import parse_source
+from wbc.data.splits import parse_source
 from wbc.errors import TrackingError
 from wbc.run import load_domains, train_and_score
 from wbc.tracking.store import connect

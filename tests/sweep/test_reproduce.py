@@ -17,10 +17,10 @@ from mlflow.entities import Run
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, TrainingError
-from wbc.profiles import PROFILES, Profile
 from wbc.run import Outcome, train_and_score
-from wbc.sweep import local
+from wbc.studies import PROFILES, Profile
 from wbc.sweep.reproduce import reproduce_profile
+from wbc.sweep.runners import local
 from wbc.tracking.sweeps import end_orphans, read_records
 
 ROOT = Path(__file__).parents[2]
@@ -226,7 +226,7 @@ def start_sweep(profile: Profile, store: Path, seeds: str = "0,1,2", number: int
     script.write_text(
         "import logging\n"
         "from wbc.config import ReproduceConfig\n"
-        "from wbc.profiles import PROFILES, Profile\n"
+        "from wbc.studies import PROFILES, Profile\n"
         "from wbc.sweep import reproduce\n"
         "if __name__ == '__main__':\n"
         "    logging.basicConfig(level=logging.INFO, format='%(message)s')\n"

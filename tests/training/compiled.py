@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from wbc.compute import _Compiled, autocast, layout, place
 from wbc.config import TrainConfig
 from wbc.models.build import build_model
-from wbc.profiles import resolve
+from wbc.studies import resolve
 
 
 def main(device: str, backend: str, scale: str, model: str, precision: str) -> None:

@@ -149,8 +149,8 @@ _ROWS: Final = (
         counts={"train": (19, 60, 150, 51, 320), "test": (10, 26, 72, 22, 170)},
         train_split="train",
         licence="That of this project: drawn by its code.",
-        citation="None: drawn by wbc.data.smears, no patient's cells.",
-        page="wbc/data/smears.py",
+        citation="None: drawn by wbc.data.drawn.smears, no patient's cells.",
+        page="wbc/data/drawn/smears.py",
         caution="Drawings: scores say that the code works, nothing about blood.",
     ),
     Domain(
@@ -160,8 +160,8 @@ _ROWS: Final = (
         staining="target",
         counts={"all": (55, 39, 59, 48, 56)},  # LISC's
         licence="That of this project: drawn by its code.",
-        citation="None: drawn by wbc.data.smears, no patient's cells.",
-        page="wbc/data/smears.py",
+        citation="None: drawn by wbc.data.drawn.smears, no patient's cells.",
+        page="wbc/data/drawn/smears.py",
         caution="Drawings: scores say that the code works, nothing about blood.",
     ),
 )

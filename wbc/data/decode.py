@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
-from wbc.data.progress import progress
+from wbc.data.fetch.progress import progress
 from wbc.errors import DataError
 from wbc.processes import cores
 

@@ -112,5 +112,5 @@ class Domain:
         if self.path is not None:
             return str(self.path)
         if self.staining is not None:
-            return f"drawn by wbc.data.smears, staining {self.staining}"
+            return f"drawn by wbc.data.drawn.smears, staining {self.staining}"
         return next((archive for archive in self.archives if archive.folder == split), self.archives[0]).origin

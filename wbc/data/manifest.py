@@ -9,10 +9,10 @@ from typing import Final
 import pandas as pd
 
 from wbc.cells import CLASSES
-from wbc.data.checksums import file_sha256
 from wbc.data.decode import decode, map_images
 from wbc.data.disk import whole_file
 from wbc.data.domain import Counts, Domain, Entry
+from wbc.data.fetch.checksums import file_sha256
 from wbc.errors import DataError
 
 COLUMNS: Final = ("path", "label", "domain", "split", "width", "height", "sha256")

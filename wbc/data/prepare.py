@@ -14,21 +14,21 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from wbc.data.archive import extract
 from wbc.data.cache import Geometry, PixelCache, ensure_cache, find_damage, find_fault, load_cache
 from wbc.data.catalog import SMEAR_SIZE_PX, find_domain
-from wbc.data.checksums import record_sha256
 from wbc.data.disk import disk_errors, one_writer, whole_folder
 from wbc.data.domain import Domain
-from wbc.data.download import fetch
+from wbc.data.drawn.smears import write_smears
+from wbc.data.fetch.archive import extract
+from wbc.data.fetch.checksums import record_sha256
+from wbc.data.fetch.download import fetch
 from wbc.data.manifest import build_manifest, changed_files, check_counts, digest, read_manifest, write_manifest
-from wbc.data.references import Reference
-from wbc.data.smears import write_smears
+from wbc.data.splits import Reference
 from wbc.environment import code_version
 from wbc.errors import DataError, unknown
 from wbc.processes import cores
 
-_DRAWING: Final = ("data/smears.py", "data/cell_shapes.py", "data/cell_kinds.py", "seeding.py")
+_DRAWING: Final = ("data/drawn/smears.py", "data/drawn/cell_shapes.py", "data/drawn/cell_kinds.py", "seeding.py")
 _VERSION_FILE: Final = ".version"
 _log = logging.getLogger(__name__)
 

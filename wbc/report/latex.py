@@ -11,12 +11,12 @@ from typing import Final
 import jinja2
 
 from wbc.cells import CLASSES
-from wbc.report.comparison import compare_models
-from wbc.report.published import read_published
+from wbc.report.paper.comparison import compare_models
+from wbc.report.paper.published import read_published
+from wbc.report.paper.tables import percent
 from wbc.report.render import Table, tex_escape
 from wbc.report.statistics import CHANCE, seed_interval, two_way_interval
 from wbc.report.study import ScoredDomain, Study
-from wbc.report.tables import percent
 
 _ENGINES: Final = {
     "latexmk": ("-pdf", "-interaction=nonstopmode", "-halt-on-error"),

@@ -15,7 +15,7 @@ from PIL import Image
 
 from wbc.report.render import Table
 from wbc.report.study import ScoredRun, Study
-from wbc.tracking.results import StoredDataset, StoredRun
+from wbc.tracking.read import StoredDataset, StoredRun
 
 
 def write_page(

@@ -21,14 +21,14 @@ from jaxtyping import Float, Int64
 from PIL import Image
 
 from wbc.config import ReportConfig, TrainConfig, seed_numbers, split_names
-from wbc.data.references import expand_targets, parse_source
+from wbc.data.splits import expand_targets, parse_source
 from wbc.errors import ReportError, unknown
 from wbc.evaluation.metrics import score
 from wbc.evaluation.records import read_scores
 from wbc.models.catalog import MODELS, TIMM_PREFIX
-from wbc.profiles import Profile, find_profile, resolve
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, reproduce_command
-from wbc.tracking.results import StoredRun, download, read_curve, read_runs
+from wbc.studies import Profile, find_profile, resolve
+from wbc.tracking.read import StoredRun, download, read_curve, read_runs
 
 _FREE: Final = ("model", "seed", "profile", "targets", "device", "checkpoint_every")
 _THREADS: Final = 8

@@ -18,16 +18,16 @@ from typing import Final
 from wbc.config import ReportConfig
 from wbc.errors import ReportError
 from wbc.processes import sigterm_exits
-from wbc.report.comparison import compare_models, comparison, differences
-from wbc.report.figures import draw_figures
 from wbc.report.latex import compile_document, write_document, write_numbers
 from wbc.report.page import write_page
+from wbc.report.paper.comparison import compare_models, comparison, differences
+from wbc.report.paper.figures import draw_figures
+from wbc.report.paper.tables import ablation, accuracies, classes, data_sets, merits
 from wbc.report.query import read_study
 from wbc.report.render import write_table
 from wbc.report.study import Study
 from wbc.report.style import save
-from wbc.report.tables import ablation, accuracies, classes, data_sets, merits
-from wbc.tracking.results import log_report, open_report
+from wbc.tracking.read import log_report, open_report
 
 _CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
 _ATTEMPTS: Final = 20

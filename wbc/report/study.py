@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int64
 
 from wbc.evaluation.metrics import Metrics
 from wbc.models.catalog import MODELS, Model
-from wbc.profiles import find_profile
-from wbc.tracking.results import StoredRun
+from wbc.studies import find_profile
+from wbc.tracking.read import StoredRun
 
 
 @dataclass(frozen=True, kw_only=True)

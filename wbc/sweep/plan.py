@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from wbc.config import RunConfig, data_dir
 from wbc.data.prepare import Listing, list_images
-from wbc.data.references import Reference
+from wbc.data.splits import Reference
 from wbc.errors import WeightsError
 from wbc.models.catalog import find_model
 from wbc.run import Outcome, fingerprint, references

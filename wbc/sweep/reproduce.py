@@ -17,13 +17,13 @@ from wbc.environment import hardware
 from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.models.catalog import find_model
 from wbc.processes import sigterm_exits
-from wbc.profiles import plan
 from wbc.report.report import report_folder, write_report
 from wbc.report.statistics import seed_interval
 from wbc.run import Outcome, geometry, references
-from wbc.sweep import local
+from wbc.studies import plan
 from wbc.sweep.forecast import measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
+from wbc.sweep.runners import local
 from wbc.tracking.store import connect, describe_store
 from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
 from wbc.training.pretrain import starting_weights

@@ -17,13 +17,13 @@ from wbc.compute import autocast
 from wbc.config import RunConfig
 from wbc.data.batches import draw_augmentation
 from wbc.errors import DataError, TrainingError
+from wbc.methods.mix import mix
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
 from wbc.processes import stop_if_asked
 from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed, generator
 from wbc.training.feed import Feed
-from wbc.training.mixup import mix
 from wbc.training.schedule import learning_rates
 
 TELL_S: Final = 30.0

@@ -1,7 +1,7 @@
 """The weights that a run starts from; thin models, of which no hub has any, learn features on drawn patterns.
 
-The patterns (`wbc.data.patterns`) have nothing to do with cells. They stand in for ImageNet in the demo: frozen batch
-norm is frozen at statistics from elsewhere.
+The patterns (`wbc.data.drawn.patterns`) have nothing to do with cells. They stand in for ImageNet in the demo: frozen
+batch norm is frozen at statistics from elsewhere.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from wbc.config import RunConfig, data_dir
 from wbc.data.disk import disk_errors, one_writer
-from wbc.data.patterns import PATTERN_CLASSES, draw_patterns
+from wbc.data.drawn.patterns import PATTERN_CLASSES, draw_patterns
 from wbc.environment import code_version
 from wbc.errors import ConfigError, WeightsError
 from wbc.models.build import build_model, write_backbone

@@ -3,7 +3,7 @@
 import pytest
 
 from wbc.models.catalog import MODELS, PAPER_ROWS
-from wbc.report.published import compare, published_classes, published_counts, read_published
+from wbc.report.paper.published import compare, published_classes, published_counts, read_published
 from wbc.report.statistics import Interval
 
 

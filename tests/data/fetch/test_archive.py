@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.samples import rar_bytes, zip_bytes
-from wbc.data.archive import Limits, check_archive, extract
+from wbc.data.fetch.archive import Limits, check_archive, extract
 from wbc.errors import DataError
 
 RAR_TOOL = next((tool for tool in ("unar", "unrar", "7zz", "7z", "bsdtar") if shutil.which(tool)), None)

@@ -1,6 +1,6 @@
 """The Docker image: its labels say which code and lock it holds, and a sweep runs in no other than its own.
 
-docker build --tag wbc-benchmark $(python -m wbc.sweep.image) .     is what `make image` does
+docker build --tag wbc-benchmark $(python -m wbc.sweep.runners.image) .     is what `make image` does
 """
 
 import os

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from wbc.training.mixup import mix
+from wbc.methods.mix import mix
 
 
 def test_mix_blends_opposite_images_and_their_smoothed_labels() -> None:

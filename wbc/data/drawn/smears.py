@@ -1,6 +1,6 @@
 """Drawn blood smears: the demo's data, in two stainings, so that the whole benchmark runs with no download.
 
-python -m wbc.data.smears OUT.png        draws a sheet of all classes in all stainings
+python -m wbc.data.drawn.smears OUT.png        draws a sheet of all classes in all stainings
 """
 
 import functools
@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 from threadpoolctl import ThreadpoolController
 
 from wbc.cells import CLASSES
-from wbc.data.cell_kinds import KINDS, CellKind
-from wbc.data.cell_shapes import (
+from wbc.data.drawn.cell_kinds import KINDS, CellKind
+from wbc.data.drawn.cell_shapes import (
     FIELD_UM,
     Canvas,
     Densities,

@@ -11,10 +11,10 @@ from typing import Final
 
 import requests
 
-from wbc.data.archive import check_archive
-from wbc.data.checksums import check_sha256, expected_sha256
 from wbc.data.domain import Archive, Domain
-from wbc.data.progress import progress
+from wbc.data.fetch.archive import check_archive
+from wbc.data.fetch.checksums import check_sha256, expected_sha256
+from wbc.data.fetch.progress import progress
 from wbc.errors import DataError, first_line
 
 MIRROR_VARIABLE: Final = "WBC_MIRROR"

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from wbc.data.cell_kinds import CellKind, Granules, Points
+from wbc.data.drawn.cell_kinds import CellKind, Granules, Points
 
 FIELD_UM: Final = 21.0
 """Width of the drawn field; a cell crop of the public data sets shows about as much."""

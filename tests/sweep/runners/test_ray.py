@@ -30,10 +30,9 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
 if not importlib.util.find_spec("ray"):
     pytest.skip("Ray is not installed: make setup", allow_module_level=True)
 
-from wbc.sweep import cluster
-from wbc.sweep.cluster import fit_device, run_plan
-from wbc.sweep.elsewhere import cluster_environment
-from wbc.sweep.node import Misfit
+from wbc.sweep.runners.elsewhere import cluster_environment
+from wbc.sweep.runners.ray import fit_device, run_plan
+from wbc.sweep.runners.ray_worker import Misfit
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 100
@@ -279,7 +278,7 @@ def test_sigterm_marks_runs_as_killed_and_leaves_no_process(
     script = store / "sweep.py"
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
-        "from wbc.sweep.cluster import run_plan\n"
+        "from wbc.sweep.runners.ray import run_plan\n"
         f"list(run_plan([{small_config(epochs=5000)!r}], ReproduceConfig(runner='ray')))\n"
     )
     sweep = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})

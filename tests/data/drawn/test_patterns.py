@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wbc.data.patterns import PATTERN_CLASSES, draw_patterns
+from wbc.data.drawn.patterns import PATTERN_CLASSES, draw_patterns
 
 
 def test_images_are_rgb_bytes_of_the_size_asked_for_when_drawn() -> None:

@@ -14,12 +14,12 @@ from matplotlib.ticker import MaxNLocator
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.evaluation.samples import SAMPLES
 from wbc.report import style
-from wbc.report.projection import PER_CLASS, draw_projections
+from wbc.report.paper.projection import PER_CLASS, draw_projections
+from wbc.report.paper.ranks import draw_ranks
+from wbc.report.paper.tables import analysed
 from wbc.report.query import read_samples
-from wbc.report.ranks import draw_ranks
 from wbc.report.statistics import seed_interval
 from wbc.report.study import ScoredDomain, ScoredRun, Study, describe_model
-from wbc.report.tables import analysed
 from wbc.seeding import generator
 
 

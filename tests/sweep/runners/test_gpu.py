@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from wbc.config import RunConfig
-from wbc.sweep import gpu
-from wbc.sweep.gpu import CONTEXT_BYTES, jobs_per_gpu, measure, visible_gpus
+from wbc.sweep.runners import gpu
+from wbc.sweep.runners.gpu import CONTEXT_BYTES, jobs_per_gpu, measure, visible_gpus
 
 GB = 10**9
 

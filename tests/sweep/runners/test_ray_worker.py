@@ -9,9 +9,8 @@ import pytest
 from wbc.config import RunConfig
 from wbc.environment import locked_packages
 from wbc.run import Outcome, load_domains
-from wbc.sweep import node
-from wbc.sweep.node import Misfit, difference, run_here, versions_here
 from wbc.sweep.plan import survey
+from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here
 
 
 def test_node_with_the_same_lock_does_not_differ_and_need_not_have_the_tools_of_developers(

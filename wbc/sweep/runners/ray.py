@@ -24,11 +24,11 @@ from wbc.config import ReproduceConfig, RunConfig
 from wbc.environment import locked_packages
 from wbc.errors import BusyError, RunnerError, WbcError
 from wbc.processes import sigterm_exits
-from wbc.profiles import choose_precision
 from wbc.run import Outcome
-from wbc.sweep.elsewhere import cluster_environment
-from wbc.sweep.node import Misfit, difference, run_here, versions_here
+from wbc.studies import choose_precision
 from wbc.sweep.plan import survey
+from wbc.sweep.runners.elsewhere import cluster_environment
+from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here
 
 # Ray reads these when it is imported: it reports to nobody, and tells what each run logs rather than a digest.
 for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}.items():

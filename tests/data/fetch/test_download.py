@@ -9,7 +9,7 @@ from tests.data.conftest import Site
 from tests.data.samples import CELLS, cells_domain, zip_bytes
 from wbc.data.catalog import DOMAINS
 from wbc.data.domain import Archive, Domain
-from wbc.data.download import fetch
+from wbc.data.fetch.download import fetch
 from wbc.errors import DataError
 
 WHOLE = zip_bytes({"noise": os.urandom(500_000)} | CELLS)

@@ -11,8 +11,8 @@ from jaxtyping import Bool
 
 from wbc.cells import CLASSES
 from wbc.data.catalog import DOMAINS
-from wbc.data.references import Reference
-from wbc.report.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
+from wbc.data.splits import Reference
+from wbc.report.paper.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.render import Cell, Table, cells
 from wbc.report.statistics import PairedTest, holm, paired_test, seed_interval
 from wbc.report.study import ScoredDomain, Study, describe_model

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from wbc.data.catalog import DOMAINS
-from wbc.data.references import Reference, expand_targets, parse_source
+from wbc.data.splits import Reference, expand_targets, parse_source
 from wbc.errors import ConfigError
 
 

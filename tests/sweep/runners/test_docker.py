@@ -27,8 +27,8 @@ from tests.servers import free_port, mlflow_server
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
 from wbc.run import load_domains, train_and_score
-from wbc.sweep.container import _environment, _failure, _Sweep, run_plan
-from wbc.sweep.image import build_arguments, connect_engine, find_image
+from wbc.sweep.runners.docker import _environment, _failure, _Sweep, run_plan
+from wbc.sweep.runners.image import build_arguments, connect_engine, find_image
 from wbc.tracking import sweeps
 from wbc.tracking.store import search
 
@@ -136,7 +136,7 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
         "from wbc.processes import sigterm_exits\n"
-        "from wbc.sweep.container import _environment, _failure, run_plan\n"
+        "from wbc.sweep.runners.docker import _environment, _failure, run_plan\n"
         f"with sigterm_exits():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
     )
 

@@ -21,7 +21,7 @@ from wbc.errors import TrainingError
 from wbc.models.catalog import find_model
 from wbc.processes import cores
 from wbc.run import Outcome, train_and_score
-from wbc.sweep.gpu import jobs_per_gpu, visible_gpus
+from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus
 from wbc.training.pretrain import starting_weights
 
 ATTEMPTS: Final = 2

@@ -7,9 +7,9 @@ from jaxtyping import Float64, UInt8
 from PIL import Image
 
 from wbc.cells import CLASSES
-from wbc.data.cell_kinds import KINDS
-from wbc.data.cell_shapes import FIELD_UM, Canvas, Densities, WhiteCell, draw_red_cells, draw_white_cell
-from wbc.data.smears import STAININGS, draw_cell, transmit, write_smears
+from wbc.data.drawn.cell_kinds import KINDS
+from wbc.data.drawn.cell_shapes import FIELD_UM, Canvas, Densities, WhiteCell, draw_red_cells, draw_white_cell
+from wbc.data.drawn.smears import STAININGS, draw_cell, transmit, write_smears
 from wbc.errors import ConfigError
 from wbc.seeding import generator
 

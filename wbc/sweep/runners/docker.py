@@ -32,10 +32,10 @@ from docker.utils import parse_bytes
 from wbc.config import ReproduceConfig, RunConfig, data_dir
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
 from wbc.run import Outcome, references
-from wbc.sweep.elsewhere import is_local, passed_variables, proxy_variables
-from wbc.sweep.gpu import visible_gpus
-from wbc.sweep.image import connect_engine, find_image
 from wbc.sweep.plan import survey
+from wbc.sweep.runners.elsewhere import is_local, passed_variables, proxy_variables
+from wbc.sweep.runners.gpu import visible_gpus
+from wbc.sweep.runners.image import connect_engine, find_image
 from wbc.tracking.claims import START_TOLERANCE, process_start
 from wbc.tracking.store import store_location
 from wbc.tracking.sweeps import find_records

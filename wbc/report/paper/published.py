@@ -18,7 +18,7 @@ from scipy import stats
 from wbc.cells import CLASSES
 from wbc.report.statistics import Interval
 
-FOLDER: Final = Path(__file__).parents[2] / "paper_artifacts" / "published"
+FOLDER: Final = Path(__file__).parent / "published"
 HOME: Final = "raabin_test_a"
 AWAY: Final = "lisc"
 MARGIN_HOME: Final = 0.01

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.sweep import local
-from wbc.sweep.local import _each, _worker, _workers, learn_weights
+from wbc.sweep.runners import local
+from wbc.sweep.runners.local import _each, _worker, _workers, learn_weights
 
 
 def process_of(_task: int) -> int:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.data.catalog import DOMAINS
-from wbc.data.references import Reference
-from wbc.report.comparison import Contrast, best_model
-from wbc.report.published import published_classes, published_counts
+from wbc.data.splits import Reference
+from wbc.report.paper.comparison import Contrast, best_model
+from wbc.report.paper.published import published_classes, published_counts
 from wbc.report.render import Cell, Table, cells
 from wbc.report.statistics import CHANCE, RESAMPLES, seed_interval, two_way_interval
 from wbc.report.study import ScoredDomain, ScoredRun, Study, describe_model
