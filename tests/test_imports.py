@@ -19,7 +19,7 @@ RANKS = (
     ("wbc.methods",),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
     ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute", "wbc.processes"),
-    ("wbc.cells", "wbc.errors"),
+    ("wbc.cells", "wbc.errors", "wbc.arms"),
 )
 MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))
 

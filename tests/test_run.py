@@ -117,7 +117,7 @@ def test_same_fingerprint_gives_the_same_predictions(
 
 @pytest.mark.parametrize(
     ("model", "epochs"),
-    [("resnet50", 3), ("vgg16", 3), ("resnet50_gn_mixup", 3), ("resnet50_frozenbn_last16", LEAST_EPOCHS)],
+    [("resnet50", 3), ("vgg16", 3), ("resnet50_gn+mixup", 3), ("resnet50_frozenbn_last16", LEAST_EPOCHS)],
 )
 def test_resumed_run_equals_an_uninterrupted_one(
     small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch, model: str, epochs: int

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from wbc.arms import PLAIN
 from wbc.errors import ConfigError, unknown
 
 RECIPE_NAMES: Final = ("paper", "released")
@@ -65,6 +66,7 @@ class TrainConfig:
     """Options of `train`: one model, one seed, one source domain, scored at home and on the targets."""
 
     model: str = option("resnet50_frozenbn", "A row of the model catalogue, or timm:<name>.")
+    method: str = option(PLAIN, "A row of the catalogue of methods; MODEL+METHOD as the model says the same.")
     seed: int = option(0, "Seed of weights, order and augmentation; 0 or more (paper: ten seeds, 0-9).")
     profile: str = option("demo", "Settings that auto stands for: demo, open or paper.")
     source: str | None = option(None, "Domain to train on: a catalogue key or folder:PATH.")
@@ -177,9 +179,11 @@ class RunConfig:
     """
 
     model: str
+    method: str
     seed: int
     profile: str
     source: str
+    """The splits trained on, by commas."""
     targets: tuple[str, ...]
     recipe: Literal["paper", "released"]
     scale: Literal["full", "tiny"]
@@ -196,9 +200,14 @@ class RunConfig:
     checkpoint_every: int
 
     @property
+    def arm(self) -> Arm:
+        """What is trained, whatever the seed."""
+        return Arm(self.model, self.method, tuple(self.source.split(",")))
+
+    @property
     def name(self) -> str:
         """What the run is called, such as resnet50/seed0."""
-        return f"{self.model}/seed{self.seed}"
+        return f"{self.arm.name}/seed{self.seed}"
 
     def __post_init__(self) -> None:
         for name, allowed in (

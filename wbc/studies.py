@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from wbc.arms import parse_arm
 from wbc.config import DEVICES, PRECISIONS, RunConfig, TrainConfig
 from wbc.errors import ConfigError, unknown
+from wbc.methods.catalog import find_method
 from wbc.models.catalog import PAPER_ROWS, find_model
 
 
@@ -69,7 +71,9 @@ def resolve(options: TrainConfig) -> RunConfig:
         ConfigError: a name or value that is not allowed, named together with what is.
     """
     profile = find_profile(options.profile)
-    find_model(options.model)
+    arm = parse_arm(options.model, (), options.method)
+    find_model(arm.model)
+    find_method(arm.method)
     settings: dict[str, Any] = {}
     for field in dataclasses.fields(RunConfig):
         given = getattr(options, field.name)
@@ -77,6 +81,7 @@ def resolve(options: TrainConfig) -> RunConfig:
             settings[field.name] = given
         elif hasattr(profile, field.name):
             settings[field.name] = getattr(profile, field.name)
+    settings |= {"model": arm.model, "method": arm.method}
     settings["targets"] = tuple(settings["targets"].split(","))
     # The paper warms up for 10 of its 100 epochs.
     settings.setdefault("warmup_epochs", settings["epochs"] // 10)

@@ -22,10 +22,6 @@ def test_resnet50_rows_share_their_weights() -> None:
     assert {MODELS[name].backbone for name in rows} == {"resnet50"}
 
 
-def test_only_the_mixup_row_mixes() -> None:
-    assert [name for name, row in MODELS.items() if row.mixup] == ["resnet50_gn_mixup"]
-
-
 @pytest.mark.parametrize("key", BACKBONES)
 def test_library_knows_the_weights(key: str) -> None:
     backbone = BACKBONES[key]

@@ -57,7 +57,7 @@ def both_ways(make: Callable[..., RunConfig], **settings: object) -> tuple[list[
     return losses[0], losses[1], cosine_similarity(moved[0], moved[1], dim=0).item()
 
 
-@pytest.mark.parametrize("model", [*PAPER_ROWS, "resnet50_gn_mixup"])
+@pytest.mark.parametrize("model", [*PAPER_ROWS, "resnet50_gn+mixup"])
 def test_fast_training_agrees_with_the_plain_one_to_rounding(
     small_config: Callable[..., RunConfig], model: str
 ) -> None:

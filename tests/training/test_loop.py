@@ -28,7 +28,7 @@ def test_finite_sum_names_epoch_and_step_of_a_loss_that_is_not_finite() -> None:
         finite_sum(losses, epoch=4)
 
 
-@pytest.mark.parametrize("model", ["resnet50", "resnet50_frozenbn_last16", "vgg16", "resnet50_gn_mixup"])
+@pytest.mark.parametrize("model", ["resnet50", "resnet50_frozenbn_last16", "vgg16", "resnet50_gn+mixup"])
 @pytest.mark.parametrize("recipe", ["paper", "released"])
 def test_train_epoch_moves_the_trainable_parameters_and_no_others(
     small_config: Callable[..., RunConfig], model: str, recipe: str

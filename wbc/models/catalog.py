@@ -31,8 +31,6 @@ class Model:
     """What follows the backbone: one linear layer, or the VGG-style three of row (a')."""
     trainable: Literal["all", "last16"] = "all"
     """Every parameter that is not a frozen norm's, or the last 16 convolutions and the head: row (iii)."""
-    mixup: bool = False
-    """Whether training mixes pairs of images (the released code only)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +156,6 @@ MODELS: Final[dict[str, Model]] = {
         " use layer norm instead of batch norm)",
         backbone="convnext_tiny",
         norm="layer",
-    ),
-    "resnet50_gn_mixup": Model(
-        title="ResNet50 (replace batch norm with group norm; mixup)",
-        backbone="resnet50_gn",
-        norm="group",
-        mixup=True,
     ),
     "resnetv2_50d_gn": Model(
         title="ResNetV2-50d (group norm, as in the released code)",

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from wbc.arms import PLAIN
 from wbc.config import RunConfig
 from wbc.data.disk import whole_file
 from wbc.errors import CheckpointError, first_line
@@ -49,7 +50,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"no checkpoint at {path}: give an MLflow run id or the path of a checkpoint file.")
     try:
         fields = torch.load(path, map_location="cpu", weights_only=True)
-        settings = {"fast": False, **fields["config"]}  # which checkpoints of before there was a choice do not name
+        settings = {"fast": False, "method": PLAIN, **fields["config"]}  # older checkpoints name neither
         config = RunConfig(**{**settings, "targets": tuple(settings["targets"])})
         return Checkpoint(config=config, **{name: fields[name] for name in ("epoch", "model", "optimiser")})
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to

@@ -16,8 +16,8 @@ from wbc.compute import autocast, compiled, gpu_room, layout
 from wbc.config import RunConfig
 from wbc.data.batches import Augmentation, fetch_ahead, flip, gather
 from wbc.data.prepare import Images
+from wbc.methods.catalog import find_method
 from wbc.models.build import Classifier
-from wbc.models.catalog import find_model
 from wbc.recipes import RECIPES
 from wbc.training.features import LEAST_EPOCHS, FeatureCache, compute_features
 
@@ -78,7 +78,7 @@ class Feed:
         if self._crop_px:
             _log.info("recipe=%s crops at random: frozen layers are computed each epoch", self._config.recipe)
             return
-        if self._config.epochs < LEAST_EPOCHS or find_model(self._config.model).mixup:
+        if self._config.epochs < LEAST_EPOCHS or find_method(self._config.method).mixing:
             return
         frozen, rest = parts
 

@@ -17,9 +17,9 @@ from wbc.compute import autocast
 from wbc.config import RunConfig
 from wbc.data.batches import draw_augmentation
 from wbc.errors import DataError, TrainingError
+from wbc.methods.catalog import find_method
 from wbc.methods.mix import mix
 from wbc.models.build import Classifier
-from wbc.models.catalog import find_model
 from wbc.processes import stop_if_asked
 from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed, generator
@@ -61,7 +61,7 @@ def train_epoch(
     for group in optimiser.param_groups:
         group["lr"] = lr
     drawn = draw_augmentation(config.seed, epoch, feed.images)
-    mixing = generator(config.seed, "mixup", epoch) if find_model(config.model).mixup else None
+    mixing = generator(config.seed, "mixup", epoch) if find_method(config.method).mixing else None
     losses, correct, seen, started = [], torch.zeros((), dtype=torch.int64, device=device), 0, time.perf_counter()
     told = started
     rows = batches(drawn.order, config.batch_size)
