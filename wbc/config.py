@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from wbc.arms import PLAIN
+from wbc.arms import PLAIN, Arm
 from wbc.errors import ConfigError, unknown
 
 RECIPE_NAMES: Final = ("paper", "released")
