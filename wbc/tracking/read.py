@@ -31,6 +31,8 @@ class StoredDataset:
     digest: str
     context: str
     """training or testing."""
+    role: str
+    """training, home or away; empty from runs that logged none."""
     origin: str
     """The address or path that it came from, as MLflow keeps it."""
     profile: str
@@ -143,6 +145,7 @@ def _stored(run: Run) -> StoredRun:
                 name=entry.dataset.name,
                 digest=entry.dataset.digest,
                 context=next((tag.value for tag in entry.tags if tag.key == MLFLOW_DATASET_CONTEXT), ""),
+                role=next((tag.value for tag in entry.tags if tag.key == "role"), ""),
                 origin=entry.dataset.source,
                 profile=entry.dataset.profile or "",
             )
