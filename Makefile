@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate reproduce report image server doctor bench test check lock clean
+.PHONY: help setup data train tune evaluate reproduce report image server doctor bench test check mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +15,7 @@ SEED ?= 0
 RUN_ID ?= latest
 TARGETS ?= auto
 MODELS ?= auto
+METHODS ?= auto
 SEEDS ?= auto
 RUNNER ?= local
 JOBS ?= auto
@@ -34,18 +35,22 @@ setup: $(VENV)/.installed  ## make .venv with the locked dependencies (Python 3.
 data: setup  ## prepare images: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
 	@$(RUN) -m entrypoints.prepare --profile $(PROFILE) --domains $(call list,$(DOMAINS)) $(ARGS)
 
-train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [ARGS="--epochs 5"]
-	@$(RUN) -m entrypoints.train --profile $(PROFILE) --model $(MODEL) --seed $(SEED) $(ARGS)
+train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [TARGETS="bccd tecom"] [ARGS="--epochs 5"]
+	@$(RUN) -m entrypoints.train --profile $(PROFILE) --model $(MODEL) --seed $(SEED) --targets $(call list,$(TARGETS)) $(ARGS)
+
+tune: setup  ## learning rate and epochs, chosen on the source alone: make tune [PROFILE=demo] [MODELS=...] [ARGS="--lrs 1e-4,1e-3"]
+	@$(RUN) -m entrypoints.tune --profile $(PROFILE) --models $(call list,$(MODELS)) $(ARGS)
 
 evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
 	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
 
-reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper] [MODELS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
-	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) \
-		--runner $(RUNNER) --jobs $(JOBS) --dry_run $(DRY_RUN) $(ARGS)
+reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper|FILE.toml] [MODELS=...] [METHODS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
+	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
+		--seeds $(call list,$(SEEDS)) --runner $(RUNNER) --jobs $(JOBS) --dry_run $(DRY_RUN) $(ARGS)
 
 report: setup  ## tables, figures and a page from the tracked runs: make report [PROFILE=demo]
-	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) $(ARGS)
+	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
+		--seeds $(call list,$(SEEDS)) $(ARGS)
 
 image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc-benchmark] [BASE=python:3.11-slim-bookworm]
 	@labels=$$($(RUN) -m wbc.sweep.runners.image) && \
@@ -73,6 +78,9 @@ check: setup  ## format, lint, types
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+
+mlproject: setup  ## renew MLproject from the options in wbc/config.py
+	@$(RUN) -m entrypoints.mlproject
 
 lock: setup  ## renew requirements.lock from pyproject.toml
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header \

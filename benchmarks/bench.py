@@ -11,10 +11,11 @@ from typing import Any, Final
 from rich.console import Console
 
 from entrypoints.command import main
-from wbc.config import option, split_names
+from wbc.compute import choose_device
+from wbc.config import split_names
 from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, unknown
-from wbc.studies import choose_device
+from wbc.settings import option
 
 RESULTS: Final = Path(__file__).parent / "results"
 PRECISION: Final = {"precision": "tiny", "precision_full": "full"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wbc.models.catalog import PAPER_ROWS
-from wbc.studies import PROFILES
+from wbc.studies import STUDIES
 
 PAPER_IMAGES: Final = 10_175
 """Of RaabinWBC's training set: paper, Table 1."""
@@ -30,7 +30,7 @@ def paper_cost(rates: Rates) -> dict[str, Any]:
     """
     models = [model for model in PAPER_ROWS if model in rates]
     kinds = list(rates[models[0]]) if models else []
-    images = PROFILES["paper"].seeds * PROFILES["paper"].epochs * PAPER_IMAGES
+    images = STUDIES["paper"].seeds * STUDIES["paper"].epochs * PAPER_IMAGES
     hours = {
         kind: sum(images / (rates[model].get(kind) or rates[model][kinds[0]] or 0.0) for model in models) / 3600
         for kind in kinds
@@ -57,9 +57,9 @@ def cost_told(report: Mapping[str, Any]) -> str:
         taken = cost["taken_from_first"][kind]
         but = f", {', '.join(taken)} not measured and taken as {first}" if taken else ""
         told.append(f"{cost['hours'][kind]:,} {kind} ({100 * cost['saved'][kind]:.0f} % less{but})")
-    profile = PROFILES["paper"]
+    study = STUDIES["paper"]
     return (
-        f"{len(cost['models'])} of the paper's {cost['of']} models × {profile.seeds} seeds × {profile.epochs} epochs × "
+        f"{len(cost['models'])} of the paper's {cost['of']} models × {study.seeds} seeds × {study.epochs} epochs × "
         f"{PAPER_IMAGES:,} images: {', '.join(told)}."
     )
 

@@ -1,6 +1,7 @@
 """Turns a dataclass of wbc.config into a Typer command, and its failures into one line and an exit code."""
 
 import dataclasses
+import importlib
 import inspect
 import logging
 import sys
@@ -54,13 +55,23 @@ def _callback(config_class: type[Any], run: Callable[[Any], None]) -> Callable[.
 def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     auto = type(None) in typing.get_args(hint)
     kind = typing.get_args(hint)[0] if auto else hint
-    settings: dict[str, Any] = {"help": field.metadata["help"], "parser": _parser(kind, auto), "metavar": kind.__name__}
+    settings: dict[str, Any] = {"help": _help(field), "parser": _parser(kind, auto), "metavar": kind.__name__}
     if auto:
         settings |= {"metavar": f"{kind.__name__}|auto", "show_default": "auto"}
     if kind is bool:  # Typer would take no word after it
         hint, settings["metavar"], settings["show_default"] = str, "on|off", "on" if field.default else "off"
     annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
+
+
+def _help(field: "dataclasses.Field[Any]") -> str:
+    """Returns a field's help with its choices, which may be the rows of a catalogue."""
+    choices = field.metadata["choices"]
+    if isinstance(choices, str):
+        module, name = choices.split(":")
+        choices = tuple(getattr(importlib.import_module(module), name))
+    text: str = field.metadata["help"]
+    return f"{text} Choices: {', '.join(choices)}." if choices else text
 
 
 def _spelled_out(words: Sequence[str], config_class: type[Any]) -> list[str]:

@@ -7,9 +7,8 @@ from wbc.config import EvaluateConfig
 def evaluate(options: EvaluateConfig) -> None:
     """Scores and prints the run's id and its accuracy on each domain."""
     from wbc.run import score_run
-    from wbc.studies import choose_device
 
-    print(score_run(options, choose_device(options.device)).line())
+    print(score_run(options).line())
 
 
 if __name__ == "__main__":

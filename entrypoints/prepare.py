@@ -12,11 +12,11 @@ def prepare(options: PrepareConfig) -> None:
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import prepare as prepare_domain
     from wbc.recipes import find_recipe
-    from wbc.studies import find_profile
+    from wbc.studies import find_study
 
-    profile = find_profile(options.profile)
-    geometry = find_recipe(options.recipe or profile.recipe).geometry(options.image_size or profile.image_size)
-    keys = split_names(options.domains) if options.domains else profile.domains()
+    study = find_study(options.profile)
+    geometry = find_recipe(options.recipe or study.recipe).geometry(options.image_size or study.image_size)
+    keys = split_names(options.domains) if options.domains else study.domains()
     for key in keys:
         find_domain(key)  # a misspelt name stops before anything is downloaded
     for key in keys:

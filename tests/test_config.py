@@ -7,40 +7,53 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wbc.config import EvaluateConfig, PrepareConfig, ReportConfig, ReproduceConfig, TrainConfig
+from entrypoints.mlproject import ENTRIES, render
+from wbc.compute import settle
+from wbc.config import PlanConfig, ReproduceConfig, TrainConfig
 from wbc.errors import ConfigError
 from wbc.models.catalog import PAPER_ROWS
-from wbc.studies import PROFILES, plan, resolve
+from wbc.settings import Settings, settings_for
+from wbc.studies import STUDIES, plan, resolve
 
-MLPROJECT = yaml.safe_load((Path(__file__).parents[1] / "MLproject").read_text())
-ENTRIES = {
-    "prepare": PrepareConfig,
-    "train": TrainConfig,
-    "evaluate": EvaluateConfig,
-    "reproduce": ReproduceConfig,
-    "report": ReportConfig,
-}
+ROOT = Path(__file__).parents[1]
 
 
-def test_mlproject_has_the_entries_and_no_others() -> None:
-    assert set(MLPROJECT["entry_points"]) == set(ENTRIES)
+def test_mlproject_is_what_the_options_make() -> None:
+    assert (ROOT / "MLproject").read_text() == render(), "make mlproject"
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_mlproject_parameters_are_the_fields_with_their_defaults(entry: str) -> None:
-    declared = MLPROJECT["entry_points"][entry]
-    fields = {
-        field.name: "auto" if field.default is None else field.default for field in dataclasses.fields(ENTRIES[entry])
+    declared = yaml.safe_load(render())["entry_points"][entry]
+    fields = {field.name: field.default for field in dataclasses.fields(ENTRIES[entry])}
+    words = {None: "auto", True: "on", False: "off"}
+    told = {
+        name: default if type(default) in (int, float) else words.get(default, default)
+        for name, default in fields.items()
     }
-    assert {name: parameter["default"] for name, parameter in declared["parameters"].items()} == fields
+    assert {name: parameter["default"] for name, parameter in declared["parameters"].items()} == told
     assert declared["command"].split()[:3] == ["python3", "-m", f"entrypoints.{entry}"]
     assert re.findall(r"--(\w+) \{(\w+)\}", declared["command"]) == [(name, name) for name in fields]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_profile_resolves_to_valid_runs(profile: str) -> None:
-    runs = plan(profile, models=None, seeds=None, epochs=None)
-    assert len(runs) == 9 * PROFILES[profile].seeds
+def test_options_of_train_are_the_settings_and_what_makes_an_arm() -> None:
+    options = {field.name for field in dataclasses.fields(TrainConfig)}
+    settings = {field.name for field in dataclasses.fields(Settings)}
+    assert options - settings == {"model", "method", "seed", "profile", "source", "targets"}
+    assert settings <= options
+
+
+def test_each_setting_says_what_it_is_for_or_is_known_by_its_content() -> None:
+    by_content = {"recipe", "pretrained", "validation"}  # rows and images that the identity holds
+    free = set(settings_for("free"))
+    assert set(settings_for("trains")) | free | by_content == {field.name for field in dataclasses.fields(Settings)}
+    assert not free & set(settings_for("trains"))
+
+
+@pytest.mark.parametrize("profile", STUDIES)
+def test_study_resolves_to_valid_runs(profile: str) -> None:
+    runs = plan(PlanConfig(profile=profile))
+    assert len(runs) == 9 * STUDIES[profile].seeds
     assert tuple(dict.fromkeys(run.model for run in runs)) == PAPER_ROWS
 
 
@@ -49,8 +62,8 @@ def test_paper_profile_has_the_settings_of_the_paper() -> None:
     assert (run.lr, run.weight_decay, run.epochs, run.warmup_epochs) == (1e-4, 0.005, 100, 10)
     assert (run.image_size, run.batch_size, run.fast, run.recipe) == (224, 128, True, "paper")
     assert (run.source, run.targets) == ("raabin", ("raabin:test_b", "lisc", "bccd"))
-    assert (run.scale, run.pretrained) == ("full", "imagenet")
-    assert PROFILES["paper"].seeds == 10
+    assert (run.scale, run.pretrained, run.precision) == ("full", "imagenet", "bf16")
+    assert STUDIES["paper"].seeds == 10
 
 
 def test_warm_up_is_a_tenth_of_the_epochs_unless_given() -> None:
@@ -64,7 +77,7 @@ def test_warm_up_is_a_tenth_of_the_epochs_unless_given() -> None:
     [
         ({"epochs": 0}, "epochs=0: must be 1 or more"),
         ({"warmup_epochs": 10, "epochs": 10}, "less than epochs=10"),
-        ({"lr": 0.0}, "lr=0.0: must be a finite number above 0"),
+        ({"lr": 0.0}, "lr=0.0: must be above 0"),
         ({"lr": float("nan")}, "lr=nan"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
         ({"batch_size": 1}, "batch_size=1: must be 2 or more"),
@@ -74,6 +87,8 @@ def test_warm_up_is_a_tenth_of_the_epochs_unless_given() -> None:
         ({"recipe": "papers"}, "unknown recipe 'papers'; did you mean 'paper'"),
         ({"profile": "paperr"}, "unknown profile 'paperr'; did you mean 'paper'"),
         ({"scale": "tinny"}, "unknown scale 'tinny'; did you mean 'tiny'"),
+        ({"model": "resnet50+mixupp"}, "unknown method 'mixupp'; did you mean 'mixup'"),
+        ({"validation": 0.6}, "validation=0.6: must be 0.5 or less"),
         ({"precision": "fp16"}, "unknown precision 'fp16'"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
     ],
@@ -83,18 +98,20 @@ def test_resolve_refuses_what_is_not_allowed(settings: dict[str, object], messag
         resolve(TrainConfig(**settings))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("hardware", "scale", "precision"), [(True, "full", "bf16"), (False, "full", "fp32"), (True, "tiny", "fp32")]
-)
-def test_precision_is_bf16_for_full_models_where_the_hardware_has_it_unless_asked_for(
-    monkeypatch: pytest.MonkeyPatch, hardware: bool, scale: str, precision: str
-) -> None:
-    monkeypatch.setattr("wbc.compute.computes_in_bf16", lambda device: hardware)
-    run = TrainConfig(profile="paper", scale=scale, device="cpu")
-    assert resolve(run).precision == precision
-    assert resolve(dataclasses.replace(run, fast=False)).precision == "fp32"
-    for wanted in ("fp32", "bf16"):
-        assert resolve(dataclasses.replace(run, precision=wanted)).precision == wanted
+def test_plan_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wbc.compute.computes_in_bf16", lambda device: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    (first, *_) = plan(PlanConfig(profile="paper"))
+    assert (first.precision, first.device) == ("bf16", "auto")
+
+
+def test_precision_that_the_hardware_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wbc.compute.computes_in_bf16", lambda device: False)
+    with pytest.raises(
+        ConfigError, match=r"precision=bf16: this processor does not compute in it. Choose precision=fp32"
+    ):
+        settle(resolve(TrainConfig(precision="bf16", device="cpu")))
+    assert settle(resolve(TrainConfig(device="cpu"))).device == "cpu"
 
 
 @pytest.mark.parametrize(

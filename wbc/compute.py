@@ -9,13 +9,15 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 
 from wbc.config import RunConfig, data_dir
+from wbc.errors import ConfigError, unknown
 
 COMPILED_KINDS: Final = 64
 """Models and batch sizes that one process may compile; PyTorch would give up after 8."""
@@ -40,6 +42,35 @@ def computes_in_bf16(device: str) -> bool:
     except OSError:
         return False
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+
+
+def choose_device(wanted: str | None) -> Literal["cpu", "cuda"]:
+    """Returns the device wanted; for None or auto, cuda where PyTorch finds a GPU, else cpu.
+
+    Raises:
+        ConfigError: cuda is wanted and PyTorch finds no GPU.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ConfigError("device=cuda: PyTorch finds no CUDA GPU here. Use device=cpu, or see what nvidia-smi says.")
+    if wanted not in (None, "auto", "cpu", "cuda"):
+        raise unknown("device", wanted, ("auto", "cpu", "cuda"))
+    return "cuda" if wanted != "cpu" and available else "cpu"
+
+
+def settle(config: RunConfig) -> RunConfig:
+    """Returns the run on a device of this machine.
+
+    Raises:
+        ConfigError: the device is not here, or does not compute in the run's precision.
+    """
+    device = choose_device(config.device)
+    if config.precision == "bf16" and not computes_in_bf16(device):
+        raise ConfigError(
+            f"precision=bf16: this {'GPU' if device == 'cuda' else 'processor'} does not compute in it. "
+            "Choose precision=fp32, whose runs are another study's."
+        )
+    return replace(config, device=device)
 
 
 def place(model: nn.Module, config: RunConfig) -> None:

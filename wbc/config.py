@@ -1,30 +1,19 @@
 """What each entry point can be told: a dataclass whose fields are its command-line options and MLproject parameters.
 
-`auto` (None here) leaves a choice to the profile. `RunConfig` is what a training run comes to once nothing is `auto`.
+`auto` (None here) leaves a choice to the study. `RunConfig` is a training run once nothing is `auto`.
 """
 
-import dataclasses
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from wbc.arms import PLAIN, Arm
 from wbc.errors import ConfigError, unknown
+from wbc.settings import Settings, check_setting, given, option
 
-RECIPE_NAMES: Final = ("paper", "released")
-LEAST_IMAGE_SIZE: Final = 16
-SCALES: Final = ("full", "tiny")
-PRECISIONS: Final = ("fp32", "bf16")
-DEVICES: Final = ("cpu", "cuda")
-RUNNERS: Final = {
-    "local": "wbc.sweep.runners.local",
-    "docker": "wbc.sweep.runners.docker",
-    "ray": "wbc.sweep.runners.ray",
-}
-"""The places that a sweep's runs can take place, and the modules that see to it, imported when asked for."""
-
+RUNNERS: Final = ("local", "docker", "ray")
+"""The places that a sweep's runs can take place: modules of `wbc.sweep.runners`."""
 _RUNNERS_WITH: Final = {
     "image": ("docker",),
     "memory": ("docker",),
@@ -35,9 +24,10 @@ _RUNNERS_WITH: Final = {
 """The runners that an option has a meaning for; the others say so."""
 
 
-def option(default: Any, text: str) -> Any:
-    """Returns a dataclass field with its default and the line of help that every interface shows."""
-    return dataclasses.field(default=default, metadata={"help": text})
+_PROFILE: Final = "A study, or the .toml file of a study of yours."
+_STUDIES: Final = "wbc.studies:STUDIES"
+_MODELS: Final = "wbc.models.catalog:MODELS"
+_METHODS: Final = "wbc.methods.catalog:METHODS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,51 +35,47 @@ class PrepareConfig:
     """Options of `prepare`: download, verify, and decode images into the pixel cache."""
 
     domains: str | None = option(
-        None, "Domains to prepare, by commas: catalogue keys or folder:PATH. auto: the profile's."
+        None,
+        "Domains to prepare, by commas: keys or folder:PATH. auto: the study's.",
+        choices="wbc.data.catalog:DOMAINS",
     )
-    profile: str = option("demo", "Whose domains, recipe and image size auto stands for: demo, open or paper.")
-    recipe: str | None = option(
-        None, "Image geometry: paper (squashed to the size) or released (short side, then crops)."
-    )
-    image_size: int | None = option(None, "Side of the network's input in pixels (paper: 224).")
+    profile: str = option("demo", _PROFILE, choices=_STUDIES)
+    recipe: str | None = given("recipe")
+    image_size: int | None = given("image_size")
     archive: str = option("none", "Archive of one domain downloaded by hand: a file, or a folder if it has several.")
 
     def __post_init__(self) -> None:
-        if self.image_size is not None and self.image_size < LEAST_IMAGE_SIZE:
-            raise ConfigError(f"image_size={self.image_size}: must be {LEAST_IMAGE_SIZE} or more.")
+        for name in ("recipe", "image_size"):
+            if getattr(self, name) is not None:
+                check_setting(name, getattr(self, name))
         if self.archive != "none" and (self.domains is None or "," in self.domains):
-            raise ConfigError(f"archive={self.archive}: name the one domain that it is of, such as domains=bccd.")
+            raise ConfigError(f"archive={self.archive}: name the one domain it belongs to, such as domains=bccd.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Options of `train`: one model, one seed, one source domain, scored at home and on the targets."""
+    """Options of `train`: one model, one method, one seed, scored at home and on the targets."""
 
-    model: str = option("resnet50_frozenbn", "A row of the model catalogue, or timm:<name>.")
-    method: str = option(PLAIN, "A row of the catalogue of methods; MODEL+METHOD as the model says the same.")
+    model: str = option("resnet50_frozenbn", "A row of MODELS, or timm:<name>; or MODEL+METHOD.", choices=_MODELS)
+    method: str = option(PLAIN, "A row of METHODS; several joined by +.", choices=_METHODS)
     seed: int = option(0, "Seed of weights, order and augmentation; 0 or more (paper: ten seeds, 0-9).")
-    profile: str = option("demo", "Settings that auto stands for: demo, open or paper.")
-    source: str | None = option(None, "Domain to train on: a catalogue key or folder:PATH.")
-    targets: str | None = option(None, "Domains to score, by commas: key, key:split or folder:PATH.")
-    recipe: str | None = option(None, "paper (the text's) or released (the released code's, quirks included).")
-    scale: str | None = option(None, "full, or tiny: the same topology, thin, for the demo and tests.")
-    pretrained: str | None = option(
-        None, "imagenet, patterns (drawn, for scale=tiny), none, or a file or folder of weights."
-    )
-    image_size: int | None = option(None, "Side of the network's input in pixels (paper: 224).")
-    epochs: int | None = option(None, "Passes over the source's training images (paper: 100).")
-    warmup_epochs: int | None = option(
-        None, "Epochs of rising learning rate; auto: a tenth of epochs (paper: 10 of 100)."
-    )
-    batch_size: int | None = option(None, "Images per update (released code: 128).")
-    lr: float | None = option(None, "Peak learning rate of AdamW (paper: 1e-4).")
-    weight_decay: float | None = option(None, "Weight decay of AdamW (paper: 0.005).")
-    precision: str | None = option(
-        None, "fp32, or bf16 autocast; auto: bf16 for full models where the hardware computes in it, unless fast=off."
-    )
-    fast: bool = option(True, "Fast precision, layouts, kernels and caches; off: the plain ones.")
-    device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
-    checkpoint_every: int | None = option(None, "Epochs between checkpoints; a kill loses at most so many.")
+    profile: str = option("demo", _PROFILE, choices=_STUDIES)
+    source: str | None = option(None, "Splits to train on, by commas: key, key:split or folder:PATH.")
+    targets: str | None = option(None, "Splits to score, by commas: key, key:split or folder:PATH.")
+    recipe: str | None = given("recipe")
+    scale: str | None = given("scale")
+    pretrained: str | None = given("pretrained")
+    image_size: int | None = given("image_size")
+    validation: float | None = given("validation")
+    epochs: int | None = given("epochs")
+    warmup_epochs: int | None = given("warmup_epochs")
+    batch_size: int | None = given("batch_size")
+    lr: float | None = given("lr")
+    weight_decay: float | None = given("weight_decay")
+    precision: str | None = given("precision")
+    fast: bool | None = given("fast")
+    device: str | None = given("device")
+    checkpoint_every: int | None = given("checkpoint_every")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,48 +84,62 @@ class EvaluateConfig:
 
     run: str = option("latest", "MLflow run id, or path of a checkpoint file; latest: the last finished training run.")
     targets: str | None = option(
-        None, "Domains to score, by commas: key, key:split or folder:PATH. auto: the run's targets."
+        None, "Splits to score, by commas: key, key:split or folder:PATH. auto: the run's targets."
     )
     model: str | None = option(None, "The model that you expect the checkpoint to hold; another one stops.")
-    device: str | None = option(None, "cpu or cuda; auto: cuda where there is one.")
+    device: str | None = given("device")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceConfig:
-    """Options of `reproduce`: all models and seeds of a profile, skipping what is done."""
+class PlanConfig:
+    """The options that choose runs of a study, for the grid and for its report."""
 
-    profile: str = option("demo", "demo (drawn smears, minutes), open (public images) or paper (Raabin to LISC).")
-    models: str | None = option(None, "Models to run, by commas; auto: the paper's nine.")
-    seeds: str | None = option(None, "Seeds to run, by commas; auto: the profile's.")
-    epochs: int | None = option(None, "Epochs of each run; auto: the profile's.")
-    precision: str | None = option(None, "Precision of each run, fp32 or bf16; auto: as for train.")
-    fast: bool = option(True, "As for train; off: each run the plain way.")
+    profile: str = option("demo", _PROFILE, choices=_STUDIES)
+    models: str | None = option(None, "Models, or MODEL+METHOD, by commas; auto: the study's.", choices=_MODELS)
+    methods: str | None = option(None, "Methods, by commas; auto: the study's.", choices=_METHODS)
+    seeds: str | None = option(None, "Seeds, by commas; auto: the study's.")
+    epochs: int | None = given("epochs")
+    precision: str | None = given("precision")
+    fast: bool | None = given("fast")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(PlanConfig):
+    """Options of `report`: tables, figures and a page from the tracked runs of a study."""
+
+    output: str | None = option(None, "Folder of the report; auto: reports/<study>.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceConfig(ReportConfig):
+    """Options of `reproduce`: all arms and seeds of a study, skipping what is done, then the report."""
+
     runner: str = option(
-        "local", "Where runs take place: local (processes here), docker (containers) or ray (a cluster)."
+        "local",
+        "Where runs take place: local (processes here), docker (containers) or ray (a cluster).",
+        choices=RUNNERS,
     )
     jobs: int | None = option(None, "Runs at a time; auto: thin models one per core, full ones as a GPU holds, or one.")
     dry_run: bool = option(False, "Only print the cells, what is done, what will run, and hours by measured rates.")
     image: str = option("wbc-benchmark", "runner=docker: the image to run in; make image builds it.")
     memory: str | None = option(None, "runner=docker: memory of each run, such as 16g; auto: no limit.")
     address: str = option(
-        "local", "runner=ray: ray://HOST:PORT, auto (RAY_ADDRESS, or this machine's) or local (its own)."
+        "local", "runner=ray: ray://HOST:PORT, auto (RAY_ADDRESS, or this machine's) or local (started for this)."
     )
     cpus: int | None = option(
-        None,
-        "runner=docker or ray: CPU cores of each run; auto: jobs share them (docker), 1 or 4 by scale (ray).",
+        None, "runner=docker or ray: CPU cores of each run; auto: jobs share them (docker), 1 or 4 by scale (ray)."
     )
     gpus: float | None = option(
         None, "runner=ray: GPUs of each run, 0.5 for two runs on one; auto: 1 if there are any."
     )
-    output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
 
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
             raise unknown("runner", self.runner, RUNNERS)
-        if self.jobs is not None and self.jobs < 1:
-            raise ConfigError(f"jobs={self.jobs}: must be 1 or more.")
-        if self.cpus is not None and self.cpus < 1:
-            raise ConfigError(f"cpus={self.cpus}: must be 1 or more.")
+        for name in ("jobs", "cpus"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value}: must be 1 or more.")
         if self.gpus is not None and not (0 <= self.gpus < 1 or self.gpus == 1):
             raise ConfigError(f"gpus={self.gpus}: must be 0, a fraction, or 1.")
         for name, runners in _RUNNERS_WITH.items():
@@ -151,28 +151,28 @@ class ReproduceConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
-    """Options of `report`: tables, figures and a page from the tracked runs of a profile."""
+class TuneConfig:
+    """Options of `tune`: learning rates and epochs, chosen on the source alone."""
 
-    profile: str = option("demo", "Whose runs: demo, open or paper.")
-    models: str | None = option(None, "Models to report, by commas; auto: the profile's, and others with such runs.")
-    seeds: str | None = option(None, "Seeds to report, by commas; auto: the profile's.")
-    epochs: int | None = option(None, "Epochs of the runs to report; auto: the profile's.")
-    precision: str | None = option(None, "Precision of the runs to report; auto: that of most runs there are.")
-    fast: bool = option(True, "Whether the runs to report were made the fast way.")
-    output: str | None = option(None, "Folder of the report; auto: paper_artifacts/<profile>.")
+    profile: str = option("demo", _PROFILE, choices=_STUDIES)
+    models: str | None = option(None, "Models to tune, by commas; auto: the study's.", choices=_MODELS)
+    seeds: str = option("0", "Seeds, by commas; a choice is by their mean.")
+    lrs: str = option("1e-4,3e-4,1e-3", "Peak learning rates to try, by commas.")
+    epochs: str | None = option(None, "Numbers of epochs to try, by commas; auto: the study's.")
+    validation: float = option(0.2, "Share of the training images that is held out to choose on.")
+    jobs: int | None = option(None, "Runs at a time; auto: as for reproduce.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorConfig:
-    """Options of `doctor`: what this machine has and lacks for a profile. Exit code 2 where something is wrong."""
+    """Options of `doctor`: what this machine has and lacks for a study. Exit code 2 where something is wrong."""
 
-    profile: str = option("demo", "Whose images and weights to look for: demo, open or paper.")
+    profile: str = option("demo", _PROFILE, choices=_STUDIES)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """One training run, complete and valid: every value decides the outcome, except `profile` and `checkpoint_every`.
+class RunConfig(Settings):
+    """One training run, complete and valid.
 
     Raises:
         ConfigError: a value is not allowed; the message names the field, the value and what is allowed.
@@ -185,19 +185,7 @@ class RunConfig:
     source: str
     """The splits trained on, by commas."""
     targets: tuple[str, ...]
-    recipe: Literal["paper", "released"]
-    scale: Literal["full", "tiny"]
-    pretrained: str
-    image_size: int
-    epochs: int
     warmup_epochs: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    precision: Literal["fp32", "bf16"]
-    fast: bool
-    device: Literal["cpu", "cuda"]
-    checkpoint_every: int
 
     @property
     def arm(self) -> Arm:
@@ -210,33 +198,9 @@ class RunConfig:
         return f"{self.arm.name}/seed{self.seed}"
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("recipe", RECIPE_NAMES),
-            ("scale", SCALES),
-            ("precision", PRECISIONS),
-            ("device", DEVICES),
-        ):
-            if getattr(self, name) not in allowed:
-                raise unknown(name, getattr(self, name), allowed)
-        for name, least in (
-            ("seed", 0),
-            ("image_size", LEAST_IMAGE_SIZE),
-            ("epochs", 1),
-            ("batch_size", 2),
-            ("checkpoint_every", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be {least} or more.")
-        if not 0 <= self.warmup_epochs < self.epochs:
-            raise ConfigError(
-                f"warmup_epochs={self.warmup_epochs}: must be 0 or more and less than epochs={self.epochs}."
-            )
-        for name, positive in (("lr", self.lr > 0), ("weight_decay", self.weight_decay >= 0)):
-            value = getattr(self, name)
-            if not (positive and math.isfinite(value)):
-                raise ConfigError(
-                    f"{name}={value}: must be a finite number {'above' if name == 'lr' else 'of at least'} 0."
-                )
+        super().__post_init__()
+        if self.seed < 0:
+            raise ConfigError(f"seed={self.seed}: must be 0 or more.")
 
 
 def split_names(text: str) -> list[str]:
@@ -244,12 +208,13 @@ def split_names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
-def seed_numbers(text: str) -> list[int]:
-    """Returns the seeds in a comma-separated list, each once."""
+def numbers(name: str, text: str, kind: type[int] | type[float] = int) -> list[Any]:
+    """Returns the numbers in a comma-separated list, each once; `name` is the option's, for the error."""
     try:
-        return [int(seed) for seed in split_names(text)]
+        return list(map(kind, split_names(text)))
     except ValueError:
-        raise ConfigError(f"seeds={text}: must be whole numbers by commas, such as 0,1,2.") from None
+        wanted, such = ("whole numbers", "0,1,2") if kind is int else ("numbers", "1e-4,1e-3")
+        raise ConfigError(f"{name}={text}: must be {wanted} by commas, such as {such}.") from None
 
 
 def data_dir() -> Path:

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has and lacks for a profile, each finding with its remedy; changes nothing.
+"""`doctor`: what this machine has and lacks for a study, each finding with its remedy; changes nothing.
 
 Each check is a function that says what it found; whatever it raises is a finding too.
 """
@@ -24,12 +24,6 @@ from wbc.config import DoctorConfig, data_dir
 from wbc.errors import WbcError, WeightsError, first_line, mask
 from wbc.processes import cores
 
-_DATA_GB: Final = {"demo": 1, "open": 1, "paper": 5}
-"""Archives, images and pixel caches."""
-_RUNS_GB: Final = {"demo": 1, "open": 14, "paper": 50}
-"""Of all the profile's runs: a full grid of nine models has 2 GB of weights, twice (checkpoint, model); embeddings."""
-_FEATURES_GB: Final = {"demo": 0, "open": 3, "paper": 16}
-"""What the frozen layers of row (iii) make of the training images: 0.4 MB an image and flip, in bf16."""
 _LEAST_MEMORY_GIB: Final = 4
 _DOCKER_TIMEOUT_S: Final = 3
 _NETWORK_TIMEOUT_S: Final = 3
@@ -46,7 +40,7 @@ class Finding:
     """One line of the report."""
 
     status: Literal["ok", "note", "wrong"]
-    """note: not needed, or made by the first run that needs it; wrong: the profile's runs would fail."""
+    """note: not needed, or made by the first run that needs it; wrong: the study's runs would fail."""
     found: str
     remedy: str = ""
 
@@ -55,15 +49,15 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
     """Yields name and finding of each check that has one, in a fixed order, each within seconds or time to read images.
 
     Raises:
-        ConfigError: no such profile.
+        ConfigError: no such study.
     """
     torch = _guarded(_torch)  # imports come before the threads, which would wait for each other, and before the clock
     with suppress(ImportError):
         import_module("wbc.tracking.store")
     if torch.status != "wrong":
-        from wbc.studies import find_profile
+        from wbc.studies import find_study
 
-        find_profile(options.profile)
+        find_study(options.profile)
     checks: dict[str, Callable[[], Finding | None]] = {
         "Python": _python,
         "PyTorch": lambda: torch,
@@ -180,17 +174,17 @@ def _store() -> Finding:
     return Finding(status="ok", found=describe_store())
 
 
-def _weights(profile_name: str) -> Finding:
-    """Looks for the files of the profile's models and, where one has to be downloaded, for its host."""
+def _weights(profile: str) -> Finding:
+    """Looks for the files of the study's models and, where one has to be downloaded, for its host."""
     from wbc.models.catalog import find_backbone, find_model
     from wbc.models.weights import find_weights
-    from wbc.studies import find_profile
+    from wbc.studies import find_study
 
-    profile = find_profile(profile_name)
-    if profile.pretrained != "imagenet":
-        return Finding(status="ok", found=f"pretrained={profile.pretrained}: nothing to download")
+    study = find_study(profile)
+    if study.pretrained != "imagenet":
+        return Finding(status="ok", found=f"pretrained={study.pretrained}: nothing to download")
     absent = []
-    backbones = dict.fromkeys(find_model(model).backbone for model in profile.models)
+    backbones = dict.fromkeys(find_model(model).backbone for model in study.models)
     for key in backbones:
         try:
             find_weights("imagenet", key, find_backbone(key), download=False)
@@ -211,44 +205,52 @@ def _weights(profile_name: str) -> Finding:
     return Finding(status="note", found=named, remedy="the first run does so")
 
 
-def _images(profile_name: str) -> Finding:
+def _images(profile: str) -> Finding:
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import unready
     from wbc.recipes import find_recipe
-    from wbc.studies import find_profile
+    from wbc.studies import find_study
 
-    profile = find_profile(profile_name)
-    geometry = find_recipe(profile.recipe).geometry(profile.image_size)
-    keys = profile.domains()
+    study = find_study(profile)
+    geometry = find_recipe(study.recipe).geometry(study.image_size)
+    keys = study.domains()
     reasons = {key: unready(find_domain(key), geometry, data_dir=data_dir()) for key in keys}
     faults = [f"{key}: {reason}" for key, reason in reasons.items() if reason]
     if not faults:
         return Finding(status="ok", found=f"{', '.join(keys)} at {geometry}: counts and checksums as they should be")
     unpacker = " (first apt install unar)" if "raabin" in reasons and not shutil.which("unar") else ""
-    return Finding(status="note", found="; ".join(faults), remedy=f"make data PROFILE={profile_name}{unpacker}")
+    return Finding(status="note", found="; ".join(faults), remedy=f"make data PROFILE={profile}{unpacker}")
 
 
-def _disk(profile_name: str) -> Finding:
+def _disk(profile: str) -> Finding:
     """Looks at the disk of the data folder, where runs may be written as well."""
-    runs = _runs_folder()
-    least_gb = _DATA_GB[profile_name] + (_RUNS_GB[profile_name] if runs and not _apart(runs) else 0)
+    from wbc.studies import find_study
+
+    runs, study = _runs_folder(), find_study(profile)
+    least_gb = study.data_gb + (study.runs_gb if runs and not _apart(runs) else 0)
     return _room(_standing(data_dir()), least_gb, "set WBC_DATA_DIR to a folder elsewhere")
 
 
-def _runs_disk(profile_name: str) -> Finding | None:
+def _runs_disk(profile: str) -> Finding | None:
+    from wbc.studies import find_study
+
     runs = _runs_folder()
     if runs is None or not _apart(runs):
         return None
-    return _room(runs, _RUNS_GB[profile_name], "set MLFLOW_TRACKING_URI=sqlite:////FOLDER/mlflow.db to one elsewhere")
+    return _room(
+        runs, find_study(profile).runs_gb, "set MLFLOW_TRACKING_URI=sqlite:////FOLDER/mlflow.db to one elsewhere"
+    )
 
 
-def _temporary_disk(profile_name: str) -> Finding | None:
+def _temporary_disk(profile: str) -> Finding | None:
     """Looks for room for the features of the frozen layers, which take at most half of what is free."""
+    from wbc.studies import find_study
+
     folder = Path(tempfile.gettempdir())
     if not _apart(folder):
         return None
     elsewhere = "set TMPDIR to a folder elsewhere; without either row (iii) is slower, but where a GPU has room"
-    finding = _room(folder, 2 * _FEATURES_GB[profile_name], elsewhere)
+    finding = _room(folder, 2 * find_study(profile).features_gb, elsewhere)
     return replace(finding, status="note") if finding.status == "wrong" else finding
 
 
@@ -276,7 +278,7 @@ def _room(folder: Path, least_gb: int, elsewhere: str) -> Finding:
     if not os.access(folder, os.W_OK):
         return Finding(status="wrong", found=f"{folder} is not writable", remedy=elsewhere)
     if free_gb < least_gb:
-        remedy = f"the profile takes about {least_gb} GB here: free some, or {elsewhere}"
+        remedy = f"the study takes about {least_gb} GB here: free some, or {elsewhere}"
         return Finding(status="wrong", found=found, remedy=remedy)
     return Finding(status="ok", found=found)
 

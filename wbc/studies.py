@@ -1,49 +1,64 @@
-"""The three sizes of the benchmark, and the settings that `auto` stands for in each.
+"""The studies: arms × seeds at one size, each row with the claim it examines, its command, cost and expectation.
 
-demo    drawn blood smears, thin models; minutes on two CPU cores, nothing to download
-open    public images that download without a login, ImageNet weights; a GPU, or patience
-paper   arXiv:2303.01777, Table 4: Raabin to LISC, nine models × ten seeds × 100 epochs; a CUDA GPU
+A study of one's own is a .toml file of the same fields: docs/studies.md has a commented example.
 """
 
 import dataclasses
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final, get_args, get_type_hints
 
-from wbc.arms import parse_arm
-from wbc.config import DEVICES, PRECISIONS, RunConfig, TrainConfig
+from wbc.arms import PLAIN, Arm, parse_arm
+from wbc.config import PlanConfig, RunConfig, TrainConfig, numbers, split_names
 from wbc.errors import ConfigError, unknown
 from wbc.methods.catalog import find_method
 from wbc.models.catalog import PAPER_ROWS, find_model
+from wbc.settings import Settings
+
+_SUFFIX: Final = ".toml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A source, its targets, the seeds, and each setting that a run may leave at `auto`."""
+class Study(Settings):
+    """A claim, and the runs that examine it: each source × model × method × seed, at the same settings."""
 
-    source: str
-    targets: str
-    seeds: int
+    claim: str = ""
+    command: str = ""
+    cost: str = ""
+    """Time, hardware and download."""
+    expect: str = ""
+    """What comes out, and where that is known from."""
+    sources: tuple[str, ...]
+    """Splits to train on; several joined by a comma are trained on together."""
+    targets: tuple[str, ...]
+    """Splits to score, beside each source's own test split."""
     models: tuple[str, ...] = PAPER_ROWS
-    recipe: str = "paper"
-    scale: str = "full"
-    pretrained: str = "imagenet"
-    image_size: int = 224
-    epochs: int = 100
-    batch_size: int = 128
-    lr: float = 1e-4
-    weight_decay: float = 0.005
-    checkpoint_every: int = 5
+    methods: tuple[str, ...] = (PLAIN,)
+    seeds: int
+    """Seeds 0 to seeds - 1."""
+    data_gb: int = 1
+    """Disk for archives, images and pixel caches."""
+    runs_gb: int = 1
+    """Disk for all runs: a full grid of nine models has 2 GB of weights, twice (checkpoint, model); embeddings."""
+    features_gb: int = 0
+    """Disk for what frozen layers make of the training images: 0.4 MB an image and flip of row (iii), in bf16."""
 
     def domains(self) -> tuple[str, ...]:
-        """Returns the keys of the domains that the profile's runs need."""
-        return tuple(dict.fromkeys([self.source, *(target.split(":")[0] for target in self.targets.split(","))]))
+        """Returns the keys of the domains that the study's runs need."""
+        splits = [*(part for source in self.sources for part in source.split(",")), *self.targets]
+        return tuple(dict.fromkeys(each if each.startswith("folder:") else each.split(":")[0] for each in splits))
 
 
-PROFILES: Final = {
-    "demo": Profile(
-        source="smears_source",
-        targets="smears_target",
+STUDIES: Final = {
+    "demo": Study(
+        claim="The whole path works: train, score, report. Its cells are drawings and say nothing about blood.",
+        command="make reproduce",
+        cost="3 minutes on two CPU cores; nothing to download",
+        expect="every model above 95 % at home; away the drawn stain decides",
+        sources=("smears_source",),
+        targets=("smears_target",),
         seeds=3,
         scale="tiny",
         pretrained="patterns",
@@ -52,90 +67,149 @@ PROFILES: Final = {
         batch_size=32,
         lr=1e-3,  # thin layers with little pretraining need larger steps than the paper's 1e-4
     ),
-    "open": Profile(source="pbc2500", targets="bccd,tecom", seeds=3, epochs=30),
-    "paper": Profile(source="raabin", targets="raabin:test_b,lisc,bccd", seeds=10),
+    "open": Study(
+        claim="The paper's nine models on images that download without a login.",
+        command="make reproduce PROFILE=open",
+        cost="a GPU, or days on a CPU; 60 MB of images, 1.5 GB of weights",
+        expect="not run yet",
+        sources=("pbc2500",),
+        targets=("bccd", "tecom"),
+        seeds=3,
+        epochs=30,
+        runs_gb=14,
+        features_gb=3,
+    ),
+    "paper": Study(
+        claim="Batch norm fails on another lab's images; group norm or frozen batch norm holds (arXiv:2303.01777).",
+        command="make reproduce PROFILE=paper",
+        cost="about 14 GPU-hours of an H200 in bf16; 500 MB of images, 1.5 GB of weights",
+        expect="Table 4 of the paper: ResNet50 98.5 % at home and 23 % on LISC, VGG16 74 % on LISC",
+        sources=("raabin",),
+        targets=("raabin:test_b", "lisc", "bccd"),
+        seeds=10,
+        precision="bf16",
+        data_gb=5,
+        runs_gb=50,
+        features_gb=16,
+    ),
 }
 
 
-def find_profile(name: str) -> Profile:
-    """Returns a profile by name; an unknown one raises a ConfigError that names the nearest."""
-    if name not in PROFILES:
-        raise unknown("profile", name, PROFILES)
-    return PROFILES[name]
+def find_study(name: str) -> Study:
+    """Returns a study by its name or its .toml file.
+
+    Raises:
+        ConfigError: there is no such study, or its file has a field or value that is not allowed.
+    """
+    if name.endswith(_SUFFIX):
+        return _read_study(Path(name))
+    if name not in STUDIES:
+        raise unknown("profile", name, [*STUDIES, f"FILE{_SUFFIX}"])
+    return STUDIES[name]
+
+
+def study_name(profile: str) -> str:
+    """Returns what a study is called in tags and folders: the row's name, or the file's without folder and suffix."""
+    return Path(profile).stem if profile.endswith(_SUFFIX) else profile
 
 
 def resolve(options: TrainConfig) -> RunConfig:
-    """Returns the run that `options` describe, with the profile's settings for `auto`.
+    """Returns the run that `options` describe, with the study's settings for `auto`.
 
     Raises:
         ConfigError: a name or value that is not allowed, named together with what is.
     """
-    profile = find_profile(options.profile)
-    arm = parse_arm(options.model, (), options.method)
-    find_model(arm.model)
-    find_method(arm.method)
-    settings: dict[str, Any] = {}
-    for field in dataclasses.fields(RunConfig):
-        given = getattr(options, field.name)
-        if given is not None:
-            settings[field.name] = given
-        elif hasattr(profile, field.name):
-            settings[field.name] = getattr(profile, field.name)
-    settings |= {"model": arm.model, "method": arm.method}
-    settings["targets"] = tuple(settings["targets"].split(","))
-    # The paper warms up for 10 of its 100 epochs.
-    settings.setdefault("warmup_epochs", settings["epochs"] // 10)
-    settings["device"] = choose_device(options.device)
-    plain = None if options.fast else "fp32"
-    settings["precision"] = choose_precision(options.precision or plain, settings["scale"], settings["device"])
-    return RunConfig(**settings)
+    study = find_study(options.profile)
+    arm = parse_arm(options.model, tuple((options.source or study.sources[0]).split(",")), options.method)
+    settings = {
+        field.name: given if (given := getattr(options, field.name)) is not None else getattr(study, field.name)
+        for field in dataclasses.fields(Settings)
+    }
+    targets = tuple(options.targets.split(",")) if options.targets else study.targets
+    return _configure(arm, options.seed, study_name(options.profile), targets, settings)
 
 
-def plan(
-    name: str,
-    *,
-    models: Iterable[str] | None,
-    seeds: Iterable[int] | None,
-    epochs: int | None,
-    precision: str | None = None,
-    fast: bool = True,
-) -> list[RunConfig]:
-    """Returns the runs of a profile, all models of the first seed first."""
-    profile = find_profile(name)
+def plan(options: PlanConfig) -> list[RunConfig]:
+    """Returns the runs of a study that `options` choose, all arms of the first seed first; the same on every machine.
+
+    A study of several sources scores no arm on what it was trained on.
+    """
+    study = find_study(options.profile)
+    given = {name: value for name in ("epochs", "precision", "fast") if (value := getattr(options, name)) is not None}
+    settings = {field.name: getattr(study, field.name) for field in dataclasses.fields(Settings)} | given
     return [
-        resolve(TrainConfig(profile=name, model=model, seed=seed, epochs=epochs, precision=precision, fast=fast))
-        for seed in (seeds if seeds is not None else range(profile.seeds))
-        for model in (models or profile.models)
+        _configure(arm, seed, study_name(options.profile), _targets(study, arm), settings)
+        for seed in (numbers("seeds", options.seeds) if options.seeds else range(study.seeds))
+        for arm in plan_arms(options)
     ]
 
 
-def choose_device(wanted: str | None) -> Literal["cpu", "cuda"]:
-    """Returns the device wanted; for None, cuda where PyTorch finds a GPU, else cpu.
-
-    Raises:
-        ConfigError: cuda is wanted and PyTorch finds no GPU.
-    """
-    if wanted == "cpu":
-        return "cpu"
-    import torch  # here, because reports read the profiles and take no PyTorch
-
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("device=cuda: PyTorch finds no CUDA GPU here. Use device=cpu, or see what nvidia-smi says.")
-    if wanted not in (None, *DEVICES):
-        raise unknown("device", wanted, DEVICES)
-    return "cuda" if wanted == "cuda" or (wanted is None and available) else "cpu"
+def plan_arms(options: PlanConfig) -> list[Arm]:
+    """Returns the arms of a study that `options` choose, each once."""
+    study = find_study(options.profile)
+    models = split_names(options.models) if options.models else study.models
+    methods = split_names(options.methods) if options.methods else study.methods
+    arms = [
+        parse_arm(model, tuple(source.split(",")), method)
+        for source in study.sources
+        for method in methods
+        for model in models
+    ]
+    return list(dict.fromkeys(arms))
 
 
-def choose_precision(wanted: str | None, scale: str, device: str) -> Literal["fp32", "bf16"]:
-    """Returns the precision wanted; for None, bf16 for a full model where the device computes in it, else fp32.
+def _targets(study: Study, arm: Arm) -> tuple[str, ...]:
+    return tuple(target for target in study.targets if len(study.sources) == 1 or target not in arm.sources)
 
-    Thin models would gain nothing by it.
-    """
-    if wanted not in (None, *PRECISIONS):
-        raise unknown("precision", wanted, PRECISIONS)
-    if wanted is None and scale == "full":
-        from wbc.compute import computes_in_bf16  # here, because reports take no PyTorch
 
-        return "bf16" if computes_in_bf16(device) else "fp32"
-    return "bf16" if wanted == "bf16" else "fp32"
+def _configure(arm: Arm, seed: int, profile: str, targets: Sequence[str], settings: dict[str, Any]) -> RunConfig:
+    find_model(arm.model)
+    find_method(arm.method)
+    if settings["warmup_epochs"] is None:  # the paper warms up for 10 of its 100 epochs
+        settings = settings | {"warmup_epochs": settings["epochs"] // 10}
+    return RunConfig(
+        model=arm.model,
+        method=arm.method,
+        seed=seed,
+        profile=profile,
+        source=",".join(arm.sources),
+        targets=tuple(targets),
+        **settings,
+    )
+
+
+def _read_study(path: Path) -> Study:
+    """Returns the study that a .toml file describes, validated as options are."""
+    if path.stem in STUDIES:
+        raise ConfigError(f"profile={path}: '{path.stem}' is a study of this project; give the file another name.")
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"profile={path}: cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"profile={path}: is no TOML: {error}") from error
+    hints = get_type_hints(Study)
+    for name in fields.keys() - hints.keys():
+        raise ConfigError(f"profile={path}: {unknown('field', name, hints)}")
+    values = {name: _typed(path, name, value, hints[name]) for name, value in fields.items()}
+    missing = [name for name in ("sources", "targets", "seeds") if name not in values]
+    if missing:
+        raise ConfigError(f"profile={path}: lacks {', '.join(missing)}.")
+    try:
+        return Study(**values)
+    except ConfigError as error:
+        raise ConfigError(f"profile={path}: {error}") from error
+
+
+def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
+    """Returns a value of a TOML file as its field has it, or raises a ConfigError that says what it must be."""
+    kinds = [kind for kind in (*get_args(hint), hint) if isinstance(kind, type)] or [str]
+    if get_args(hint) == (str, ...):
+        if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+            return tuple(value)
+        raise ConfigError(f'profile={path}: {name}={value!r}: must be a list of names, such as ["bccd", "tecom"].')
+    if float in kinds and type(value) is int:
+        return float(value)
+    if type(value) not in kinds:
+        raise ConfigError(f"profile={path}: {name}={value!r}: must be of type {kinds[0].__name__}.")
+    return value

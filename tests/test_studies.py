@@ -1,0 +1,94 @@
+"""Studies: rows of the catalogue, files of a user's, the arms they come to, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from wbc.arms import Arm, parse_arm
+from wbc.config import PlanConfig, TrainConfig
+from wbc.errors import ConfigError
+from wbc.studies import STUDIES, find_study, plan, plan_arms, resolve, study_name
+
+FILE = """
+claim = "Does group norm hold from two labs to a third?"
+sources = ["pbc2500", "pbc2500,tecom:all"]
+targets = ["bccd", "tecom"]
+models = ["resnet50", "resnet50_gn"]
+methods = ["erm", "mixup"]
+seeds = 2
+epochs = 3
+lr = 1
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> str:
+    path = tmp_path / "two-labs.toml"
+    path.write_text(FILE)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_each_study_opens_with_its_claim_command_cost_and_expectation(name: str) -> None:
+    study = STUDIES[name]
+    assert all((study.claim, study.command, study.cost, study.expect))
+    assert study.command in ("make reproduce", f"make reproduce PROFILE={name}")
+
+
+def test_file_is_a_study(study: str) -> None:
+    assert study_name(study) == "two-labs"
+    read = find_study(study)
+    assert (read.lr, read.epochs, read.batch_size) == (1.0, 3, 128)
+    assert read.domains() == ("pbc2500", "tecom", "bccd")
+
+
+def test_plan_of_a_file_is_sources_times_methods_times_models_times_seeds(study: str) -> None:
+    runs = plan(PlanConfig(profile=study))
+    assert len(runs) == len(set(runs)) == 2 * 2 * 2 * 2
+    assert {run.profile for run in runs} == {"two-labs"}
+    assert runs[0].arm == Arm("resnet50", "erm", ("pbc2500",))
+    assert runs[0].targets == ("bccd", "tecom")
+    assert [run.seed for run in runs] == [0] * 8 + [1] * 8
+
+
+def test_former_name_of_a_model_with_mixup_is_its_arm() -> None:
+    assert parse_arm("resnet50_gn_mixup", ("a",)) == Arm("resnet50_gn", "mixup", ("a",))
+    assert resolve(TrainConfig(model="resnet50_gn_mixup")).arm.name == "resnet50_gn+mixup"
+    assert resolve(TrainConfig(model="resnet50_gn+mixup")) == resolve(TrainConfig(model="resnet50_gn", method="mixup"))
+
+
+def test_models_may_name_their_method() -> None:
+    arms = plan_arms(PlanConfig(models="resnet50,resnet50+mixup", methods="erm"))
+    assert [arm.name for arm in arms] == ["resnet50", "resnet50+mixup"]
+    assert arms[1].full_name == "resnet50+mixup@smears_source"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("epoch = 3", "unknown field 'epoch'; did you mean 'epochs'"),
+        ("epochs = 0", "epochs=0: must be 1 or more"),
+        ("epochs = 1.5", "epochs=1.5: must be of type int"),
+        ("fast = 1", "fast=1: must be of type bool"),
+        ("precision = 'fp16'", "unknown precision 'fp16'"),
+        ("models = 'resnet50'", "models='resnet50': must be a list of names"),
+        ("models = [", "is no TOML"),
+    ],
+)
+def test_study_with_a_field_or_value_that_is_not_allowed_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'sources = ["bccd:all"]\ntargets = ["tecom"]\nseeds = 1\n{line}\n')
+    with pytest.raises(ConfigError, match=r"^profile=\S*mine.toml: ") as refused:
+        find_study(str(path))
+    assert message in str(refused.value)
+
+
+def test_study_that_lacks_what_it_needs_or_takes_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("seeds = 1\n")
+    with pytest.raises(ConfigError, match="lacks sources, targets"):
+        find_study(str(tmp_path / "mine.toml"))
+    (tmp_path / "demo.toml").write_text(FILE)
+    with pytest.raises(ConfigError, match="'demo' is a study of this project"):
+        find_study(str(tmp_path / "demo.toml"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        find_study(str(tmp_path / "gone.toml"))

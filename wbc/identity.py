@@ -1,0 +1,81 @@
+"""What a run and a score are known by: `trained_as` holds all that decides the weights, and nothing else.
+
+A new row, metric, target, adaptation, wording or refactoring changes neither. A change to what an epoch computes does:
+it raises `TRAINING_VERSION`, which a test of golden losses demands.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from wbc.config import RunConfig
+from wbc.data.fetch.checksums import file_sha256
+from wbc.data.images import Listing
+from wbc.environment import library_versions
+from wbc.methods.catalog import find_method
+from wbc.models.catalog import find_backbone, find_model
+from wbc.recipes import RECIPES
+from wbc.settings import settings_for
+
+TRAINING_VERSION: Final = 1
+"""Raised when training comes to other losses: tests/training/test_golden.py says when."""
+SCORING_VERSION: Final = 1
+"""Raised when the same weights come to other scores."""
+
+
+def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None) -> str:
+    """Returns the identity of a run's weights, 32 hexadecimal digits.
+
+    It is made of the rows of model, method and recipe, the settings that decide training, the seed, the contents of
+    training images and starting weights, the versions of the libraries that compute, and `TRAINING_VERSION`.
+
+    Args:
+        config: the run.
+        train: the images of each lab trained on, in order.
+        weights: the file it starts from; None for random weights.
+    """
+    return _digest(
+        {
+            "model": _row(find_model(config.model), "index", "title"),
+            "backbone": _backbone(config),
+            "method": _row(find_method(config.method), "title", "access"),
+            "recipe": _row(RECIPES[config.recipe]),
+            "settings": {name: getattr(config, name) for name in settings_for("trains")},
+            "seed": config.seed,
+            "images": [listing.digest for listing in train],
+            "weights": _sha256(weights, weights.stat().st_mtime_ns) if weights else None,
+            "libraries": {name: version for name, version in library_versions().items() if name != "mlflow"},
+            "version": TRAINING_VERSION,
+        }
+    )
+
+
+def scored_as(trained: str, split: Listing, adaptation: str = "none") -> str:
+    """Returns the identity of a score: a run, the contents of a split, and how the model was adapted to it."""
+    parts = {"trained": trained, "images": split.digest, "adaptation": adaptation, "version": SCORING_VERSION}
+    return _digest(parts)
+
+
+def _row(row: Any, *words: str) -> dict[str, Any]:
+    """Returns the fields of a catalogue's row without those that are only words."""
+    return {name: value for name, value in dataclasses.asdict(row).items() if name not in words}
+
+
+def _backbone(config: RunConfig) -> dict[str, Any]:
+    """Returns the network that a row names, at the run's scale; what the other scale is made of has no part in it."""
+    backbone = find_backbone(find_model(config.model).backbone)
+    keywords = backbone.full if config.scale == "full" else backbone.tiny
+    return {"library": backbone.library, "name": backbone.name, "weights": backbone.weights, "keywords": keywords}
+
+
+def _digest(parts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@cache
+def _sha256(path: Path, _modified_ns: int) -> str:
+    return file_sha256(path)
