@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from wbc.arms import PLAIN, Arm
+from wbc.config import PlanConfig, split_names
 from wbc.evaluation.metrics import Metrics
 from wbc.models.catalog import MODELS, Model
 from wbc.report.statistics import ALPHA, PairedTest, holm, paired_test
+from wbc.studies import study_name
 from wbc.tracking.read import StoredRun
 
 
@@ -30,6 +32,11 @@ class ScoredRun:
     """By domain."""
     losses: dict[int, float]
     """Training loss by epoch, from 1."""
+
+    @property
+    def identity(self) -> str:
+        """What the run's weights are known by."""
+        return identity(self.stored)
 
     @property
     def hardware(self) -> str:
@@ -80,7 +87,8 @@ class Contrast:
 class Study:
     """All that a report says, before it is said."""
 
-    profile: str
+    options: PlanConfig
+    """What was asked for."""
     usual: bool
     """Whether the settings are the profile's own."""
     settings: dict[str, Any]
@@ -95,6 +103,11 @@ class Study:
     """Arms and seeds of the grid without a run."""
     notes: tuple[str, ...]
     """What a reader must know of how the runs differ."""
+
+    @property
+    def profile(self) -> str:
+        """What the study is called."""
+        return study_name(self.options.profile)
 
     @cached_property
     def home(self) -> ScoredDomain | None:
@@ -189,12 +202,7 @@ class Study:
         if not self.missing:
             return None
         names = dict.fromkeys(arm.name for arm, _ in self.missing)
-        seeds = sorted({seed for _, seed in self.missing})
-        epochs = None if self.usual else self.settings["epochs"]
-        precision = self.settings["precision"] if self.settings["scale"] == "full" else None  # auto is by hardware
-        return reproduce_command(
-            self.profile, names, seeds, epochs=epochs, precision=precision, fast=self.settings["fast"]
-        )
+        return reproduce_command(self.options, names, sorted({seed for _, seed in self.missing}))
 
     def _paired(self, domain: ScoredDomain, first: Arm, second: Arm) -> PairedTest | None:
         def rows(arm: Arm) -> dict[int, Bool[np.ndarray, " images"]]:
@@ -205,23 +213,27 @@ class Study:
         return paired_test(np.array([a[s] for s in seeds]), np.array([b[s] for s in seeds])) if len(seeds) > 1 else None
 
 
-def reproduce_command(
-    profile: str,
-    arms: Iterable[str],
-    seeds: Iterable[object],
-    *,
-    epochs: int | None,
-    precision: str | None,
-    fast: bool,
-) -> str:
-    """Returns the command that runs a part of a profile's grid; without arms or seeds all of them."""
-    parts = [f"make reproduce PROFILE={profile}"]
-    parts += [
-        f'{name}="{text}"' for name, text in (("MODELS", " ".join(arms)), ("SEEDS", " ".join(map(str, seeds)))) if text
-    ]
-    given = {"epochs": epochs, "precision": precision, "fast": None if fast else "off"}
-    options = [f"--{name} {value}" for name, value in given.items() if value]
-    return " ".join([*parts, *([f'ARGS="{" ".join(options)}"'] if options else [])])
+def reproduce_command(options: PlanConfig, arms: Iterable[str] = (), seeds: Iterable[int] = ()) -> str:
+    """Returns the command that runs what `options` choose of a study, or only these arms and seeds of it."""
+    chosen = {
+        "PROFILE": options.profile,
+        "MODELS": " ".join(arms or split_names(options.models or "")),
+        "METHODS": "" if arms else " ".join(split_names(options.methods or "")),
+        "SEEDS": " ".join(map(str, seeds) if seeds else split_names(options.seeds or "")),
+    }
+    words = [f"{name}={text}" if name == "PROFILE" else f'{name}="{text}"' for name, text in chosen.items() if text]
+    given = {"epochs": options.epochs, "precision": options.precision, "fast": options.fast}
+    others = [f"--{name} {_word(value)}" for name, value in given.items() if value is not None]
+    return " ".join(["make reproduce", *words, *([f'ARGS="{" ".join(others)}"'] if others else [])])
+
+
+def _word(value: object) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def identity(run: StoredRun) -> str:
+    """Returns what a run's weights are known by; empty where it trained none. Older runs have a fingerprint instead."""
+    return run.tags.get("trained_as") or run.tags.get("fingerprint", "")
 
 
 def describe_arm(arm: Arm) -> Model:

@@ -17,6 +17,7 @@ from wbc.environment import hardware
 from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.models.catalog import find_model
 from wbc.processes import sigterm_exits
+from wbc.report.paper.contents import PAPER
 from wbc.report.report import report_folder, write_report
 from wbc.report.statistics import seed_interval
 from wbc.run import Outcome, geometry, references
@@ -74,7 +75,7 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         outcomes = _run(cells, options)
         print_table(configs, outcomes)
         if outcomes:
-            print(write_report(report) / "report.html")
+            print(write_report(report, PAPER) / "report.html")
         if len(outcomes) < len(configs):
             raise TrainingError(
                 f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from wbc.cells import CLASSES
+from wbc.report.render import percent
 from wbc.report.statistics import Interval
 
 FOLDER: Final = Path(__file__).parent / "published"
@@ -66,6 +67,16 @@ def published_counts() -> dict[str, list[int]]:
 def published_classes() -> pd.DataFrame:
     """Returns the paper's Table 3 in percent: precision, recall and F, a row for each class, the index."""
     return pd.read_csv(FOLDER / "classes.csv", index_col="class")
+
+
+def published_numbers() -> dict[str, str]:
+    """Returns the published accuracies for `numbers.tex`: published/ARM/DOMAIN/accuracy and interval, in percent."""
+    values = {}
+    for each in read_published():
+        name = f"published/{each.arm}/{each.domain}"
+        values[f"{name}/accuracy"] = percent(each.interval.mean)
+        values[f"{name}/interval"] = percent(each.interval.half_width or 0.0)
+    return values
 
 
 def compare(ours: Interval, theirs: Interval, margin: float) -> tuple[float, Verdict]:
