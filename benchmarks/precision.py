@@ -10,7 +10,7 @@ from scipy import stats
 
 from benchmarks import work
 from wbc.config import RunConfig, data_dir
-from wbc.data.prepare import load_images
+from wbc.data.images import load_images
 from wbc.data.splits import expand_targets
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.catalog import PAPER_ROWS

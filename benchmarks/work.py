@@ -24,7 +24,7 @@ from wbc.compute import autocast, keep_memory, place
 from wbc.config import RunConfig, TrainConfig, data_dir
 from wbc.data.batches import draw_augmentation
 from wbc.data.drawn.smears import STAININGS, draw_cell
-from wbc.data.prepare import Images, load_images
+from wbc.data.images import Images, load_images
 from wbc.data.splits import parse_source
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import build_model

@@ -19,8 +19,8 @@ from wbc.config import EvaluateConfig, RunConfig, data_dir
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.fetch.checksums import file_sha256
-from wbc.data.prepare import Images, Listing, load_images
-from wbc.data.splits import Reference, expand_targets, parse_source
+from wbc.data.images import Images, Listing, load_images
+from wbc.data.splits import Split, expand_targets, parse_source
 from wbc.environment import code_version, hardware, library_versions
 from wbc.errors import CheckpointError, ConfigError, TrainingError
 from wbc.evaluation.metrics import score
@@ -202,10 +202,10 @@ def check_run(config: RunConfig) -> None:
     connect()
 
 
-def references(config: RunConfig) -> tuple[Reference, list[Reference]]:
+def references(config: RunConfig) -> tuple[Split, list[Split]]:
     """Returns the split to train on and those to score: the source's own test split, if any, then the targets."""
     train = parse_source(config.source)
-    home = [Reference(train.key, split) for split in find_domain(train.key).test_splits[:1] if split != train.split]
+    home = [Split(train.key, split) for split in find_domain(train.key).test_splits[:1] if split != train.split]
     targets = expand_targets(",".join(config.targets))
     if train in targets:
         raise ConfigError(f"target {train} is what the model trains on: name another target or split.")

@@ -10,8 +10,7 @@ import pytest
 
 from wbc.config import ReportConfig, RunConfig, TrainConfig
 from wbc.data.cache import PixelCache
-from wbc.data.prepare import Images
-from wbc.data.splits import Reference
+from wbc.data.images import Images
 from wbc.evaluation.metrics import score
 from wbc.evaluation.records import Predictions
 from wbc.studies import resolve
@@ -33,16 +32,15 @@ LogRun = Callable[..., str]
 
 def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
     """Returns small grey images of the labels, 8 pixels a side."""
-    key, _, split = {HOME: "smears_source:test", AWAY: "smears_target:all"}.get(name, "smears_source:train").partition(
-        ":"
-    )
     shapes = np.full((len(labels), 2), 8)
     return Images(
         name=name,
-        reference=Reference(key, split),
         ids=tuple(f"{salt}{index}.png" for index in range(len(labels))),
         labels=np.array(labels, np.int64),
         pixels=PixelCache(np.repeat(np.array(labels, np.uint8) * 50, 8 * 8 * 3), shapes),
+        contents=tuple(f"{salt}{index}" for index in range(len(labels))),
+        groups=tuple(f"{salt}{index}.png" for index in range(len(labels))),
+        labs=np.zeros(len(labels), np.int64),
         digest=f"{len(salt)}{name}".encode().hex().ljust(64, "0")[:64],
         origin="drawn for a test",
     )

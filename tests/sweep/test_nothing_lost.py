@@ -32,7 +32,7 @@ from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.disk import one_writer
-from wbc.data.prepare import load_images
+from wbc.data.images import load_images
 from wbc.data.splits import parse_source
 from wbc.errors import TrackingError
 from wbc.run import load_domains, train_and_score
@@ -249,7 +249,7 @@ def test_two_prepares_at_once_make_one_cache_that_both_can_use(store: Path) -> N
     write_cells(store / "slides", 40)
     command = [sys.executable, "-m", "entrypoints.prepare", "--domains", f"folder:{store}/slides", "--image_size", "64"]
     reference = parse_source(f"folder:{store}/slides")
-    home, logs = store / "data" / find_domain(reference.key).home, [store / "first.log", store / "second.log"]
+    home, logs = store / "data" / find_domain(reference.key).slug, [store / "first.log", store / "second.log"]
     with one_writer(home):
         both = []
         for log in logs:

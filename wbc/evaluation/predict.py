@@ -9,7 +9,7 @@ from wbc.compute import autocast, layout
 from wbc.config import RunConfig
 from wbc.data.batches import fetch_ahead, gather
 from wbc.data.cache import PixelCache
-from wbc.data.prepare import Images
+from wbc.data.images import Images
 from wbc.evaluation.records import Predictions
 from wbc.models.build import Classifier
 from wbc.recipes import RECIPES

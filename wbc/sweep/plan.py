@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wbc.config import RunConfig, data_dir
-from wbc.data.prepare import Listing, list_images
-from wbc.data.splits import Reference
+from wbc.data.images import Listing, list_images
+from wbc.data.splits import Split
 from wbc.errors import WeightsError
 from wbc.models.catalog import find_model
 from wbc.run import Outcome, fingerprint, references
@@ -51,8 +51,8 @@ class _Inputs:
     """Images and weights that runs share, each looked up once."""
 
     def __init__(self) -> None:
-        self._splits: dict[tuple[str, tuple[str, ...]], list[Reference]] = {}
-        self._listings: dict[Reference, Listing | None] = {}
+        self._splits: dict[tuple[str, tuple[str, ...]], list[Split]] = {}
+        self._listings: dict[Split, Listing | None] = {}
         self._weights: dict[tuple[object, ...], tuple[bool, Path | None]] = {}
 
     def images(self, config: RunConfig) -> list[Listing] | None:

@@ -29,7 +29,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from wbc.cells import CLASSES
 from wbc.config import RunConfig
 from wbc.data.disk import flush_file
-from wbc.data.prepare import Images
+from wbc.data.images import Images
 from wbc.environment import describe_environment, hardware, serving_requirements
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics

@@ -15,7 +15,7 @@ from torch import Tensor
 from wbc.compute import autocast, compiled, gpu_room, layout
 from wbc.config import RunConfig
 from wbc.data.batches import Augmentation, fetch_ahead, flip, gather
-from wbc.data.prepare import Images
+from wbc.data.images import Images
 from wbc.methods.catalog import find_method
 from wbc.models.build import Classifier
 from wbc.recipes import RECIPES

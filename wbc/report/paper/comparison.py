@@ -9,7 +9,7 @@ import pandas as pd
 from wbc.arms import Arm
 from wbc.cells import CLASSES
 from wbc.data.catalog import DOMAINS
-from wbc.data.splits import Reference
+from wbc.data.splits import Split
 from wbc.report.paper.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.render import NOTHING, Cell, Table, cells
 from wbc.report.statistics import ALPHA, seed_interval
@@ -151,9 +151,7 @@ def _not_comparable(study: Study, domain: ScoredDomain) -> str | None:
     if not study.usual:
         return "other settings: not comparable"
     counts = np.bincount(domain.labels, minlength=len(CLASSES)).tolist()
-    known = {
-        Reference(key, split).name: list(each) for key, row in DOMAINS.items() for split, each in row.counts.items()
-    }
+    known = {Split(key, split).name: list(each) for key, row in DOMAINS.items() for split, each in row.counts.items()}
     return None if counts == known.get(domain.name) else "other images: not comparable"
 
 

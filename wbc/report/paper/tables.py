@@ -11,7 +11,7 @@ import pandas as pd
 from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.data.catalog import DOMAINS
-from wbc.data.splits import Reference
+from wbc.data.splits import Split
 from wbc.report.paper.published import published_classes, published_counts
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
 from wbc.report.statistics import CHANCE, RESAMPLES, seed_interval, two_way_interval
@@ -257,7 +257,7 @@ def _counts(study: Study) -> list[tuple[str, str, tuple[int, ...]]]:
 def _title(name: str) -> str:
     """Returns what a split is of, by the catalogue; a user's folder goes by its name."""
     for domain in DOMAINS.values():
-        if name in {Reference(domain.key, split).name for split in domain.splits}:
+        if name in {Split(domain.key, split).name for split in domain.splits}:
             return domain.title
     return "folder" if name.startswith("folder_") else NOTHING
 
