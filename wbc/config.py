@@ -5,9 +5,7 @@
 
 import dataclasses
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from wbc.arms import PLAIN, Arm
@@ -19,11 +17,11 @@ SCALES: Final = ("full", "tiny")
 PRECISIONS: Final = ("fp32", "bf16")
 DEVICES: Final = ("cpu", "cuda")
 RUNNERS: Final = {
-    "local": "wbc.sweep.runners.local",
-    "docker": "wbc.sweep.runners.docker",
-    "ray": "wbc.sweep.runners.ray",
+    "local": "wbc.sweep.runners.local:LocalRunner",
+    "docker": "wbc.sweep.runners.docker:DockerRunner",
+    "ray": "wbc.sweep.runners.ray:RayRunner",
 }
-"""The places that a sweep's runs can take place, and the modules that see to it, imported when asked for."""
+"""The places that a sweep's runs can take place, and the classes that see to it, imported when asked for."""
 
 _RUNNERS_WITH: Final = {
     "image": ("docker",),
@@ -250,8 +248,3 @@ def seed_numbers(text: str) -> list[int]:
         return [int(seed) for seed in split_names(text)]
     except ValueError:
         raise ConfigError(f"seeds={text}: must be whole numbers by commas, such as 0,1,2.") from None
-
-
-def data_dir() -> Path:
-    """Returns the folder of the images: `$WBC_DATA_DIR`, else `data` below the working directory."""
-    return Path(os.environ.get("WBC_DATA_DIR") or "data").expanduser().absolute()

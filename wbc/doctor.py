@@ -20,9 +20,10 @@ from typing import Final, Literal, TypeVar
 import psutil
 import requests
 
-from wbc.config import DoctorConfig, data_dir
+from wbc.config import DoctorConfig
 from wbc.errors import WbcError, WeightsError, first_line, mask
 from wbc.processes import cores
+from wbc.surroundings import data_dir
 
 _DATA_GB: Final = {"demo": 1, "open": 1, "paper": 5}
 """Archives, images and pixel caches."""

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
+from wbc.code import code_version
 from wbc.data.cache import Geometry, PixelCache, ensure_cache, find_damage, find_fault, load_cache
 from wbc.data.catalog import SMEAR_SIZE_PX, find_domain
 from wbc.data.disk import disk_errors, one_writer, whole_folder
@@ -24,7 +25,6 @@ from wbc.data.fetch.checksums import record_sha256
 from wbc.data.fetch.download import fetch
 from wbc.data.manifest import build_manifest, changed_files, check_counts, digest, read_manifest, write_manifest
 from wbc.data.splits import Reference
-from wbc.environment import code_version
 from wbc.errors import DataError, unknown
 from wbc.processes import cores
 

@@ -4,7 +4,6 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 """
 
 import logging
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -22,12 +21,13 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
+from wbc.surroundings import experiment_id, experiment_name, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_server, impatient
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
 
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password, where there is one
+_log = logging.getLogger(__name__)
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # a failing store is told of by the run
@@ -44,16 +44,19 @@ def connect() -> str:
         TrackingError: the store does not answer, or the experiment was deleted.
     """
     uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")) and "WBC_SWEEP_RUN" not in os.environ:
+    if uri.startswith(("http://", "https://")) and not sweep_run():
         check_server(uri)
+    if stop_async_logging():
+        _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
     database = _database()
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         if database:
             _make_database(database)
         client = mlflow.MlflowClient()
-        if "MLFLOW_EXPERIMENT_ID" in os.environ:  # set by `mlflow run`, whatever its --experiment-name
-            return str(client.get_experiment(os.environ["MLFLOW_EXPERIMENT_ID"]).experiment_id)
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        chosen = experiment_id()
+        if chosen:
+            return str(client.get_experiment(chosen).experiment_id)
+        name = experiment_name() or EXPERIMENT
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             artifacts = artifact_folder()
@@ -205,8 +208,3 @@ def _reason(error: Exception) -> str:
     if "error code 401" in text:
         return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     return (driver[1] if driver else first_line(error)).rstrip(".")
-
-
-def leave_project_run() -> None:
-    """Makes runs that follow in this process runs of their own, also where `mlflow run` has started it."""
-    os.environ.pop("MLFLOW_RUN_ID", None)
