@@ -18,17 +18,8 @@ ROOT: Final = PACKAGE.parent
 _LOCK: Final = ROOT / "requirements.lock"
 _LIBRARIES: Final = ("torch", "torchvision", "timm", "numpy", "pillow", "mlflow")
 _SERVING: Final = (
-    *_LIBRARIES,
-    "filelock",
-    "gdown",
-    "huggingface-hub",
-    "jaxtyping",
-    "pandas",
-    "psutil",
-    "requests",
-    "rich",
-    "safetensors",
-    "threadpoolctl",
+    *(*_LIBRARIES, "filelock", "gdown", "huggingface-hub", "jaxtyping", "pandas", "psutil"),
+    *("requests", "rich", "safetensors", "threadpoolctl"),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 _PASSED: Final = ("MLFLOW_", "WBC_", "AWS_")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _ON: Final = ("1", "ON", "YES", "TRUE")
-_SWEEP_RUN: Final = "WBC_SWEEP_RUN"
+SWEEP_RUN: Final = "WBC_SWEEP_RUN"
 _PROJECT_RUN: Final = "MLFLOW_RUN_ID"
 
 
@@ -35,14 +35,7 @@ def runs_at_once(*, on_gpu: bool = False) -> int:
 
 def sweep_run() -> str | None:
     """Returns the MLflow run of the sweep that this process belongs to."""
-    return _get(_SWEEP_RUN)
-
-
-@contextmanager
-def in_sweep(run_id: str) -> Iterator[None]:
-    """Makes this process, and those that it starts inside the block, belong to a sweep."""
-    with changed({_SWEEP_RUN: run_id}):
-        yield
+    return _get(SWEEP_RUN)
 
 
 def project_run() -> str | None:
@@ -55,14 +48,9 @@ def leave_project_run() -> None:
     os.environ.pop(_PROJECT_RUN, None)
 
 
-def experiment_id() -> str | None:
-    """Returns the experiment that `mlflow run` has chosen, whatever its --experiment-name."""
-    return _get("MLFLOW_EXPERIMENT_ID")
-
-
-def experiment_name() -> str | None:
-    """Returns the name of the experiment that runs go to."""
-    return _get("MLFLOW_EXPERIMENT_NAME")
+def experiment() -> tuple[str | None, str | None]:
+    """Returns the id of the experiment that `mlflow run` has chosen, whatever its --experiment-name; and that name."""
+    return _get("MLFLOW_EXPERIMENT_ID"), _get("MLFLOW_EXPERIMENT_NAME")
 
 
 def stop_async_logging() -> bool:

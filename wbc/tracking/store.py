@@ -21,7 +21,7 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
-from wbc.surroundings import experiment_id, experiment_name, stop_async_logging, sweep_run
+from wbc.surroundings import experiment, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_server, impatient
 
 EXPERIMENT: Final = "white-blood-cells"
@@ -53,25 +53,25 @@ def connect() -> str:
         if database:
             _make_database(database)
         client = mlflow.MlflowClient()
-        chosen = experiment_id()
+        chosen, name = experiment()
         if chosen:
             return str(client.get_experiment(chosen).experiment_id)
-        name = experiment_name() or EXPERIMENT
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
+        name = name or EXPERIMENT
+        found = client.get_experiment_by_name(name)
+        if found is None:
             artifacts = artifact_folder()
             try:
                 return str(client.create_experiment(name, str(artifacts) if artifacts else None))
             except MlflowException:  # perhaps another process was quicker
-                experiment = client.get_experiment_by_name(name)
-                if experiment is None:
+                found = client.get_experiment_by_name(name)
+                if found is None:
                     raise
-        if experiment.lifecycle_stage == "deleted":
+        if found.lifecycle_stage == "deleted":
             raise TrackingError(
-                f"experiment '{name}' was deleted: `mlflow experiments restore -x {experiment.experiment_id}`, or name "
+                f"experiment '{name}' was deleted: `mlflow experiments restore -x {found.experiment_id}`, or name "
                 "another in MLFLOW_EXPERIMENT_NAME."
             )
-        return str(experiment.experiment_id)
+        return str(found.experiment_id)
 
 
 def store_location() -> tuple[str, set[Path]]:

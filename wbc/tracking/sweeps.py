@@ -9,7 +9,7 @@ from typing import Literal
 import mlflow
 from mlflow.entities import Run
 
-from wbc.surroundings import in_sweep, leave_project_run, project_run
+from wbc.surroundings import SWEEP_RUN, changed, leave_project_run, project_run
 from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims, withdraw
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, search, store_errors
@@ -93,7 +93,7 @@ def open_sweep(profile: str) -> Iterator[None]:
     leave_project_run()
     status = "FAILED"
     try:
-        with in_sweep(run_id):
+        with changed({SWEEP_RUN: run_id}):
             yield
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):

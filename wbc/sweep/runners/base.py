@@ -1,59 +1,64 @@
 """What a place to run a plan is, and the look-up of places by name; a place changes neither a result nor a name.
 
-To add one, write a class as `Runner` has it and name it in `wbc.config.RUNNERS`.
+To add one, write a subclass of `Runner` and name it in `wbc.config.RUNNERS`.
 """
 
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import torch
 
 from wbc.config import DEVICES, RUNNERS, ReproduceConfig, RunConfig
+from wbc.environment import hardware
 from wbc.errors import RunnerError
 from wbc.run import Outcome
 
 Results: TypeAlias = Generator[tuple[RunConfig, Outcome | Exception], None, None]
 
 
-class Runner(Protocol):
-    """A place where runs take place, with the options of its sweep."""
+class Runner(ABC):
+    """A place where runs take place: this machine, unless a subclass says otherwise."""
 
-    def __init__(self, options: ReproduceConfig) -> None: ...
+    def __init__(self, options: ReproduceConfig) -> None:
+        self.options = options
 
     def plan(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
-        """Returns the runs with the device that each has in this place; starts nothing.
+        """Returns the runs with the device of each: what it names, else cuda where there is a GPU.
 
         Raises:
             RunnerError: the place cannot be reached.
         """
-        ...
+        device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
+        return [config if config.device in DEVICES else replace(config, device=device) for config in configs]
 
     def hardware(self, device: str) -> str | None:
-        """Returns what runs on a device run on, in the words of `wbc.environment.hardware`; None if it is not known."""
-        ...
+        """Returns what computes there, in the words of `wbc.environment`; None if it may be anything."""
+        return hardware(device)
 
-    def check(self) -> None:
-        """Makes sure, before anything is prepared, that runs can take place.
+    def check(self) -> None:  # noqa: B027  # some places need nothing
+        """Makes sure, before anything is prepared, that runs can take place there.
 
         Raises:
             ConfigError: an option is not what the place can give.
             RunnerError: the place lacks something; the message says how to get it.
         """
-        ...
 
-    def prepare(self, configs: Sequence[RunConfig]) -> None:
-        """Makes what runs share and cannot make themselves in this place."""
-        ...
+    def prepare(self, configs: Sequence[RunConfig]) -> None:  # noqa: B027  # where runs make it
+        """Makes here what runs share and cannot make themselves there."""
 
+    @abstractmethod
     def run(self, configs: Sequence[RunConfig]) -> Results:
         """Yields each run as it ends, with what it came to; a run that fails does not stop the others.
 
         Closing the iterator, or an exception inside it, stops the runs under way: each is marked and can go on later.
+
+        Raises:
+            ConfigError, RunnerError: as `check`, where only the runs show it.
         """
-        ...
 
 
 def find_runner(name: str) -> type[Runner]:
@@ -72,12 +77,6 @@ def find_runner(name: str) -> type[Runner]:
             f"`pip install '.[{name}]'` in the checkout."
         ) from error
     return runner
-
-
-def on_this_machine(configs: Sequence[RunConfig]) -> list[RunConfig]:
-    """Returns the runs with the device that each has here: its own if it names one, else cuda where there is a GPU."""
-    device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
-    return [config if config.device in DEVICES else replace(config, device=device) for config in configs]
 
 
 def alike(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:

@@ -12,6 +12,7 @@ import huggingface_hub
 import torch
 from docker.errors import DockerException
 from docker.types import Mount
+from docker.utils import parse_bytes
 
 from wbc.config import RunConfig
 from wbc.errors import ConfigError
@@ -105,6 +106,6 @@ def memory_bytes(memory: str) -> int:
         ConfigError: it is none.
     """
     try:
-        return int(parsememory_bytes(memory))
+        return int(parse_bytes(memory))
     except DockerException:
         raise ConfigError(f"memory={memory}: must be a number with a unit, such as 16g or 800m.") from None

@@ -24,11 +24,10 @@ from docker.models.containers import Container
 from docker.types import DeviceRequest
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.environment import hardware
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
 from wbc.run import Outcome
 from wbc.sweep.plan import survey
-from wbc.sweep.runners.base import Results, alike, on_this_machine
+from wbc.sweep.runners.base import Results, Runner, alike
 from wbc.sweep.runners.containers import container_settings, memory_bytes
 from wbc.sweep.runners.gpu import visible_gpus
 from wbc.sweep.runners.image import connect_engine, find_image
@@ -42,49 +41,28 @@ _SIGNALLED: Final = {128 + signum: signum.name for signum in signal.Signals}
 _log = logging.getLogger(__name__)
 
 
-class DockerRunner:
+class DockerRunner(Runner):
     """Containers on the engine that DOCKER_HOST names, which sees this machine's disk."""
 
-    def __init__(self, options: ReproduceConfig) -> None:
-        self._options = options
-
-    def plan(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
-        """Returns the runs with this machine's device."""
-        return on_this_machine(configs)
-
-    def hardware(self, device: str) -> str:
-        """Returns what this machine is."""
-        return hardware(device)
-
     def check(self) -> None:
-        """Looks for the engine and the image, and stops what killed sweeps of this user have left running.
-
-        Raises:
-            ConfigError: `memory` is not an amount of memory.
-            RunnerError: there is no engine, or no image of the code that is here.
-        """
+        """Looks for the engine and the image, and stops what killed sweeps of this user have left running."""
         self._connected()
 
     def prepare(self, configs: Sequence[RunConfig]) -> None:
         """Learns weights here: containers can only read this machine's data folder."""
-        learn_weights(configs, self._options)
+        learn_weights(configs, self.options)
 
     def run(self, configs: Sequence[RunConfig]) -> Results:
-        """Yields each run as it ends; those that use the machine in the same way go together.
-
-        Raises:
-            ConfigError: `memory` or `cpus` are not what the engine can give.
-            RunnerError: there is no engine, no GPU runtime, or no image of the code that is here.
-        """
+        """Yields each run as it ends; those that use the machine in the same way go together."""
         engine, image = self._connected()
         for group in alike(configs):
-            yield from _run_all(_Sweep(engine, image, group, self._options), group)
+            yield from _run_all(_Sweep(engine, image, group, self.options), group)
 
     def _connected(self) -> tuple[docker.DockerClient, str]:
-        if self._options.memory:
-            memory_bytes(self._options.memory)
+        if self.options.memory:
+            memory_bytes(self.options.memory)
         engine = connect_engine()
-        image = find_image(engine, self._options.image)
+        image = find_image(engine, self.options.image)
         _remove_abandoned(engine)
         return engine, str(image.id)
 

@@ -17,13 +17,12 @@ from typing import Final, TypeVar
 import torch
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.environment import hardware
 from wbc.errors import TrainingError, WeightsError
 from wbc.models.catalog import find_model
 from wbc.processes import TERMINAL_SIGNALS, cores
 from wbc.run import Outcome, train_and_score
 from wbc.surroundings import change
-from wbc.sweep.runners.base import Results, alike, on_this_machine
+from wbc.sweep.runners.base import Results, Runner, alike
 from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus
 from wbc.training.pretrain import starting_weights
 
@@ -37,30 +36,13 @@ _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
-class LocalRunner:
+class LocalRunner(Runner):
     """Worker processes of this machine: `jobs` of them share its cores, and its GPUs, each on one."""
-
-    def __init__(self, options: ReproduceConfig) -> None:
-        self._jobs = options.jobs
-
-    def plan(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
-        """Returns the runs with this machine's device."""
-        return on_this_machine(configs)
-
-    def hardware(self, device: str) -> str:
-        """Returns what this machine is."""
-        return hardware(device)
-
-    def check(self) -> None:
-        """Asks for nothing: each run says what this machine lacks."""
-
-    def prepare(self, configs: Sequence[RunConfig]) -> None:
-        """Leaves weights to the workers, which learn them before their runs."""
 
     def run(self, configs: Sequence[RunConfig]) -> Results:
         """Yields each run as it ends; those that use the machine in the same way go together, in their order."""
         for group in alike(configs):
-            jobs = min(self._jobs or default_jobs(group), len(group))
+            jobs = min(self.options.jobs or default_jobs(group), len(group))
             _log.info("%d runs, %d at a time", len(group), jobs)
             with _workers(jobs) as workers:
                 _learn(_backbones(group), workers)

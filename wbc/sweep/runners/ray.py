@@ -24,7 +24,7 @@ from wbc.errors import BusyError, RunnerError, WbcError
 from wbc.processes import signals_exit, stop_if_asked
 from wbc.run import Outcome
 from wbc.sweep.plan import survey
-from wbc.sweep.runners.base import Results, on_this_machine
+from wbc.sweep.runners.base import Results, Runner
 from wbc.sweep.runners.local import learn_weights
 from wbc.sweep.runners.ray_cluster import cluster_environment, connected, in_a_line, nodes, room
 from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here
@@ -50,35 +50,25 @@ class _Attempt:
     lost_at: float = 0.0
 
 
-class RayRunner:
+class RayRunner(Runner):
     """A Ray cluster, or Ray on this machine for the time of the sweep."""
 
-    def __init__(self, options: ReproduceConfig) -> None:
-        self._options = options
-
     def plan(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
-        """Returns the runs with the device that they have on the cluster, whatever this machine has.
-
-        Raises:
-            RunnerError: no cluster there.
-        """
-        gpus = self._options.gpus
-        if gpus is None and self._options.address == "local":
-            return on_this_machine(configs)
+        """Returns the runs with the device that they have on the cluster, whatever this machine has."""
+        gpus = self.options.gpus
+        if gpus is None and self.options.address == "local":
+            return super().plan(configs)
         if gpus is None:
-            with connected(self._options.address):
+            with connected(self.options.address):
                 gpus = float(ray.cluster_resources().get("GPU", 0))
         return [replace(config, device="cuda" if gpus else "cpu") for config in configs]
 
     def hardware(self, device: str) -> None:
         """Returns None: nodes may be of any kind."""
 
-    def check(self) -> None:
-        """Leaves it to `run`, which knows what the nodes are asked for."""
-
     def prepare(self, configs: Sequence[RunConfig]) -> None:
         """Learns weights here, so that the runs' identities are known; nodes that share the data folder have them."""
-        learn_weights(configs, self._options)
+        learn_weights(configs, self.options)
 
     def run(self, configs: Sequence[RunConfig]) -> Results:
         """Yields each run as it ends, `jobs` at a time or as many as the cluster has room for.
@@ -87,13 +77,13 @@ class RayRunner:
             RunnerError: no cluster there, none of its nodes has room for a run, or one runs other code or libraries.
             ConfigError: the cluster has other machines, which do not reach the tracking store.
         """
-        address = self._options.address
+        address = self.options.address
         with connected(address), signals_exit():  # Ray has put its own in place of the caller's
-            work = _Work(configs, self._options)
+            work = _Work(configs, self.options)
             work.check_nodes()
             under_way: dict[Any, _Attempt] = {}
             try:
-                yield from _run_all(work, configs, self._options.jobs or len(configs), under_way)
+                yield from _run_all(work, configs, self.options.jobs or len(configs), under_way)
             except SystemExit:  # Ray makes 1 of the code of whatever signal its wait is ended by
                 stop_if_asked()
                 raise
