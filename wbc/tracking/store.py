@@ -99,6 +99,11 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"the tracking store {mlflow.get_tracking_uri()} needs the package {error.name}, which is not installed: "
+            "`make setup` installs it, or `pip install '.[team]'` in the checkout."
+        ) from error
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
             f"the tracking store {mlflow.get_tracking_uri()} fails: {_reason(error)}. Mend it and run the same "
