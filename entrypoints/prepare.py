@@ -4,7 +4,8 @@ from pathlib import Path
 
 from entrypoints.command import main
 from wbc.cells import CLASSES
-from wbc.config import PrepareConfig, data_dir
+from wbc.config import PrepareConfig
+from wbc.surroundings import data_dir
 
 
 def prepare(options: PrepareConfig) -> None:

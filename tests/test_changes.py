@@ -72,8 +72,14 @@ HARMLESS: dict[str, tuple[str, Edit]] = {
         "wbc/methods/catalog.py",
         added('ADAPTATIONS["other"] = Adaptation(title="other", access="target")'),
     ),
-    "a metric": ("wbc/evaluation/metrics.py", added("def error(labels, scores):\n    return 1 - score(labels, scores).accuracy")),
-    "a reworded error": ("wbc/training/loop.py", replaced("training needs at least 2", "at least 2 are needed to train")),
+    "a metric": (
+        "wbc/evaluation/metrics.py",
+        added("def error(labels, scores):\n    return 1 - score(labels, scores).accuracy"),
+    ),
+    "a reworded error": (
+        "wbc/training/loop.py",
+        replaced("training needs at least 2", "at least 2 are needed to train"),
+    ),
     "a study": ("wbc/studies.py", added('STUDIES["mine"] = STUDIES["demo"]')),
 }
 

@@ -6,7 +6,6 @@ agree with the plain ones to rounding, not to the bit. `fast=off` is the plain w
 
 import ctypes
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,8 +15,9 @@ from typing import Final, Literal
 import torch
 from torch import Tensor, nn
 
-from wbc.config import RunConfig, data_dir
+from wbc.config import RunConfig
 from wbc.errors import ConfigError, unknown
+from wbc.surroundings import data_dir, runs_at_once, set_defaults
 
 COMPILED_KINDS: Final = 64
 """Models and batch sizes that one process may compile; PyTorch would give up after 8."""
@@ -99,7 +99,7 @@ def compiled(forward: Callable[[Tensor], Tensor], config: RunConfig) -> Callable
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         _log.info("no C compiler here: the model runs as it is, not compiled for the GPU")
         return forward
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(data_dir() / "compiled"))
+    set_defaults(TORCHINDUCTOR_CACHE_DIR=str(data_dir() / "compiled"))
     return _Compiled(forward)
 
 
@@ -123,7 +123,7 @@ class _Compiled:
 
 def gpu_room() -> float:
     """Returns how many bytes of the GPU's memory a run may fill with images, or with features of frozen layers."""
-    return GPU_SHARE * torch.cuda.mem_get_info()[0] / int(os.environ.get("WBC_GPU_JOBS", "1"))
+    return GPU_SHARE * torch.cuda.mem_get_info()[0] / runs_at_once(on_gpu=True)
 
 
 def keep_memory() -> None:

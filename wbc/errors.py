@@ -15,6 +15,10 @@ WbcError
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Final
+
+_SECRET: Final = re.compile("user|pass|pwd|secret|token|key|sig|credential", re.IGNORECASE)
+"""In the name of a parameter of an address: its value is not shown."""
 
 
 class WbcError(Exception):
@@ -74,8 +78,25 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
 
 
 def mask(text: str) -> str:
-    """Returns the text without the user and password that an address in it may carry."""
-    return re.sub(r"://[^/\s'\"]*@", "://***@", text)
+    """Returns the text without the users, passwords and keys that addresses in it may carry."""
+    return re.sub(r"([\w+.-]*)://([^\s'\"<>]+)", lambda found: f"{found[1]}://{_masked(found[1], found[2])}", text)
+
+
+def _masked(scheme: str, address: str) -> str:
+    """Returns what follows `://` in an address, with what is secret in it as ***.
+
+    A password may hold `/`, `?` and `@`, as SQLAlchemy reads it: it ends at the last `@`. After HTTP's colon a number
+    is a port.
+    """
+    name = re.split("[:/?#@]", address, maxsplit=1)[0]
+    rest = address[len(name) :]
+    port = scheme in ("http", "https") and re.match(r":\d+[/?#]", rest)
+    if "@" in rest and rest[0] in ":@" and not port:
+        address = f"***@{rest.rpartition('@')[2]}"
+    place, mark, query = address.partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    shown = "&".join(name + sign + ("***" if _SECRET.search(name) else value) for name, sign, value in pairs)
+    return place + mark + shown
 
 
 def first_line(error: BaseException) -> str:

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from wbc.code import library_versions
 from wbc.config import RunConfig
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Listing
-from wbc.environment import library_versions
 from wbc.methods.catalog import find_method
 from wbc.models.catalog import find_backbone, find_model
 from wbc.recipes import RECIPES

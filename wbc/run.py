@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,20 +13,22 @@ from typing import Any, Literal
 
 import torch
 
+from wbc.code import code_version, library_versions
 from wbc.compute import keep_memory, place
-from wbc.config import EvaluateConfig, RunConfig, data_dir
+from wbc.config import EvaluateConfig, RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Images, Listing, load_images
 from wbc.data.splits import Split, expand_targets, parse_source
-from wbc.environment import code_version, hardware, library_versions
+from wbc.environment import hardware
 from wbc.errors import CheckpointError, ConfigError, TrainingError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
 from wbc.models.build import Classifier, build_model
 from wbc.processes import asked_to_stop
 from wbc.recipes import RECIPES
+from wbc.surroundings import data_dir, runs_at_once
 from wbc.tracking.runs import fetch_checkpoint, open_run, open_scoring
 from wbc.tracking.store import connect, latest_run
 from wbc.tracking.tracked import TrackedRun
@@ -133,7 +134,7 @@ def _enough_memory(config: RunConfig) -> Iterator[None]:
         on_gpu = isinstance(error, torch.OutOfMemoryError)
         if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
             raise
-        runs = int(os.environ.get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS", "1"))
+        runs = runs_at_once(on_gpu=on_gpu)
         where = "GPU" if on_gpu else "machine"
         raise TrainingError(
             f"no memory left on the {where}, which {runs} runs share: choose fewer jobs."

@@ -1,6 +1,5 @@
 """LaTeX: `numbers.tex`, the numbers that a text would quote; `report.tex`, and `report.pdf` where LaTeX is there."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from wbc.report.render import Table, percent, tex_escape
 from wbc.report.statistics import CHANCE, seed_interval, two_way_interval
 from wbc.report.study import ScoredDomain, Study
 from wbc.report.style import Plot
+from wbc.surroundings import all_and
 
 _ENGINES: Final = {
     "latexmk": ("-pdf", "-interaction=nonstopmode", "-halt-on-error"),
@@ -132,7 +132,7 @@ def compile_document(folder: Path) -> str | None:
             done = subprocess.run(
                 command,
                 cwd=folder,
-                env={**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"},  # the same bytes every time
+                env=all_and(SOURCE_DATE_EPOCH="0", FORCE_SOURCE_DATE="1"),  # the same bytes every time
                 capture_output=True,
                 text=True,
                 errors="replace",

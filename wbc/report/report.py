@@ -16,7 +16,7 @@ from typing import Final
 
 from wbc.config import ReportConfig
 from wbc.errors import ReportError
-from wbc.processes import sigterm_exits
+from wbc.processes import signals_exit
 from wbc.report.latex import compile_document, numbers, write_document, write_numbers
 from wbc.report.page import write_page
 from wbc.report.query import read_study
@@ -47,7 +47,7 @@ def write_report(options: ReportConfig, contents: Contents) -> Path:
         ReportError: there is no run to report, or the folder holds something else or cannot be written.
     """
     folder = report_folder(options)
-    with sigterm_exits():
+    with signals_exit():
         study = read_study(options)
         _log.info(
             "report of %d runs; %d cells without one; %d other runs left out, each with the reason on the page",

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from wbc.config import RunConfig, data_dir
+from wbc.config import RunConfig
 from wbc.data.images import Listing, list_images
 from wbc.data.splits import Split
 from wbc.errors import WeightsError
 from wbc.models.catalog import find_model
 from wbc.run import Outcome, fingerprint, references
+from wbc.surroundings import data_dir
 from wbc.tracking.sweeps import Record
 from wbc.training.pretrain import starting_weights
 

@@ -1,30 +1,29 @@
 """`reproduce`: the runs of a profile that are not done yet, then a table of what came out and the report."""
 
-import importlib
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from wbc.config import RUNNERS, ReportConfig, ReproduceConfig, RunConfig, data_dir, seed_numbers, split_names
+from wbc.config import ReportConfig, ReproduceConfig, RunConfig, seed_numbers, split_names
 from wbc.data.prepare import prepare
-from wbc.environment import hardware
 from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.models.catalog import find_model
-from wbc.processes import sigterm_exits
+from wbc.processes import signals_exit
 from wbc.report.paper.contents import PAPER
 from wbc.report.report import report_folder, write_report
 from wbc.report.statistics import seed_interval
 from wbc.run import Outcome, geometry, references
 from wbc.studies import plan
+from wbc.surroundings import data_dir
 from wbc.sweep.forecast import measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
-from wbc.sweep.runners import local
+from wbc.sweep.runners.base import Results, Runner, find_runner
 from wbc.tracking.store import connect, describe_store
 from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
 from wbc.training.pretrain import starting_weights
@@ -52,27 +51,26 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         precision=options.precision,
         fast=options.fast,
     )
-    if options.runner == "ray":
-        configs = importlib.import_module(RUNNERS["ray"]).fit_device(configs, options)
+    runner = find_runner(options.runner)(options)
+    configs = runner.plan(configs)
     for config in {(config.source, config.targets): config for config in configs}.values():
         references(config)
     if options.dry_run:
         missing = describe_store().endswith("which the first run makes")  # and which reading would make
         records = [] if missing else read_records()
-        rates = measured_rates(records, None if options.runner == "ray" else hardware(configs[0].device))
+        rates = measured_rates(records, runner.hardware(configs[0].device))
         print_forecast(survey(configs, records), rates, options.runner)
         return
     connect()
     same = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "fast", "output")}
     report = ReportConfig(**same, precision=configs[0].precision)
     report_folder(report)
-    if options.runner == "docker":
-        importlib.import_module(RUNNERS["docker"]).check(options)
-    _prepare(configs, options)
+    runner.check()
+    _prepare(configs, runner)
     cells = _survey(configs)
     left = any(cell.state != "done" for cell in cells)
-    with sigterm_exits(), open_sweep(options.profile) if left else nullcontext():
-        outcomes = _run(cells, options)
+    with signals_exit(), open_sweep(options.profile) if left else nullcontext():
+        outcomes = _run(cells, options, runner)
         print_table(configs, outcomes)
         if outcomes:
             print(write_report(report, PAPER) / "report.html")
@@ -108,16 +106,15 @@ def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> No
     console.print(table)
 
 
-def _prepare(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
-    """Makes ready what runs share: images, and weights unless the runner's own workers learn them."""
+def _prepare(configs: Sequence[RunConfig], runner: Runner) -> None:
+    """Makes ready what runs share: images, and weights unless the runs themselves learn them."""
     for config in {find_model(config.model).backbone: config for config in configs}.values():
         if config.pretrained != "patterns":
             starting_weights(config)
     train, tests = references(configs[0])
     for reference in (train, *tests):
         prepare(reference.key, geometry(configs[0]), data_dir=data_dir())
-    if options.runner != "local":
-        local.learn_weights([cell.config for cell in survey(configs, []) if cell.fingerprint is None], options)
+    runner.prepare(configs)
 
 
 def _survey(configs: Sequence[RunConfig]) -> list[Cell]:
@@ -127,7 +124,7 @@ def _survey(configs: Sequence[RunConfig]) -> list[Cell]:
     return survey(configs, records)
 
 
-def _run(cells: Sequence[Cell], options: ReproduceConfig) -> list[Outcome]:
+def _run(cells: Sequence[Cell], options: ReproduceConfig, runner: Runner) -> list[Outcome]:
     """Returns the outcomes of the cells that did not fail, in their order; tells of each as it ends.
 
     Cells that another sweep is at come last: this one waits for what they come to, or takes over what was given up.
@@ -143,7 +140,8 @@ def _run(cells: Sequence[Cell], options: ReproduceConfig) -> list[Outcome]:
                 "%d runs of %s: %d done, %d elsewhere, %d to run", len(cells), options.profile, done, busy, len(todo)
             )
         if todo:
-            _run_some(todo, options, outcomes, failed)
+            with closing(runner.run(todo)) as results:
+                _sort(results, len(todo), options.jobs or 1, outcomes, failed)
         left = [config for config in configs if config not in outcomes and config not in failed]
         if not left:
             return [outcomes[config] for config in configs if config in outcomes]
@@ -155,13 +153,10 @@ def _run(cells: Sequence[Cell], options: ReproduceConfig) -> list[Outcome]:
             _log.info("waiting for %d runs that %s is at", len(cells), ", ".join(sorted(owners)))
 
 
-def _run_some(
-    configs: Sequence[RunConfig], options: ReproduceConfig, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]
-) -> None:
-    """Runs them where `runner` says, and sorts them into `outcomes` and `failed`; those that are busy into neither."""
-    runner = local if options.runner == "local" else importlib.import_module(RUNNERS[options.runner])
+def _sort(results: Results, total: int, jobs: int, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]) -> None:
+    """Sorts runs into `outcomes` and `failed` as they end, those that are busy into neither, and tells of each."""
     ended: list[float] = []
-    for count, (config, result) in enumerate(runner.run_plan(configs, options), start=1):
+    for count, (config, result) in enumerate(results, start=1):
         if isinstance(result, Outcome):
             outcomes[config] = result
             line = result.line()
@@ -176,7 +171,7 @@ def _run_some(
                 told = f"{type(result).__name__}: {first_line(result)}"
             line = f"{config.name} failed: {told}"
         left = ""
-        if len(ended) > (options.jobs or 1):  # the first ones include what is done once: imports, weights
-            seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count))
+        if len(ended) > jobs:  # the first ones include what is done once: imports, weights
+            seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (total - count))
             left = f"  ({seconds // 60}:{seconds % 60:02d} left)"
-        _log.info("%d/%d  %s%s", count, len(configs), line, left)
+        _log.info("%d/%d  %s%s", count, total, line, left)

@@ -34,6 +34,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from wbc.errors import BusyError
+from wbc.surroundings import project_run, sweep_run
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import search
 
@@ -133,7 +134,7 @@ def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Cla
         if done or rivals:
             break
         tags = {"fingerprint": fingerprint, **claim.tag}
-        run_id = earlier[0].info.run_id if earlier else os.environ.get("MLFLOW_RUN_ID")
+        run_id = earlier[0].info.run_id if earlier else project_run()
         if run_id:
             client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         else:
@@ -148,7 +149,7 @@ def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Cla
                 _log.info("going on with the interrupted run %s", run_id)
             return next(run for run in now if run.info.run_id == run_id), claim
         withdraw(run_id, claim.tag)
-        if run_id not in (os.environ.get("MLFLOW_RUN_ID"), *(run.info.run_id for run in earlier)):
+        if run_id not in (project_run(), *(run.info.run_id for run in earlier)):
             client.delete_run(run_id)
         time.sleep(random.SystemRandom().uniform(0.1, 1.0))
     if done:
@@ -159,7 +160,7 @@ def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Cla
 
 def create_run(experiment_id: str, name: str, tags: dict[str, str]) -> str:
     """Returns the id of a new run, in the sweep that is under way if there is one; it has its tags from the start."""
-    parent = os.environ.get("WBC_SWEEP_RUN")
+    parent = sweep_run()
     all_tags = resolve_tags(tags | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {}))
     run_id: str = mlflow.MlflowClient().create_run(experiment_id, tags=all_tags, run_name=name).info.run_id
     return run_id

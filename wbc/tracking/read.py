@@ -1,7 +1,6 @@
 """Reading tracked runs back, for the report: what the store says of them, their files, their curves."""
 
 import logging
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from wbc.surroundings import project_run
 from wbc.tracking.store import connect, search, store_errors
 
 _PAGE: Final = 5000
@@ -110,7 +110,7 @@ def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
     """
     with store_errors():
         experiment_id = connect()
-        run_id = os.environ.get("MLFLOW_RUN_ID")
+        run_id = project_run()
         name = f"report/{profile}"
         with mlflow.start_run(
             run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=False

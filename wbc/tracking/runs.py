@@ -3,7 +3,6 @@
 A run is found again by its tag `fingerprint`; only one with the tag `complete`, set last, counts as done.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -12,10 +11,11 @@ from mlflow.entities import Run
 
 from wbc.config import RunConfig
 from wbc.errors import BusyError, TrackingError, TrainingError
-from wbc.processes import asked_to_stop, sigterm_exits
+from wbc.processes import asked_to_stop, signals_exit
+from wbc.surroundings import leave_project_run, project_run
 from wbc.tracking.claims import claim_run, end_complete
 from wbc.tracking.connection import impatient
-from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
+from wbc.tracking.store import connect, find_run, store_errors
 from wbc.tracking.tracked import TrackedRun, checkpoint_folder, downloaded
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint
@@ -33,7 +33,7 @@ def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
         BusyError: another process, of whatever machine, is at this very run.
     """
     experiment_id = connect()
-    with sigterm_exits(), _machine_errors():
+    with signals_exit(), _machine_errors():
         with store_errors():
             run, claim = claim_run(fingerprint, run_name(config), experiment_id)
             _forward_project_run(run)
@@ -67,7 +67,7 @@ def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[TrackedRun]:
         TrainingError: another file or device fails inside the block.
     """
     experiment_id = connect()
-    with sigterm_exits(), _machine_errors():
+    with signals_exit(), _machine_errors():
         if run_id:
             with store_errors():
                 run = find_run(run_id)
@@ -100,7 +100,7 @@ def fetch_checkpoint(run_id: str) -> Checkpoint:
 @contextmanager
 def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[Run]:
     """Yields an earlier run, the one that `mlflow run` opened for this process, or a new one; ends it as it went."""
-    run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
+    run_id = run_id or project_run()
     with store_errors():
         active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
     try:
@@ -134,9 +134,9 @@ def _machine_errors() -> Iterator[None]:
 
 def _forward_project_run(run: Run | None) -> None:
     """Points the run that `mlflow run` opened for this process to the one with the results, where that is another."""
-    project_run = os.environ.get("MLFLOW_RUN_ID")
-    if project_run and run and project_run != run.info.run_id:
+    opened = project_run()
+    if opened and run and opened != run.info.run_id:
         client = mlflow.MlflowClient()
-        client.set_tag(project_run, "forwarded_to", run.info.run_id)
-        client.set_tag(project_run, "mlflow.runName", f"see {run.info.run_name}")
+        client.set_tag(opened, "forwarded_to", run.info.run_id)
+        client.set_tag(opened, "mlflow.runName", f"see {run.info.run_name}")
         leave_project_run()

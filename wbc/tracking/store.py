@@ -4,7 +4,6 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 """
 
 import logging
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -22,12 +21,13 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
+from wbc.surroundings import experiment, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_server, impatient
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
 
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password, where there is one
+_log = logging.getLogger(__name__)
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # a failing store is told of by the run
@@ -44,31 +44,34 @@ def connect() -> str:
         TrackingError: the store does not answer, or the experiment was deleted.
     """
     uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")) and "WBC_SWEEP_RUN" not in os.environ:
+    if uri.startswith(("http://", "https://")) and not sweep_run():
         check_server(uri)
+    if stop_async_logging():
+        _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
     database = _database()
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         if database:
             _make_database(database)
         client = mlflow.MlflowClient()
-        if "MLFLOW_EXPERIMENT_ID" in os.environ:  # set by `mlflow run`, whatever its --experiment-name
-            return str(client.get_experiment(os.environ["MLFLOW_EXPERIMENT_ID"]).experiment_id)
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
+        chosen, name = experiment()
+        if chosen:
+            return str(client.get_experiment(chosen).experiment_id)
+        name = name or EXPERIMENT
+        found = client.get_experiment_by_name(name)
+        if found is None:
             artifacts = artifact_folder()
             try:
                 return str(client.create_experiment(name, str(artifacts) if artifacts else None))
             except MlflowException:  # perhaps another process was quicker
-                experiment = client.get_experiment_by_name(name)
-                if experiment is None:
+                found = client.get_experiment_by_name(name)
+                if found is None:
                     raise
-        if experiment.lifecycle_stage == "deleted":
+        if found.lifecycle_stage == "deleted":
             raise TrackingError(
-                f"experiment '{name}' was deleted: `mlflow experiments restore -x {experiment.experiment_id}`, or name "
+                f"experiment '{name}' was deleted: `mlflow experiments restore -x {found.experiment_id}`, or name "
                 "another in MLFLOW_EXPERIMENT_NAME."
             )
-        return str(experiment.experiment_id)
+        return str(found.experiment_id)
 
 
 def store_location() -> tuple[str, set[Path]]:
@@ -96,6 +99,11 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"the tracking store {mlflow.get_tracking_uri()} needs the package {error.name}, which is not installed: "
+            "`make setup` installs it, or `pip install '.[team]'` in the checkout."
+        ) from error
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
             f"the tracking store {mlflow.get_tracking_uri()} fails: {_reason(error)}. Mend it and run the same "
@@ -205,8 +213,3 @@ def _reason(error: Exception) -> str:
     if "error code 401" in text:
         return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     return (driver[1] if driver else first_line(error)).rstrip(".")
-
-
-def leave_project_run() -> None:
-    """Makes runs that follow in this process runs of their own, also where `mlflow run` has started it."""
-    os.environ.pop("MLFLOW_RUN_ID", None)

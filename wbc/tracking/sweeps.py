@@ -1,7 +1,6 @@
 """Sweeps: what the store holds of their runs, read at once, and the MLflow run that is the parent of them."""
 
 import gc
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from typing import Literal
 import mlflow
 from mlflow.entities import Run
 
+from wbc.surroundings import SWEEP_RUN, changed, leave_project_run, project_run
 from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims, withdraw
 from wbc.tracking.connection import impatient
-from wbc.tracking.store import connect, leave_project_run, search, store_errors
+from wbc.tracking.store import connect, search, store_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +86,20 @@ def open_sweep(profile: str) -> Iterator[None]:
         experiment_id = connect()
         claim, client, name = Claim(), mlflow.MlflowClient(), f"sweep/{profile}"
         tags = {"kind": "sweep", "profile": profile, "mlflow.runName": name, **claim.tag}
-        run_id = os.environ.get("MLFLOW_RUN_ID") or _stopped_sweep(experiment_id, profile)
+        run_id = project_run() or _stopped_sweep(experiment_id, profile)
         if run_id is None or not _adopt(run_id, tags, claim):
             run_id = create_run(experiment_id, name, tags)
         claim.hold(client.get_run(run_id))
     leave_project_run()
-    os.environ["WBC_SWEEP_RUN"] = run_id
     status = "FAILED"
     try:
-        yield
+        with changed({SWEEP_RUN: run_id}):
+            yield
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
     finally:
-        del os.environ["WBC_SWEEP_RUN"]
         patience = nullcontext() if status == "FINISHED" else impatient()
         with suppress(Exception), patience:  # what the runs came to is with the runs
             client.set_terminated(run_id, status)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import logging
 import math
-import os
 import shutil
 import tempfile
 import time
@@ -27,14 +26,16 @@ from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from wbc.cells import CLASSES
+from wbc.code import serving_requirements
 from wbc.config import RunConfig
 from wbc.data.disk import flush_file
 from wbc.data.images import Images
-from wbc.environment import describe_environment, hardware, serving_requirements
+from wbc.environment import describe_environment, hardware
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
 from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
+from wbc.surroundings import runs_at_once
 from wbc.tracking.claims import Claim
 from wbc.tracking.connection import insist
 from wbc.tracking.store import store_errors
@@ -100,7 +101,7 @@ class TrackedRun:
         """
         self._confirm()
         values = dataclasses.asdict(self._config) | {"targets": ",".join(self._config.targets)}
-        place = {"hardware": hardware(self._config.device), "jobs": os.environ.get("WBC_JOBS", "1")}
+        place = {"hardware": hardware(self._config.device), "jobs": str(runs_at_once())}
         mlflow.set_tags({name: values[name] for name in _TAGGED} | place)
         # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
         typed = mlflow.get_run(self.id).data.params

@@ -13,15 +13,16 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from wbc.config import RunConfig, data_dir
+from wbc.code import code_version
+from wbc.config import RunConfig
 from wbc.data.disk import disk_errors, one_writer
 from wbc.data.drawn.patterns import PATTERN_CLASSES, draw_patterns
-from wbc.environment import code_version
 from wbc.errors import ConfigError, WeightsError
 from wbc.models.build import build_model, write_backbone
 from wbc.models.catalog import find_backbone, find_model
 from wbc.models.weights import find_weights
 from wbc.seeding import derive_seed, generator
+from wbc.surroundings import data_dir
 from wbc.training.loop import batches, seeded
 from wbc.training.schedule import learning_rates
 
@@ -30,6 +31,7 @@ IMAGES: Final = 3000
 EPOCHS: Final = 5
 BATCH_SIZE: Final = 32
 LR: Final = 1e-3
+_CODE: Final = ("models", "training", "data/drawn/patterns.py", "seeding.py")
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
     key = find_model(config.model).backbone
     if config.pretrained != "patterns":
         return find_weights(config.pretrained, key, find_backbone(key), download=make)
-    settings = (code_version(), IMAGES, EPOCHS, BATCH_SIZE, LR, SEED, torch.__version__)
+    settings = (code_version(_CODE), IMAGES, EPOCHS, BATCH_SIZE, LR, SEED, torch.__version__)
     version = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-{version}.safetensors"
     if path.exists():  # also where the data folder can only be read

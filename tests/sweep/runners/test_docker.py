@@ -135,9 +135,9 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     script = store / "sweep.py"
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
-        "from wbc.processes import sigterm_exits\n"
+        "from wbc.processes import signals_exit\n"
         "from wbc.sweep.runners.docker import _environment, _failure, run_plan\n"
-        f"with sigterm_exits():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
+        f"with signals_exit():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
     )
 
     def start_and_end_by(signum: signal.Signals) -> None:
