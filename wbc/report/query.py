@@ -22,13 +22,14 @@ from PIL import Image
 
 from wbc.config import ReportConfig, TrainConfig, seed_numbers, split_names
 from wbc.data.splits import expand_targets, parse_source
-from wbc.errors import ReportError, unknown
+from wbc.errors import DamageError, ReportError, unknown
 from wbc.evaluation.metrics import score
 from wbc.evaluation.records import read_scores
 from wbc.models.catalog import MODELS, TIMM_PREFIX
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, reproduce_command
 from wbc.studies import Profile, find_profile, resolve
-from wbc.tracking.read import StoredRun, download, read_curve, read_runs
+from wbc.tracking import schema
+from wbc.tracking.read import StoredRun, fetch, read_curve, read_runs
 
 _FREE: Final = ("model", "seed", "profile", "targets", "device", "checkpoint_every")
 _THREADS: Final = 8
@@ -50,7 +51,9 @@ def read_study(options: ReportConfig) -> Study:
     seeds = seed_numbers(options.seeds) if options.seeds else list(range(profile.seeds))
     own, others = read_runs(options.profile)
     excluded = [Excluded(stored=run, why=_foreign(run)) for run in others]
-    excluded += [Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and "model" in run.tags]
+    excluded += [
+        Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and (run.fault or "model" in run.tags)
+    ]
     with tempfile.TemporaryDirectory() as name:
         complete = [run for run in own if _unfinished(run) is None]
         files = _in_threads(lambda run: _read_config(run, Path(name)), complete)
@@ -89,8 +92,8 @@ def check_models(models: Iterable[str]) -> None:
 
 def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images dim"] | None:
     """Returns what the last layer of a run's model was given for each image; None where that is missing or damaged."""
-    with tempfile.TemporaryDirectory() as folder, suppress(ValueError, EOFError):
-        path = download(run.stored, f"embeddings/{domain}.npy", Path(folder))
+    with tempfile.TemporaryDirectory() as folder, suppress(ValueError, EOFError, DamageError):
+        path = fetch(run.stored, schema.embeddings(domain), Path(folder))
         if path:
             embeddings = np.load(path).astype(np.float32)
             return embeddings if len(embeddings) == len(run.scores[domain]) else None
@@ -99,8 +102,8 @@ def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images di
 
 def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
     """Returns the picture of a domain's cells (`wbc.evaluation.samples`); None where it is missing or damaged."""
-    with tempfile.TemporaryDirectory() as folder, suppress(OSError, SyntaxError):
-        path = download(run.stored, f"samples/{domain}.png", Path(folder))
+    with tempfile.TemporaryDirectory() as folder, suppress(OSError, SyntaxError, DamageError):
+        path = fetch(run.stored, schema.samples(domain), Path(folder))
         return Image.open(path).copy() if path else None
     return None
 
@@ -128,10 +131,11 @@ def _foreign(run: StoredRun) -> str:
 
 
 def _unfinished(run: StoredRun) -> str | None:
-    if run.complete and "fingerprint" in run.tags:
-        return None
+    identified = bool(run.trained_as or run.fingerprint)
+    if run.fault or (run.complete and identified):
+        return run.fault
     if run.status == "FINISHED":
-        return "ended without being complete" if "fingerprint" in run.tags else "scores of a checkpoint file"
+        return "ended without being complete" if identified else "scores of a checkpoint file"
     words = {"RUNNING": "running, or killed outright", "FAILED": "failed", "KILLED": "interrupted"}
     return words.get(run.status, run.status.lower())
 
@@ -157,7 +161,7 @@ def _choose(
         elif (models and cell[0] not in models) or cell[1] not in seeds:
             why = "not among the models and seeds of this report"
         elif cell in chosen:
-            same = chosen[cell].tags["fingerprint"] == run.tags["fingerprint"]
+            same = chosen[cell].trained_as == run.trained_as and chosen[cell].fingerprint == run.fingerprint
             reason = "which is the same again" if same else "with other code, images, weights or libraries"
             why = f"older than {chosen[cell].id}, {reason}"
         else:
@@ -172,15 +176,18 @@ def _end(run: StoredRun) -> float:
 
 
 def _read_config(run: StoredRun, folder: Path) -> dict[str, Any] | None:
-    path = download(run, "config.json", folder / run.id)
-    with suppress(ValueError):
+    with suppress(ValueError, DamageError):
+        path = fetch(run, schema.CONFIG, folder / run.id)
         return dict(json.loads(path.read_bytes())) if path else None
     return None
 
 
 def _read_run(run: StoredRun, folder: Path) -> tuple[ScoredRun, _Truth] | str:
     """Returns a run with its scores, and by domain what was scored; or why it cannot be read."""
-    found = download(run, "predictions", folder / run.id)
+    try:
+        found = fetch(run, schema.PREDICTIONS, folder / run.id)
+    except DamageError as error:
+        return str(error)
     paths = sorted(found.glob("*.csv")) if found else []
     if not paths:
         return "its predictions are missing"
@@ -197,7 +204,7 @@ def _read_run(run: StoredRun, folder: Path) -> tuple[ScoredRun, _Truth] | str:
         logged = sorted({each.digest for each in run.datasets if each.name == path.stem})
         digest = hashlib.sha256("\n".join([*logged, *ids, *map(str, labels)]).encode()).hexdigest()
         truth[path.stem] = (digest, labels)
-    environment = download(run, "environment.json", folder / run.id)
+    environment = fetch(run, schema.ENVIRONMENT, folder / run.id)
     try:
         known = json.loads(environment.read_bytes()) if environment else {}
     except ValueError:
@@ -209,7 +216,7 @@ def _read_run(run: StoredRun, folder: Path) -> tuple[ScoredRun, _Truth] | str:
         environment=known,
         scores=scores,
         metrics=metrics,
-        losses=read_curve(run, "train/loss"),
+        losses=read_curve(run, schema.LOSS),
     )
     return scored, truth
 

@@ -27,7 +27,7 @@ from wbc.report.query import read_study
 from wbc.report.render import write_table
 from wbc.report.study import Study
 from wbc.report.style import save
-from wbc.tracking.read import log_report, open_report
+from wbc.tracking.runs import log_report, open_report
 
 _CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
 _ATTEMPTS: Final = 20
