@@ -26,7 +26,8 @@ from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, T
 from wbc.models.build import backbone_state
 from wbc.run import build, score_run, train_and_score
 from wbc.tracking import writer
-from wbc.tracking.tracked import TrackedRun
+from wbc.tracking.score_log import ScoreLog
+from wbc.tracking.training_log import TrainingLog
 from wbc.training import loop
 from wbc.training.features import LEAST_EPOCHS
 from wbc.training.loop import train_epoch
@@ -62,7 +63,7 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
     logged = client.get_run(outcome.run_id)
     assert logged.info.status == "FINISHED"
     assert logged.info.run_name == "resnet50/seed0"
-    assert {"model", "seed", "profile", "source", "fingerprint", "complete"} <= set(logged.data.tags)
+    assert {"model", "seed", "profile", "source", "trained_as", "complete"} <= set(logged.data.tags)
     assert logged.data.params["model"] == "resnet50"
     assert [point.step for point in client.get_metric_history(outcome.run_id, "train/loss")] == [1, 2, 3]
     assert logged.data.metrics["test/folder_away/accuracy"] == outcome.accuracies["folder_away"]
@@ -104,7 +105,7 @@ def test_other_settings_are_another_run(small_config: Callable[..., RunConfig]) 
     assert first.run_id != second.run_id
 
 
-def test_same_fingerprint_gives_the_same_predictions(
+def test_same_identity_gives_the_same_predictions(
     small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train_and_score(small_config())
@@ -168,7 +169,7 @@ def test_run_whose_store_is_away_stops_all_the_same(
 ) -> None:
     store_is_back = Event()
     monkeypatch.setattr(writer, "_PARTING_S", 0.1)
-    monkeypatch.setattr(TrackedRun, "_upload_file", lambda *_: store_is_back.wait())
+    monkeypatch.setattr(TrainingLog, "_upload_file", lambda *_: store_is_back.wait())
     interrupted(small_config(checkpoint_every=9), monkeypatch, KeyboardInterrupt())
     store_is_back.set()
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -176,15 +177,15 @@ def test_run_whose_store_is_away_stops_all_the_same(
     assert "checkpoint" not in stopped.data.tags
 
 
-@pytest.mark.parametrize("method", ["_log_model", "log_domain", "complete"])
+@pytest.mark.parametrize(("log", "method"), [(TrainingLog, "_log_model"), (ScoreLog, "log"), (ScoreLog, "complete")])
 def test_run_stopped_after_training_logs_the_rest_once(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, method: str
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, log: type, method: str
 ) -> None:
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrackedRun, method, stop)
+        patch.setattr(log, method, stop)
         with pytest.raises(KeyboardInterrupt):
             train_and_score(small_config(epochs=1))
     outcome, client = train_and_score(small_config(epochs=1)), mlflow.MlflowClient()
@@ -224,7 +225,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
     artifacts = mlflow.artifacts.list_artifacts(run_id=stopped.info.run_id, artifact_path="checkpoint")
-    assert [artifact.path for artifact in artifacts] == ["checkpoint/epoch_0002.pt"]
+    assert [artifact.path for artifact in artifacts] == ["checkpoint/epoch_0001.pt", "checkpoint/epoch_0002.pt"]
     assert stopped.info.status == "FAILED"
     assert train_and_score(config).run_id == stopped.info.run_id
 

@@ -7,7 +7,8 @@ WbcError
 ├── CheckpointError  a checkpoint that is missing, damaged or of another model
 ├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
 ├── TrackingError    an MLflow server that does not answer, a run that is not there
-│   └── BusyError    a run that another process is at
+│   ├── BusyError    a run that another process is at
+│   └── DamageError  a file of a run that is not the one that was logged
 ├── RunnerError      a place to run that is missing or does not fit: a Docker engine, its GPU runtime, an image
 └── ReportError      nothing to report, or a folder that a report may not replace
 """
@@ -58,6 +59,10 @@ class BusyError(TrackingError):
     """A run that another process is at, here or on another machine."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h, so that whoever started the process can tell this from a failure
+
+
+class DamageError(TrackingError):
+    """A file of a run that is not the one that was logged, or that has no place."""
 
 
 class RunnerError(WbcError):

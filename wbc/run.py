@@ -29,9 +29,11 @@ from wbc.models.build import Classifier, build_model
 from wbc.processes import asked_to_stop
 from wbc.recipes import RECIPES
 from wbc.surroundings import data_dir, runs_at_once
+from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_run, open_scoring
+from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import connect, latest_run
-from wbc.tracking.tracked import TrackedRun
+from wbc.tracking.training_log import TrainingLog
 from wbc.training.checkpoint import Checkpoint, fill_model, read_checkpoint, restore_model
 from wbc.training.feed import Feed
 from wbc.training.loop import build_optimiser, saves, train_epoch
@@ -73,19 +75,20 @@ def train_and_score(config: RunConfig) -> Outcome:
     weights = starting_weights(config)
     model = build(config, weights)
     train, tests = load_domains(config)
-    identity = fingerprint(config, [train, *tests], weights)
-    with open_run(config, identity) as run:
-        done_already = run.done
+    identity = fingerprint(config, [train], weights)
+    scores = {images.name: scored_as(identity, images) for images in tests}
+    with open_run(config, identity, scores) as run:
         if not run.done:
-            run.log_start(train, tests)
             with _enough_memory(config):
-                train_model(model, train, config, run)
-                score_domains(model, [images for images in tests if not run.scored(images)], config, run)
+                if not run.training.trained:
+                    run.training.start([train])
+                train_model(model, train, config, run.training)
+                score_domains(model, tests, config, run.scores, identity)
             run.complete()
-        return _outcome(run, config, tests, done_already=done_already)
+        return _outcome(run.scores, config, tests, done_already=run.done)
 
 
-def train_model(model: Classifier, train: Images, config: RunConfig, run: TrackedRun) -> None:
+def train_model(model: Classifier, train: Images, config: RunConfig, run: TrainingLog) -> None:
     """Trains in place to the last epoch, from the run's last checkpoint on where it has one.
 
     Ctrl-C or SIGTERM leaves a checkpoint of the last whole epoch, also where that is not one to be saved.
@@ -157,11 +160,15 @@ def _copied(state: Any) -> Any:
     return [_copied(value) for value in state] if isinstance(state, list) else state
 
 
-def score_domains(model: Classifier, tests: Iterable[Images], config: RunConfig, run: TrackedRun) -> None:
-    """Logs predictions and figures of merit on each domain."""
+def score_domains(
+    model: Classifier, tests: Iterable[Images], config: RunConfig, scores: ScoreLog, identity: str
+) -> None:
+    """Logs predictions and figures of merit on each domain that has none yet."""
     for images in tests:
-        predictions = predict(model, images, config)
-        run.log_domain(images, predictions, score(predictions.labels, predictions.scores))
+        if not scores.has(images, scored_as(identity, images)):
+            predictions = predict(model, images, config)
+            metrics = score(predictions.labels, predictions.scores)
+            scores.log(images, scored_as(identity, images), predictions, metrics)
 
 
 def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcome:
@@ -185,10 +192,11 @@ def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcom
     targets = targets or expand_targets(",".join(config.targets))
     tests = [load_images(target, geometry(config), data_dir=data_dir()) for target in targets]
     model = restore_model(checkpoint)
+    identity = (read_run(run_id).trained_as or run_id) if run_id else file_sha256(path)
     with open_scoring(config, run_id) as run:
         with _enough_memory(config):
             place(model, config)
-            score_domains(model, tests, config, run)
+            score_domains(model, tests, config, run, identity)
         return _outcome(run, config, tests, done_already=False)
 
 
@@ -260,7 +268,12 @@ def _sha256(path: Path, _modified_ns: int) -> str:
     return file_sha256(path)
 
 
-def _outcome(run: TrackedRun, config: RunConfig, tests: Iterable[Images], *, done_already: bool) -> Outcome:
+def scored_as(identity: str, images: Listing) -> str:
+    """Returns a hash of a run's identity and of the images that it is scored on."""
+    return hashlib.sha256(f"{identity} {images.name} {images.digest}".encode()).hexdigest()[:32]
+
+
+def _outcome(run: ScoreLog, config: RunConfig, tests: Iterable[Images], *, done_already: bool) -> Outcome:
     guessing = {images.name: images.guessing for images in tests}
     return Outcome(
         run_id=run.id,

@@ -77,13 +77,13 @@ def log_run(store: Path) -> LogRun:
         scored = [images(name, (labels or {}).get(name, LABELS.tolist()), salt) for name in wrong]
         train = images("smears_source_train", [0, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4])
         train = replace(train, digest=trained_on or train.digest)
-        with open_run(config, fingerprint) as run:
-            run.log_start(train, scored)
+        with open_run(config, fingerprint, {}) as run:
+            run.training.start([train])
             for epoch in range(1, 4):
-                run.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
+                run.training.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
             for each in scored:
                 said = predictions(each, wrong[each.name])
-                run.log_domain(each, said, score(said.labels, said.scores))
+                run.scores.log(each, f"{fingerprint} {each.digest}", said, score(said.labels, said.scores))
         if complete:  # there is no checkpoint, which `run.complete()` would look for
             mlflow.MlflowClient().set_tag(run.id, "complete", "true")
         return run.id

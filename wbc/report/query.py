@@ -49,7 +49,9 @@ def read_study(options: PlanConfig) -> Study:
     study, configs = find_study(options.profile), plan(options)
     own, others = read_runs(study_name(options.profile))
     excluded = [Excluded(stored=run, why=_foreign(run)) for run in others]
-    excluded += [Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and "model" in run.tags]
+    excluded += [
+        Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and (run.fault or "model" in run.tags)
+    ]
     with tempfile.TemporaryDirectory() as name:
         complete = [run for run in own if _unfinished(run) is None]
         files = _in_threads(lambda run: read_config(run, Path(name)), complete)
@@ -88,10 +90,11 @@ def _foreign(run: StoredRun) -> str:
 
 
 def _unfinished(run: StoredRun) -> str | None:
-    if run.complete and identity(run):
-        return None
+    identified = bool(run.trained_as or run.fingerprint)
+    if run.fault or (run.complete and identified):
+        return run.fault
     if run.status == "FINISHED":
-        return "ended without being complete" if identity(run) else "scores of a checkpoint file"
+        return "ended without being complete" if identified else "scores of a checkpoint file"
     words = {"RUNNING": "running, or killed outright", "FAILED": "failed", "KILLED": "interrupted"}
     return words.get(run.status, run.status.lower())
 

@@ -1,6 +1,5 @@
 """`reproduce --dry_run`: the cells of a plan, what is done, what will run, and hours by measured rates."""
 
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,8 @@ from rich.table import Table
 
 from wbc.config import RunConfig
 from wbc.sweep.plan import Cell
-from wbc.tracking.sweeps import Record
+from wbc.tracking import schema
+from wbc.tracking.read import StoredRun
 
 _STATES: Final = ("done", "running", "interrupted", "to run")
 _TAGS: Final = ("model", "scale", "image_size", "precision", "fast")
@@ -27,16 +27,20 @@ class Rate:
     runs: int
 
 
-def measured_rates(records: Iterable[Record], hardware: str | None) -> dict[tuple[str, ...], Rate]:
+def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> dict[tuple[str, ...], Rate]:
     """Returns rates by what decides them (`_TAGS`), from runs on `hardware`, on whatever if None.
 
     A run's rate counts as often as runs were under way beside it, as its tag `jobs` says: together they were so fast.
     """
     seen = defaultdict(list)
     for record in records:
-        rate = record.metrics.get("train/images_per_s")
-        if rate and {*_TAGS, "hardware", "jobs"} <= set(record.tags) and hardware in (None, record.tags["hardware"]):
-            seen[tuple(record.tags[name] for name in _TAGS)].append(rate * int(record.tags["jobs"]))
+        rate = record.metrics.get(schema.IMAGES_PER_S)
+        if (
+            rate
+            and {*_TAGS, schema.HARDWARE, schema.JOBS} <= set(record.tags)
+            and hardware in (None, record.tags[schema.HARDWARE])
+        ):
+            seen[tuple(record.tags[name] for name in _TAGS)].append(rate * int(record.tags[schema.JOBS]))
     return {key: Rate(images_per_s=statistics.median(values), runs=len(values)) for key, values in seen.items()}
 
 
@@ -96,8 +100,5 @@ def _key(config: RunConfig) -> tuple[str, ...]:
 
 def _epochs_left(cell: Cell) -> int:
     """Returns the epochs after the last checkpoint."""
-    checkpoint = cell.record.tags.get("checkpoint", "") if cell.record else ""
-    if checkpoint == "checkpoint/final.pt":
-        return 0
-    saved = re.search(r"epoch_(\d+)", checkpoint)
-    return cell.config.epochs - (int(saved[1]) if saved else 0)
+    checkpoint = cell.record.tags.get(schema.CHECKPOINT, "") if cell.record else ""
+    return 0 if checkpoint == schema.FINAL else cell.config.epochs - (schema.checkpoint_epoch(checkpoint) or 0)

@@ -10,9 +10,11 @@ from wbc.data.images import Listing, list_images
 from wbc.data.splits import Split
 from wbc.errors import WeightsError
 from wbc.models.catalog import find_model
-from wbc.run import Outcome, fingerprint, references
+from wbc.run import Outcome, fingerprint, references, scored_as
 from wbc.surroundings import data_dir
-from wbc.tracking.sweeps import Record
+from wbc.tracking import schema
+from wbc.tracking.read import StoredRun
+from wbc.tracking.whole import state
 from wbc.training.pretrain import starting_weights
 
 _RANKS: Final = ("done", "running", "interrupted")
@@ -26,7 +28,7 @@ class Cell:
     fingerprint: str | None
     """None if its images or weights are not here yet."""
     state: Literal["done", "running", "interrupted", "to run"]
-    record: Record | None
+    record: StoredRun | None
     """What the store has of it."""
     outcome: Outcome | None
     """What it came to, if it is done."""
@@ -34,16 +36,14 @@ class Cell:
     """None if the source is not prepared."""
 
 
-def survey(configs: Sequence[RunConfig], records: Iterable[Record]) -> list[Cell]:
+def survey(configs: Sequence[RunConfig], records: Iterable[StoredRun]) -> list[Cell]:
     """Returns how each run of a plan stands by the store's records, given the newest first; makes and fetches nothing.
 
     A run without a fingerprint cannot be found: it counts as to run.
     """
-    found: dict[str, Record] = {}
+    found: dict[str, list[StoredRun]] = {}
     for record in records:
-        known = found.get(record.fingerprint)
-        if known is None or _RANKS.index(record.state) < _RANKS.index(known.state):
-            found[record.fingerprint] = record
+        found.setdefault(str(record.trained_as), []).append(record)
     inputs = _Inputs()
     return [_cell(config, inputs, found) for config in configs]
 
@@ -77,26 +77,29 @@ class _Inputs:
             except WeightsError:
                 self._weights[key] = False, None
         here, path = self._weights[key]
-        return fingerprint(config, images, path) if here else None
+        return fingerprint(config, images[:1], path) if here else None
 
 
-def _cell(config: RunConfig, inputs: _Inputs, found: dict[str, Record]) -> Cell:
+def _cell(config: RunConfig, inputs: _Inputs, found: dict[str, list[StoredRun]]) -> Cell:
     images = inputs.images(config)
     identity = inputs.fingerprint(config, images) if images else None
-    record = found.get(identity) if identity else None
-    outcome = None
-    if record and images and record.state == "done":
+    outcome = record = standing = None
+    if images and identity:
+        scores = {test.name: scored_as(identity, test) for test in images[1:]}
+        stands = [(state(run, scores), run) for run in found.get(identity, [])]
+        standing, record = min(stands, key=lambda pair: _RANKS.index(pair[0]), default=(None, None))
+    if record and images and standing == "done":
         outcome = Outcome(
-            run_id=record.run_id,
+            run_id=record.id,
             config=config,
-            accuracies={test.name: record.metrics[f"test/{test.name}/accuracy"] for test in images[1:]},
+            accuracies={test.name: record.metrics[schema.score(test.name, "accuracy")] for test in images[1:]},
             guessing={test.name: test.guessing for test in images[1:]},
             done_already=True,
         )
     return Cell(
         config=config,
         fingerprint=identity,
-        state=record.state if record else "to run",
+        state=standing or "to run",
         record=record,
         outcome=outcome,
         train_images=len(images[0].labels) if images else None,

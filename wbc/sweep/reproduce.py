@@ -24,8 +24,9 @@ from wbc.surroundings import data_dir
 from wbc.sweep.forecast import measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
 from wbc.sweep.runners.base import Results, Runner, find_runner
+from wbc.tracking.read import read_trainings
 from wbc.tracking.store import connect, describe_store
-from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
+from wbc.tracking.sweeps import end_orphans, open_sweep
 from wbc.training.pretrain import starting_weights
 
 WAIT_S: Final = 10.0
@@ -57,8 +58,8 @@ def reproduce_profile(options: ReproduceConfig) -> None:
         references(config)
     if options.dry_run:
         missing = describe_store().endswith("which the first run makes")  # and which reading would make
-        records = [] if missing else read_records()
-        rates = measured_rates(records, runner.hardware(configs[0].device))
+        records = [] if missing else read_trainings()
+        rates = measured_rates(records, None if options.runner == "ray" else hardware(configs[0].device))
         print_forecast(survey(configs, records), rates, options.runner)
         return
     connect()
@@ -119,9 +120,8 @@ def _prepare(configs: Sequence[RunConfig], runner: Runner) -> None:
 
 def _survey(configs: Sequence[RunConfig]) -> list[Cell]:
     """Returns how the runs stand, having marked those that nobody is at any more."""
-    records = read_records()
-    end_orphans(records)
-    return survey(configs, records)
+    end_orphans()
+    return survey(configs, read_trainings())
 
 
 def _run(cells: Sequence[Cell], options: ReproduceConfig, runner: Runner) -> list[Outcome]:

@@ -21,8 +21,9 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
-from wbc.surroundings import experiment, stop_async_logging, sweep_run
+from wbc.surroundings import experiment, leave_project_run, project_run, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_server, impatient
+from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
@@ -162,7 +163,7 @@ def latest_run() -> str:
         TrackingError: there is none.
     """
     connect()
-    done = search("tags.complete = 'true'", newest_by="end_time")
+    done = search(f"tags.{COMPLETE} = 'true'", newest_by="end_time")
     if not done:
         raise TrackingError("no finished training run here yet: train a model first (make train).")
     return str(done[0].info.run_id)
@@ -213,3 +214,24 @@ def _reason(error: Exception) -> str:
     if "error code 401" in text:
         return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     return (driver[1] if driver else first_line(error)).rstrip(".")
+
+
+def fresh_run() -> str | None:
+    """Returns the run that `mlflow run` opened for this process; None if there is none or the name is a left-over.
+
+    `MLFLOW_RUN_ID` may still name a run of before, in a shell or a notebook. Only a run that is RUNNING and has neither
+    identity nor kind is taken; any other name is dropped from the environment, so that MLflow does not take it either.
+    """
+    run_id = project_run()
+    if not run_id:
+        return None
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        run = None
+    if run and run.info.status == "RUNNING" and not {TRAINED_AS, FINGERPRINT, KIND} & run.data.tags.keys():
+        return run_id
+    leave_project_run()
+    return None

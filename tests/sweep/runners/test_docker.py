@@ -217,8 +217,8 @@ def test_run_that_has_ended_in_its_container_is_asked_for_alone(
     monkeypatch.setattr(sweep, "_create", lambda *_: ended)
     monkeypatch.setattr(sweeps, "search", lambda text: asked.append(text) or search(text))
     outcome = sweep.run(config)
-    fingerprint = mlflow.get_run(outcome.run_id).data.tags["fingerprint"]
-    assert asked == [f"tags.fingerprint = '{fingerprint}'"]
+    fingerprint = mlflow.get_run(outcome.run_id).data.tags["trained_as"]
+    assert asked == [f"tags.trained_as = '{fingerprint}'"]
     assert dataclasses.replace(outcome, done_already=True) == train_and_score(config)
 
 

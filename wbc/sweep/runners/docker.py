@@ -33,7 +33,7 @@ from wbc.sweep.runners.gpu import visible_gpus
 from wbc.sweep.runners.image import connect_engine, find_image
 from wbc.sweep.runners.local import learn_weights
 from wbc.tracking.claims import START_TOLERANCE, process_start
-from wbc.tracking.sweeps import find_records
+from wbc.tracking.read import read_trainings
 
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
@@ -150,7 +150,7 @@ class _Sweep:
             raise TrainingError(_failure(code, said, self._memory, container.attrs["State"]["OOMKilled"]))
         (cell,) = survey([config], [])
         if cell.fingerprint:
-            (cell,) = survey([config], find_records(cell.fingerprint))
+            (cell,) = survey([config], read_trainings(cell.fingerprint))
         if cell.outcome is None:
             raise RunnerError(
                 f"{name} has ended well in its container, but under another fingerprint than it has here: `make setup` "
