@@ -8,7 +8,8 @@ import ctypes
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from wbc.config import RunConfig, data_dir
+from wbc.errors import TrainingError
 
 COMPILED_KINDS: Final = 64
 """Models and batch sizes that one process may compile; PyTorch would give up after 8."""
@@ -103,3 +105,22 @@ def keep_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     except (OSError, AttributeError):  # another C library
         return
+
+
+@contextmanager
+def enough_memory(config: RunConfig) -> Iterator[None]:
+    """Says in a line that memory has run out inside the block, and what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        on_gpu = isinstance(error, torch.OutOfMemoryError)
+        if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
+            raise
+        runs = int(os.environ.get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS", "1"))
+        where = "GPU" if on_gpu else "machine"
+        raise TrainingError(
+            f"no memory left on the {where}, which {runs} runs share: choose fewer jobs."
+            if runs > 1
+            else f"no memory left on the {where} for batches of {config.batch_size}: take a larger one, or train with "
+            "a smaller batch_size, which is another recipe."
+        ) from error

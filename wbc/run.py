@@ -4,36 +4,32 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
-from wbc.compute import keep_memory, place
+from wbc.compute import enough_memory, place
 from wbc.config import EvaluateConfig, RunConfig, data_dir
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.prepare import Images, Listing, load_images
 from wbc.data.splits import Reference, expand_targets, parse_source
-from wbc.environment import code_version, hardware, library_versions
-from wbc.errors import CheckpointError, ConfigError, TrainingError
+from wbc.environment import code_version, library_versions
+from wbc.errors import CheckpointError, ConfigError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
 from wbc.models.build import Classifier, build_model
-from wbc.processes import asked_to_stop
 from wbc.recipes import RECIPES
 from wbc.tracking.runs import fetch_checkpoint, open_run, open_scoring
 from wbc.tracking.store import connect, latest_run
 from wbc.tracking.tracked import TrackedRun
-from wbc.training.checkpoint import Checkpoint, fill_model, read_checkpoint, restore_model
-from wbc.training.feed import Feed
-from wbc.training.loop import build_optimiser, saves, train_epoch
+from wbc.training.checkpoint import read_checkpoint, restore_model
+from wbc.training.fit import fit
 from wbc.training.pretrain import starting_weights
 
 _log = logging.getLogger(__name__)
@@ -77,83 +73,11 @@ def train_and_score(config: RunConfig) -> Outcome:
         done_already = run.done
         if not run.done:
             run.log_start(train, tests)
-            with _enough_memory(config):
-                train_model(model, train, config, run)
+            with enough_memory(config):
+                fit(model, train, config, run)
                 score_domains(model, [images for images in tests if not run.scored(images)], config, run)
             run.complete()
         return _outcome(run, config, tests, done_already=done_already)
-
-
-def train_model(model: Classifier, train: Images, config: RunConfig, run: TrackedRun) -> None:
-    """Trains in place to the last epoch, from the run's last checkpoint on where it has one.
-
-    Ctrl-C or SIGTERM leaves a checkpoint of the last whole epoch, also where that is not one to be saved.
-    """
-    place(model, config)
-    _log.info("training in %s on %s%s", config.precision, hardware(config.device), "" if config.fast else ", fast=off")
-    if config.fast and config.device == "cpu" and config.scale == "full":
-        keep_memory()
-    optimiser = build_optimiser(model, config)
-    checkpoint = run.load_checkpoint()
-    if checkpoint:
-        fill_model(model, checkpoint)
-        if checkpoint.optimiser:
-            optimiser.load_state_dict(checkpoint.optimiser)
-    feed = Feed(model, train, config)
-    unsaved: Checkpoint | None = None
-    try:
-        for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
-            result = train_epoch(model, optimiser, feed, epoch, config)
-            run.log_epoch(epoch + 1, result)
-            _log.info(
-                "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
-                *(epoch + 1, config.epochs, result.loss, 100 * result.accuracy, result.lr, result.images_per_s),
-            )
-            state = None if epoch + 1 == config.epochs else optimiser.state_dict()
-            unsaved = Checkpoint(config=config, epoch=epoch + 1, model=model.state_dict(), optimiser=state)
-            if saves(config, epoch):
-                run.save_checkpoint(unsaved)
-                unsaved = None
-            else:  # the next epoch changes these tensors in place
-                unsaved = dataclasses.replace(unsaved, model=_copied(unsaved.model), optimiser=_copied(state))
-    except BaseException as error:
-        stopped = isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop()
-        if unsaved and stopped and all(map(_is_finite, unsaved.model.values())):
-            with suppress(Exception):  # a store that is away: the checkpoint before stays
-                run.rescue_checkpoint(unsaved)
-        raise
-
-
-@contextmanager
-def _enough_memory(config: RunConfig) -> Iterator[None]:
-    """Says in a line that memory has run out inside the block, and what to do."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        on_gpu = isinstance(error, torch.OutOfMemoryError)
-        if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
-            raise
-        runs = int(os.environ.get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS", "1"))
-        where = "GPU" if on_gpu else "machine"
-        raise TrainingError(
-            f"no memory left on the {where}, which {runs} runs share: choose fewer jobs."
-            if runs > 1
-            else f"no memory left on the {where} for batches of {config.batch_size}: take a larger one, or train with "
-            "a smaller batch_size, which is another recipe."
-        ) from error
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
-
-
-def _copied(state: Any) -> Any:
-    """Returns the dicts and lists of a state with copies of its tensors."""
-    if isinstance(state, torch.Tensor):
-        return state.detach().clone()
-    if isinstance(state, dict):
-        return {key: _copied(value) for key, value in state.items()}
-    return [_copied(value) for value in state] if isinstance(state, list) else state
 
 
 def score_domains(model: Classifier, tests: Iterable[Images], config: RunConfig, run: TrackedRun) -> None:
@@ -185,7 +109,7 @@ def score_run(options: EvaluateConfig, device: Literal["cpu", "cuda"]) -> Outcom
     tests = [load_images(target, geometry(config), data_dir=data_dir()) for target in targets]
     model = restore_model(checkpoint)
     with open_scoring(config, run_id) as run:
-        with _enough_memory(config):
+        with enough_memory(config):
             place(model, config)
             score_domains(model, tests, config, run)
         return _outcome(run, config, tests, done_already=False)

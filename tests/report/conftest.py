@@ -42,6 +42,7 @@ def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
         reference=Reference(key, split),
         ids=tuple(f"{salt}{index}.png" for index in range(len(labels))),
         labels=np.array(labels, np.int64),
+        labs=np.zeros(len(labels), np.int64),
         pixels=PixelCache(np.repeat(np.array(labels, np.uint8) * 50, 8 * 8 * 3), shapes),
         digest=f"{len(salt)}{name}".encode().hex().ljust(64, "0")[:64],
         origin="drawn for a test",

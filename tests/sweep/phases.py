@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import mlflow
 
-from wbc import run
 from wbc.tracking import runs
 from wbc.tracking.tracked import TrackedRun
+from wbc.training import fit
 
 _FUNCTIONS: Final[dict[str, tuple[Any, str]]] = {
     "claiming": (runs, "claim_run"),
-    "training": (run, "train_epoch"),
+    "training": (fit, "train_epoch"),
     "uploading": (TrackedRun, "_upload_file"),
     "naming the checkpoint": (TrackedRun, "_name_checkpoint"),
     "logging the model": (TrackedRun, "_log_model"),

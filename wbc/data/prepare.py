@@ -57,6 +57,8 @@ class Images(Listing):
     reference: Reference
     ids: tuple[str, ...]
     """Each image's path below the domain's image root."""
+    labs: Int64[np.ndarray, " n"]
+    """Each image's lab: its place among the splits that are trained on."""
     pixels: PixelCache
     origin: str
     """The address or path it came from."""
@@ -144,6 +146,7 @@ def load_domain_images(domain: Domain, reference: Reference, geometry: Geometry,
         reference=reference,
         ids=tuple(split_rows["path"]),
         labels=split_rows["label"].to_numpy(np.int64),
+        labs=np.zeros(len(split_rows), np.int64),
         pixels=pixels,
         digest=digest(split_rows),
         origin=domain.origin(reference.split),

@@ -79,16 +79,20 @@ class Classifier(nn.Module):
         scores: Tensor = self.head[-1](self.embed(images))
         return scores
 
-    def split_frozen(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+    def split_frozen(
+        self, *, embeddings: bool = False
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
         """Returns two functions that make up `forward`, of which the first trains nothing; None if it begins otherwise.
 
-        The first takes images and depends on nothing but each image; the second takes what it returns.
+        The first takes images and depends on nothing but each image; the second takes what it returns. With
+        `embeddings` the two make up `embed`.
         """
         parts = split_at_first_trainable(self.backbone) if self.frozen_batch_norm else None
         if parts is None:
             return None
         first, rest = parts
-        return lambda images: first(self.normalise(images)), lambda features: self.head(rest(features))
+        head = self.head[:-1] if embeddings else self.head
+        return lambda images: first(self.normalise(images)), lambda features: head(rest(features))
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets training mode; frozen batch norms stay frozen."""

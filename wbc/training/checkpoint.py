@@ -28,6 +28,8 @@ class Checkpoint:
     epoch: int
     model: dict[str, Any]
     optimiser: dict[str, Any] | None
+    average: dict[str, Any] | None = None
+    """The averaged weights, where the method averages; in a finished run they are the model."""
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -52,7 +54,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         fields = torch.load(path, map_location="cpu", weights_only=True)
         settings = {"fast": False, "method": PLAIN, **fields["config"]}  # older checkpoints name neither
         config = RunConfig(**{**settings, "targets": tuple(settings["targets"])})
-        return Checkpoint(config=config, **{name: fields[name] for name in ("epoch", "model", "optimiser")})
+        state = {name: fields[name] for name in ("epoch", "model", "optimiser")}
+        return Checkpoint(config=config, average=fields.get("average"), **state)
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
         reason = "no file of PyTorch's" if isinstance(error, UnpicklingError) else first_line(error)
         raise CheckpointError(f"{path} is not a whole checkpoint of this project: {reason}.") from error
