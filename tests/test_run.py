@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from types import ModuleType
 
 import mlflow
 import numpy as np
@@ -28,7 +29,7 @@ from wbc.run import build, score_run, train_and_score
 from wbc.tracking import writer
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.training_log import TrainingLog
-from wbc.training import loop
+from wbc.training import fit, loop
 from wbc.training.features import LEAST_EPOCHS
 from wbc.training.loop import train_epoch
 
@@ -52,7 +53,7 @@ def stop_after(epochs: int, error: BaseException) -> Callable[..., object]:
 
 def interrupted(config: RunConfig, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "train_epoch", stop_after(2, error))
+        patch.setattr(fit, "train_epoch", stop_after(2, error))
         with pytest.raises(type(error)):
             train_and_score(config)
 
@@ -152,7 +153,7 @@ def test_stopped_run_goes_on_after_its_last_whole_epoch_though_that_was_not_one_
 ) -> None:
     config = small_config(epochs=4, checkpoint_every=9)
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "train_epoch", stop_in_the_third_epoch)
+        patch.setattr(fit, "train_epoch", stop_in_the_third_epoch)
         with pytest.raises(SystemExit):
             train_and_score(config)
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -280,7 +281,7 @@ def test_disk_of_the_images_that_fails_is_not_blamed_on_the_store(
     def fail(*_: object) -> object:
         raise OSError(errno.EIO, "Input/output error", "cache-squash32.bin")
 
-    monkeypatch.setattr(run_module, "train_epoch", fail)
+    monkeypatch.setattr(fit, "train_epoch", fail)
     with pytest.raises(TrainingError, match=r"^a file or device fails: .* Input/output error: 'cache-squash32.bin'"):
         train_and_score(small_config())
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -296,7 +297,7 @@ def test_run_that_sigterm_ends_by_a_librarys_error_is_marked_as_killed(
         except SystemExit as error:
             raise RuntimeError("error return without exception set") from error
 
-    monkeypatch.setattr(run_module, "train_epoch", train)
+    monkeypatch.setattr(fit, "train_epoch", train)
     with pytest.raises(SystemExit):
         train_and_score(small_config())
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -422,10 +423,11 @@ def test_folder_of_no_known_class_leaves_no_run_behind(small_config: Callable[..
         ),
     ],
 )
-@pytest.mark.parametrize("where", ["Feed", "train_epoch", "predict"])
+@pytest.mark.parametrize(("module", "where"), [(fit, "Feed"), (fit, "train_epoch"), (run_module, "predict")])
 def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     small_config: Callable[..., RunConfig],
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     where: str,
     error: Exception,
     jobs: str,
@@ -437,7 +439,7 @@ def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     for name in ("WBC_JOBS", "WBC_GPU_JOBS"):
         monkeypatch.setenv(name, jobs)
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, where, fail)
+        patch.setattr(module, where, fail)
         with pytest.raises(TrainingError, match=f"^no memory left {told}"):
             train_and_score(small_config())
     assert not train_and_score(small_config()).done_already  # the same again goes on

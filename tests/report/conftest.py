@@ -37,6 +37,7 @@ def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
         name=name,
         ids=tuple(f"{salt}{index}.png" for index in range(len(labels))),
         labels=np.array(labels, np.int64),
+        labs=np.zeros(len(labels), np.int64),
         pixels=PixelCache(np.repeat(np.array(labels, np.uint8) * 50, 8 * 8 * 3), shapes),
         contents=tuple(f"{salt}{index}" for index in range(len(labels))),
         groups=tuple(f"{salt}{index}.png" for index in range(len(labels))),

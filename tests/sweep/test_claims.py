@@ -34,7 +34,7 @@ def interrupted_run(small_config: Callable[..., RunConfig], monkeypatch: pytest.
     """A run that stopped before its first epoch: its settings and id."""
     config = small_config(epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr("wbc.run.train_epoch", stop_after(0, KeyboardInterrupt()))
+        patch.setattr("wbc.training.fit.train_epoch", stop_after(0, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             train_and_score(config)
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -164,7 +164,7 @@ def test_run_taken_over_while_its_process_was_suspended_logs_nothing_more(
         monkeypatch.setattr(claims, "time", SimpleNamespace(time=lambda: time.time() + 400))
         return result
 
-    monkeypatch.setattr("wbc.run.train_epoch", suspended)
+    monkeypatch.setattr("wbc.training.fit.train_epoch", suspended)
     with pytest.raises(BusyError, match="taken over by another process"):
         train_and_score(config)
     run = client.get_run(run_id)

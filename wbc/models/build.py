@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from wbc.config import RunConfig
 from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, WeightsError, first_line
 from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
@@ -21,6 +22,7 @@ from wbc.models.surgery import (
 )
 from wbc.models.thin import build_network
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights, load_weights
+from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed
 
 
@@ -79,16 +81,20 @@ class Classifier(nn.Module):
         scores: Tensor = self.head[-1](self.embed(images))
         return scores
 
-    def split_frozen(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+    def split_frozen(
+        self, *, embeddings: bool = False
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
         """Returns two functions that make up `forward`, of which the first trains nothing; None if it begins otherwise.
 
-        The first takes images and depends on nothing but each image; the second takes what it returns.
+        The first takes images and depends on nothing but each image; the second takes what it returns. With
+        `embeddings` the two make up `embed`.
         """
         parts = split_at_first_trainable(self.backbone) if self.frozen_batch_norm else None
         if parts is None:
             return None
         first, rest = parts
-        return lambda images: first(self.normalise(images)), lambda features: self.head(rest(features))
+        head = self.head[:-1] if embeddings else self.head
+        return lambda images: first(self.normalise(images)), lambda features: head(rest(features))
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets training mode; frozen batch norms stay frozen."""
@@ -141,6 +147,18 @@ def build_model(
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if imagenet else declared_normalisation(record)
     frozen = row.norm == "frozen_batch"
     return Classifier(backbone=backbone, head=head, mean=mean, std=std, frozen_batch_norm=frozen).train()
+
+
+def build(config: RunConfig, weights: Path | None) -> Classifier:
+    """Returns a run's model before its first epoch, from a file of weights or from random ones."""
+    return build_model(
+        config.model,
+        scale=config.scale,
+        image_size=config.image_size,
+        pretrained=str(weights or "none"),
+        seed=config.seed,
+        normalisation=RECIPES[config.recipe].normalisation,
+    )
 
 
 def backbone_state(model: Classifier) -> dict[str, Tensor]:

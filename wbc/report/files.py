@@ -32,7 +32,7 @@ def read_config(run: StoredRun, folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def read_run(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[ScoredRun, Truth] | str:
+def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[ScoredRun, Truth] | str:
     """Returns a run with its scores, and by domain what was scored; or why it cannot be read."""
     try:
         found = fetch(run, schema.PREDICTIONS, folder / run.id)

@@ -20,7 +20,7 @@ from wbc.arms import PLAIN, Arm, parse_arm
 from wbc.config import PlanConfig, RunConfig
 from wbc.data.splits import expand_targets, parse_source
 from wbc.errors import ReportError
-from wbc.report.files import Truth, read_config, read_run
+from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command
 from wbc.settings import Settings, settings_for
 from wbc.studies import find_study, plan, study_name
@@ -56,7 +56,7 @@ def read_study(options: PlanConfig) -> Study:
         complete = [run for run in own if _unfinished(run) is None]
         files = _in_threads(lambda run: read_config(run, Path(name)), complete)
         chosen, left = _choose(complete, files, configs, only=bool(options.models or options.methods))
-        read = _in_threads(lambda cell: read_run(chosen[cell], *cell, Path(name)), list(chosen))
+        read = _in_threads(lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(name)), list(chosen))
     damaged = [
         Excluded(stored=run, why=found)
         for run, found in zip(chosen.values(), read, strict=True)

@@ -19,7 +19,6 @@ from wbc.cells import CLASSES
 from wbc.config import RunConfig
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Images, Listing
-from wbc.data.splits import parse_source
 from wbc.errors import TrackingError
 from wbc.evaluation.confusion import draw_confusion
 from wbc.evaluation.metrics import Metrics
@@ -68,7 +67,9 @@ class ScoreLog:
             self._scores[listing.name] = scored_as
         return found
 
-    def log(self, images: Images, scored_as: str, predictions: Predictions, metrics: Metrics) -> None:
+    def log(
+        self, images: Images, role: schema.Role, scored_as: str, predictions: Predictions, metrics: Metrics
+    ) -> None:
         """Logs a domain's score; figures that a stopped process logged already stay as they are.
 
         Raises:
@@ -91,7 +92,7 @@ class ScoreLog:
             with store_errors():
                 mlflow.log_artifacts(text, run_id=self.id)
         with store_errors():
-            self._log_figures(images, metrics)
+            self._log_figures(images, role, metrics)
             self._confirm()
             tags[schema.scored_as(name)] = scored_as
             mlflow.MlflowClient().log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
@@ -117,7 +118,7 @@ class ScoreLog:
             raise TrackingError(f"run {self.id} cannot be completed, since {missing}: run the same command again.")
         mlflow.MlflowClient().set_tag(self.id, schema.COMPLETE, "true")
 
-    def _log_figures(self, images: Images, metrics: Metrics) -> None:
+    def _log_figures(self, images: Images, role: schema.Role, metrics: Metrics) -> None:
         """Logs the figures to the run and its model: at the time of those that were logged before, if any were.
 
         MLflow keeps the same point at the same time once. A stop may have come between the run's and the model's.
@@ -128,14 +129,10 @@ class ScoreLog:
         if before:
             history = mlflow.MlflowClient().get_metric_history(self.id, next(iter(before)))
             figures, time_ms = before, history[0].timestamp
-        dataset = log_input(self.id, images, self._role(images))
+        dataset = log_input(self.id, images, role)
         self._confirm()
         model_id = run.tags.get(schema.MODEL_ID)
         mlflow.log_metrics(figures, run_id=self.id, timestamp=time_ms, model_id=model_id, dataset=dataset)
-
-    def _role(self, images: Images) -> schema.Role:
-        labs = {parse_source(source).key for source in self._config.arm.sources}
-        return "home" if images.reference.key in labs else "away"
 
     def _confirm(self) -> None:
         if self._claim:

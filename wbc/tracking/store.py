@@ -112,6 +112,12 @@ def store_errors() -> Iterator[None]:
         ) from error
 
 
+def store_exists() -> bool:
+    """Returns whether the store is there; a SQLite store is made by the first run."""
+    database = _database()
+    return database is None or database.exists()
+
+
 def describe_store() -> str:
     """Returns where runs go and whether that is there yet, having asked it; makes nothing.
 
@@ -119,7 +125,7 @@ def describe_store() -> str:
         TrackingError: it does not answer, does not let us in, or is of another version.
     """
     uri, database = mlflow.get_tracking_uri(), _database()
-    if database and not database.exists():
+    if not store_exists():
         return f"{uri}, which the first run makes"
     if uri.startswith(("http://", "https://")):
         check_server(uri)

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 import torch
 
+from wbc.compute import settle
 from wbc.config import RUNNERS, ReproduceConfig, RunConfig
 from wbc.environment import hardware
 from wbc.errors import RunnerError
-from wbc.run import Outcome
+from wbc.scoring import Outcome
 
 Results: TypeAlias = Generator[tuple[RunConfig, Outcome | Exception], None, None]
 
@@ -39,13 +40,15 @@ class Runner(ABC):
         """Returns what computes there, in the words of `wbc.environment`; None if it may be anything."""
         return hardware(device)
 
-    def check(self) -> None:  # noqa: B027  # some places need nothing
+    def check(self, configs: Sequence[RunConfig]) -> None:
         """Makes sure, before anything is prepared, that runs can take place there.
 
         Raises:
             ConfigError: an option is not what the place can give.
             RunnerError: the place lacks something; the message says how to get it.
         """
+        for config in configs:
+            settle(config)
 
     def prepare(self, configs: Sequence[RunConfig]) -> None:  # noqa: B027  # where runs make it
         """Makes here what runs share and cannot make themselves there."""

@@ -16,7 +16,7 @@ from docker.utils import parse_bytes
 
 from wbc.config import RunConfig
 from wbc.errors import ConfigError
-from wbc.run import references
+from wbc.inputs import splits_of
 from wbc.surroundings import data_dir, passed_on, proxies
 from wbc.sweep.runners.base import is_local
 from wbc.tracking.store import store_location
@@ -60,8 +60,8 @@ def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
     """Returns what a container sees of this machine's disk: what runs read, read-only, and what they write."""
     read = {data_dir()}
     for config in configs:
-        train, tests = references(config)
-        read |= {Path(each.key.removeprefix("folder:")) for each in (train, *tests) if each.key.startswith("folder:")}
+        splits = [split for group in splits_of(config) for split in group]
+        read |= {Path(each.key.removeprefix("folder:")) for each in splits if each.key.startswith("folder:")}
         if config.pretrained == "imagenet":
             read |= {path for path in _hubs().values() if path.exists()}
         elif config.pretrained not in ("none", "patterns"):

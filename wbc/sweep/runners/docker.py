@@ -25,7 +25,7 @@ from docker.types import DeviceRequest
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
-from wbc.run import Outcome
+from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
 from wbc.sweep.runners.base import Results, Runner, alike
 from wbc.sweep.runners.containers import container_settings, memory_bytes
@@ -44,8 +44,9 @@ _log = logging.getLogger(__name__)
 class DockerRunner(Runner):
     """Containers on the engine that DOCKER_HOST names, which sees this machine's disk."""
 
-    def check(self) -> None:
+    def check(self, configs: Sequence[RunConfig]) -> None:
         """Looks for the engine and the image, and stops what killed sweeps of this user have left running."""
+        super().check(configs)
         self._connected()
 
     def prepare(self, configs: Sequence[RunConfig]) -> None:
@@ -149,8 +150,8 @@ class _Sweep:
         if code:
             raise TrainingError(_failure(code, said, self._memory, container.attrs["State"]["OOMKilled"]))
         (cell,) = survey([config], [])
-        if cell.fingerprint:
-            (cell,) = survey([config], read_trainings(cell.fingerprint))
+        if cell.trained_as:
+            (cell,) = survey([config], read_trainings(cell.trained_as))
         if cell.outcome is None:
             raise RunnerError(
                 f"{name} has ended well in its container, but under another fingerprint than it has here: `make setup` "

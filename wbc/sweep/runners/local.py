@@ -20,7 +20,8 @@ from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import TrainingError, WeightsError
 from wbc.models.catalog import find_model
 from wbc.processes import TERMINAL_SIGNALS, cores
-from wbc.run import Outcome, train_and_score
+from wbc.run import train_and_score
+from wbc.scoring import Outcome
 from wbc.surroundings import change
 from wbc.sweep.runners.base import Results, Runner, alike
 from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus

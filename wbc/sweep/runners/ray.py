@@ -22,7 +22,7 @@ from wbc.code import locked_packages
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, RunnerError, WbcError
 from wbc.processes import signals_exit, stop_if_asked
-from wbc.run import Outcome
+from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
 from wbc.sweep.runners.base import Results, Runner
 from wbc.sweep.runners.local import learn_weights
@@ -65,6 +65,9 @@ class RayRunner(Runner):
 
     def hardware(self, device: str) -> None:
         """Returns None: nodes may be of any kind."""
+
+    def check(self, configs: Sequence[RunConfig]) -> None:
+        """Leaves it to the nodes to say what they cannot compute."""
 
     def prepare(self, configs: Sequence[RunConfig]) -> None:
         """Learns weights here, so that the runs' identities are known; nodes that share the data folder have them."""
@@ -128,7 +131,7 @@ class _Work:
         self._tasks = {device: remote(run_here) for device, remote in tasks.items()}
         most = max(int(node["Resources"].get("CPU", 0)) for node in present)
         self._needs = {config: _needs(config, options, most) for config in configs}
-        self._fingerprints = {cell.config: cell.fingerprint for cell in survey(configs, [])}
+        self._fingerprints = {cell.config: cell.trained_as for cell in survey(configs, [])}
         self._nodes: set[str] = set()
         self._left_out: set[str] = set()
         for config, (cpus, gpus) in self._needs.items():

@@ -17,7 +17,7 @@ from wbc.errors import WbcError
 from wbc.surroundings import change
 
 if TYPE_CHECKING:
-    from wbc.run import Outcome
+    from wbc.scoring import Outcome
 
 _OTHER_INPUTS: Final = (
     "node {host} has other images or weights than the sweep, or made them itself on another kind of processor, which "
@@ -80,13 +80,13 @@ def _node() -> str:
 
 def _fingerprint(config: RunConfig) -> str | None:
     """Returns the run's fingerprint on this node, having made its images and weights ready."""
-    from wbc.run import load_domains
+    from wbc.inputs import load_inputs
     from wbc.sweep.plan import survey
     from wbc.training.pretrain import starting_weights
 
-    load_domains(config)
+    load_inputs(config)
     starting_weights(config)
-    return survey([config], [])[0].fingerprint
+    return survey([config], [])[0].trained_as
 
 
 def difference(versions: dict[str, str]) -> str | None:
