@@ -18,10 +18,12 @@ def balanced(labels: Integers, labs: Integers, seed: int, epoch: int) -> Integer
 
 
 def brightness(train: Images) -> Augmentation:
-    """Multiplies an image by up to a half more."""
-    return Augmentation(
-        apply=lambda images, numbers: images * (0.5 + numbers[..., None, None]), numbers=1, variants=None
-    )
+    """Multiplies an image by a half to one and a half."""
+
+    def apply(images: Tensor, numbers: Tensor) -> Tensor:
+        return (images * (0.5 + numbers[..., None, None])).clamp(max=255)
+
+    return Augmentation(apply=apply, numbers=1, variants=None)
 
 
 def turned(train: Images) -> Augmentation:
