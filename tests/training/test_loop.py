@@ -54,7 +54,7 @@ def test_train_epoch_learns_what_tells_the_classes_apart(small_config: Callable[
     feed = Feed(network, train, config)
     results = [train_epoch(network, optimiser, feed, epoch, config) for epoch in range(config.epochs)]
     assert results[-1].loss < results[0].loss / 2
-    assert results[-1].accuracy > 0.6
+    assert results[-1].accuracy > 1.5 * results[0].accuracy
 
 
 def test_long_epoch_tells_how_far_it_has_come(
