@@ -40,7 +40,7 @@ def test_tables_are_the_golden_ones(
 ) -> None:
     """Means by hand: home 10 and 9 of 10, 9 and 9; away 4 and 2, 8 and 10. Half-width: 12.706 × half the gap.
 
-    So 95 ± 63.53, 90 ± 0, 30 ± 127.06, 90 ± 127.06.
+    So 95 ± 63.53, 90 ± 0, 30 ± 127.06, 90 ± 127.06, of which 0 and 100 cut what is beyond.
     """
     monkeypatch.setenv("PATH", "")  # no LaTeX: the tables do not need it
     tables = write_report(options, PAPER) / "tables"
@@ -54,7 +54,7 @@ def test_missing_cells_are_shown_with_the_command_that_fills_them(
     folder = write_report(replace(options, models="resnet50,resnet50_gn,vgg16", seeds="0,1,2"), PAPER)
     table = (folder / "tables" / "table4.md").read_text()
     assert re.search(r"\(b\) \| vgg16 \| missing \| missing", table)
-    assert "95.00 ± 63.53 (2 of 3 seeds)" in table
+    assert "95.00 −63.53/+5.00 (2 of 3 seeds)" in table
     command = 'make reproduce PROFILE=demo MODELS="resnet50 resnet50_gn vgg16" SEEDS="0 1 2"'
     assert command in caplog.text
     assert command.replace('"', "&#34;") in (folder / "report.html").read_text()

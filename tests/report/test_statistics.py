@@ -24,6 +24,7 @@ def test_interval_of_a_share_is_printed_no_further_than_0_and_100() -> None:
     interval = seed_interval([0.90, 1.00])
     assert interval.percent() == "95.00 ± 63.53"
     assert interval.share() == "95.00 −63.53/+5.00"
+    assert seed_interval([0.0, 1.0]).share() == "50.00 ± 50.00"
     assert seed_interval([0.90, 0.92, 0.94]).share() == "92.00 ± 4.97"
     assert seed_interval([0.5]).share() == "50.00 (one seed)"
 

@@ -133,15 +133,16 @@ def _beside(
         **_numbers("published", published.interval),
         "published_n": published.interval.n,
         "published_place": published.place,
-        **_numbers("published_second", differs and differs.interval),
-        "published_second_place": differs and differs.place,
+        **_numbers("published_second", differs.interval if differs else None),
+        "published_second_place": differs.place if differs else None,
         "difference": difference,
         "verdict": verdict,
     }
 
 
 def _numbers(name: str, interval: Interval | None) -> dict[str, float | None]:
-    return {name: interval and interval.mean, f"{name}_half_width": interval and interval.half_width}
+    mean, half_width = (interval.mean, interval.half_width) if interval else (None, None)
+    return {name: mean, f"{name}_half_width": half_width}
 
 
 def _not_comparable(study: Study, domain: ScoredDomain) -> str | None:
