@@ -53,6 +53,12 @@ def test_only_tracking_imports_mlflow() -> None:
     assert {name.rpartition(".")[0] for name in users} == {"wbc.tracking"}
 
 
+def test_kit_of_reports_knows_no_report() -> None:
+    kit = [file for file in MODULES if file.parent == ROOT / "wbc" / "report"]
+    assert {file.name for file in kit} >= {"query.py", "study.py", "report.py"}
+    assert not {module for file in kit for module in imports_of(file) if module.startswith("wbc.report.paper")}
+
+
 def test_report_does_not_import_torch() -> None:
-    script = "import sys, wbc.report.report; print('torch' in sys.modules)"
+    script = "import sys, wbc.report.paper.contents; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT).stdout == "False\n"

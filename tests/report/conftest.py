@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from wbc.arms import Arm, parse_arm
 from wbc.config import ReportConfig, RunConfig, TrainConfig
 from wbc.data.cache import PixelCache
 from wbc.data.images import Images
@@ -28,6 +29,11 @@ WRONG = {
 """Which of ten images, two of each class in the classes' order, each run gets wrong; it says the next class instead."""
 
 LogRun = Callable[..., str]
+
+
+def arm(name: str, source: str = "smears_source") -> Arm:
+    """Returns the arm of the name that trains on the demo's source, or on others by commas."""
+    return parse_arm(name, tuple(source.split(",")))
 
 
 def images(name: str, labels: Sequence[int], salt: str = "") -> Images:

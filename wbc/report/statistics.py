@@ -44,8 +44,10 @@ class Interval:
 
     def share(self) -> str:
         """Returns the interval of a share in percent: as `percent`, or `98.00 −3.10/+2.00` where 0 or 100 cuts it."""
-        below, above = (f"{100 * each:.2f}" for each in self.reach or (0, 0))
-        return self.percent() if below == above else f"{100 * self.mean:.2f} −{below}/+{above}"
+        if self.reach is None:
+            return self.percent()
+        below, above = (f"{100 * each:.2f}" for each in self.reach)
+        return f"{100 * self.mean:.2f} {f'± {below}' if below == above else f'−{below}/+{above}'}"
 
 
 def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
