@@ -25,7 +25,7 @@ def test_extras_are_apart_from_what_every_run_needs_and_locked_with_it() -> None
     assert set(EXTRAS) == {"docker", "ray", "team", "dev"}
     heavy = names(EXTRAS["docker"] + EXTRAS["ray"]) | {"psycopg"}
     assert not heavy & names(PROJECT["dependencies"])
-    assert names([*PROJECT["dependencies"], *sum(EXTRAS.values(), [])]) <= set(locked_packages())
+    assert set.union(names(PROJECT["dependencies"]), *map(names, EXTRAS.values())) <= set(locked_packages())
 
 
 def test_store_whose_driver_is_not_installed_says_how_to_get_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
