@@ -19,7 +19,8 @@ RANKS = (
     ("wbc.methods",),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
     ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute", "wbc.processes"),
-    ("wbc.cells", "wbc.errors", "wbc.arms"),
+    ("wbc.cells", "wbc.errors", "wbc.arms", "wbc.code"),
+    ("wbc.surroundings",),
 )
 MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))
 

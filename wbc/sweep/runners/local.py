@@ -61,11 +61,11 @@ def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> Non
             _learn(missing, workers)
 
 
-def default_jobs(alike: Sequence[RunConfig]) -> int:
+def default_jobs(group: Sequence[RunConfig]) -> int:
     """Returns one job per core for thin models on a CPU, which do not fill more than one; on GPUs what they hold."""
-    if alike[0].device == "cuda":
-        return jobs_per_gpu(alike) * len(visible_gpus())
-    return cores() if alike[0].scale == "tiny" else 1
+    if group[0].device == "cuda":
+        return jobs_per_gpu(group) * len(visible_gpus())
+    return cores() if group[0].scale == "tiny" else 1
 
 
 def _backbones(configs: Iterable[RunConfig]) -> list[RunConfig]:
