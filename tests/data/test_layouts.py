@@ -80,6 +80,12 @@ def test_linked_folders_are_followed_and_a_circle_is_left(tmp_path: Path, caplog
     assert "a link to a folder above it" in caplog.text
 
 
+def test_class_folder_that_is_a_broken_link_stops(tmp_path: Path) -> None:
+    (write_tree(tmp_path, images("Monocyte/1.png")) / "Basophil").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="Basophil' cannot be looked into: No such file"):
+        read_class_folders(tmp_path, {})
+
+
 @pytest.mark.parametrize("suffix", ["jfif", "jpe", "JP2", "tiff", "webp"])
 def test_images_of_any_common_suffix_are_read(tmp_path: Path, suffix: str) -> None:
     write_tree(tmp_path, {f"Monocyte/1.{suffix}": image_bytes()})
@@ -113,7 +119,7 @@ def test_excluded_images_are_left_out_and_counted(tmp_path: Path, caplog: pytest
 @pytest.mark.parametrize("content", [b"Monocyte/1.png\nMonocyte/2.png\n", b"path\n\xff\n"])
 def test_table_of_excluded_images_that_is_none_stops(tmp_path: Path, content: bytes) -> None:
     write_tree(tmp_path, images("Monocyte/1.png", "Monocyte/2.png") | {"excluded.csv": content})
-    with pytest.raises(DataError, match="excluded.csv' is no CSV in UTF-8 with a column 'path'"):
+    with pytest.raises(DataError, match=r"excluded\.csv' is no CSV in UTF-8 with a column 'path'"):
         read_class_folders(tmp_path, {})
 
 

@@ -34,7 +34,11 @@ def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
     """
     if not root.is_dir():
         raise DataError(f"there is no folder '{root}'.")
-    folders = sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
+    folders = sorted(
+        child
+        for child in root.iterdir()
+        if (child.is_dir() or not child.exists()) and not child.name.startswith((".", "__"))  # or a broken link
+    )
     known = {folder: label for folder in folders if (label := class_index(folder.name)) is not None}
     seen = ", ".join(f"'{folder.name}'" for folder in folders if folder not in known)
     if not known:
@@ -44,21 +48,7 @@ def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
         )
     if seen:
         _log.warning("%s: ignored, not the name of a class: %s", root, seen)
-    excluded, left_out = _read_excluded(root), Counter[str]()
-    entries: list[Entry] = []
-    for folder, label in known.items():
-        before = len(entries)
-        for file, reason in _files(folder):
-            path = _relative(file, root)
-            if reason or path in excluded:
-                left_out[reason or f"named in {EXCLUDED}"] += 1
-            else:
-                entries.append(Entry(_named(path), label, "all"))
-        if len(entries) == before:
-            _log.warning("%s: no image in the class folder '%s'", root, folder.name)
-    if left_out:
-        reasons = ", ".join(f"{count} ({reason})" for reason, count in left_out.most_common())
-        _log.warning("%s: %d files are not read: %s", root, left_out.total(), reasons)
+    entries = _list_classes(root, known)
     if not entries:
         raise DataError(f"the class folders of '{root}' hold no image ({', '.join(sorted(_SUFFIXES))}).")
     return entries
@@ -156,6 +146,25 @@ def _find(root: Path, name: str) -> Path:
     if not found:
         raise DataError(f"'{name}' is nowhere among the files.")
     return found[0]
+
+
+def _list_classes(root: Path, labels: Mapping[Path, int]) -> list[Entry]:
+    excluded, left_out = _read_excluded(root), Counter[str]()
+    entries: list[Entry] = []
+    for folder, label in labels.items():
+        before = len(entries)
+        for file, reason in _files(folder):
+            path = _relative(file, root)
+            if reason or path in excluded:
+                left_out[reason or f"named in {EXCLUDED}"] += 1
+            else:
+                entries.append(Entry(_named(path), label, "all"))
+        if len(entries) == before:
+            _log.warning("%s: no image in the class folder '%s'", root, folder.name)
+    if left_out:
+        reasons = ", ".join(f"{count} ({reason})" for reason, count in left_out.most_common())
+        _log.warning("%s: %d files are not read: %s", root, left_out.total(), reasons)
+    return entries
 
 
 def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
