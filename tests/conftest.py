@@ -18,6 +18,7 @@ from PIL import Image
 
 from wbc.cells import CLASSES
 from wbc.config import RunConfig, TrainConfig
+from wbc.data.splits import parse_source
 from wbc.studies import resolve
 
 
@@ -59,6 +60,11 @@ def write_cells(folder: Path, per_class: int, size_px: int = 24) -> Path:
             pixels = rng.normal(40 + 40 * label, 8, (size_px, size_px, 3)).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{index}.png")
     return folder
+
+
+def name_of(folder: str) -> str:
+    """What images in a folder below the working directory are called in metrics and files."""
+    return parse_source(f"folder:{folder}").name
 
 
 @pytest.fixture

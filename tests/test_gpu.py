@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import name_of
 from tests.test_run import interrupted
 from tests.training.test_fast import LAST16, both_ways
 from wbc import compute
@@ -48,9 +49,9 @@ def test_run_on_cuda_learns_and_names_the_gpu(small_config: Callable[..., RunCon
 @pytest.mark.parametrize("model", ["resnet50", "vgg16", "vit_b_16"])
 def test_model_trained_on_cuda_scores_the_same_on_the_cpu(small_config: Callable[..., RunConfig], model: str) -> None:
     outcome = train_and_score(small_config(device="cuda", model=model))
-    on_cuda = scores(outcome, "folder_away")
+    on_cuda = scores(outcome, name_of("away"))
     score_run(EvaluateConfig(run=outcome.run_id), "cpu")
-    np.testing.assert_allclose(scores(outcome, "folder_away"), on_cuda, atol=2e-3)  # tf32 convolutions
+    np.testing.assert_allclose(scores(outcome, name_of("away")), on_cuda, atol=2e-3)  # tf32 convolutions
 
 
 def test_resumed_run_on_cuda_goes_on_where_it_stopped(

@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.conftest import name_of
 from tests.forks import forks
 from tests.servers import postgresql
 from wbc.config import RunConfig
@@ -64,7 +65,7 @@ def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config
             (step, seed + 1 / step) for step in range(1, EPOCHS + 1)
         ]
         assert len(client.get_metric_history(run.info.run_id, "train/images_per_s")) == EPOCHS
-        assert {item.dataset.name for item in run.inputs.dataset_inputs} == {"folder_home", "folder_away"}
+        assert {item.dataset.name for item in run.inputs.dataset_inputs} == {name_of("home"), name_of("away")}
 
 
 def make_store(environment: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import name_of
 from wbc.config import RunConfig
 from wbc.run import train_and_score
 from wbc.sweep.plan import survey
@@ -48,6 +49,6 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
     cells = survey(configs, read_trainings())
     assert len(asked) == 1
     assert [cell.state for cell in cells] == ["done"] * 990 + ["to run"] * 10
-    assert {cell.outcome.accuracies["folder_away"] for cell in cells if cell.outcome} == {
-        outcome.accuracies["folder_away"]
+    assert {cell.outcome.accuracies[name_of("away")] for cell in cells if cell.outcome} == {
+        outcome.accuracies[name_of("away")]
     }

@@ -23,6 +23,7 @@ import mlflow
 import pytest
 from filelock import FileLock
 
+from tests.conftest import name_of
 from tests.servers import free_port, mlflow_server
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
@@ -74,7 +75,9 @@ def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
     (again,) = DockerRunner(ReproduceConfig()).run([config])
     assert again == (config, outside)
 
-    predictions = {path.parents[2].name: path for path in (store / "mlartifacts").rglob("predictions/folder_away.csv")}
+    predictions = {
+        path.parents[2].name: path for path in (store / "mlartifacts").rglob(f"predictions/{name_of('away')}.csv")
+    }
     assert predictions[inside.run_id].read_bytes() == predictions[outside.run_id].read_bytes()
     assert {path.stat().st_uid for path in store.rglob("*")} == {os.getuid()}
     assert containers(engine) == []
