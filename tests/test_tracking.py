@@ -67,7 +67,7 @@ def test_answers_that_break_off_lose_nothing_and_double_nothing(
 def test_experiment_is_created_once_and_beside_the_database(store: Path) -> None:
     assert connect() == connect()
     experiment = mlflow.get_experiment_by_name(EXPERIMENT)
-    assert experiment.artifact_location == str(store / "mlartifacts")
+    assert experiment.artifact_location == (store / "mlartifacts").as_uri()
 
 
 def test_run_of_mlflow_run_is_adopted_and_keeps_the_words_typed(

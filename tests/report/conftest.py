@@ -47,7 +47,6 @@ def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
         pixels=PixelCache(np.repeat(np.array(labels, np.uint8) * 50, 8 * 8 * 3), shapes),
         contents=tuple(f"{salt}{index}" for index in range(len(labels))),
         groups=tuple(f"{salt}{index}.png" for index in range(len(labels))),
-        labs=np.zeros(len(labels), np.int64),
         digest=f"{len(salt)}{name}".encode().hex().ljust(64, "0")[:64],
         origin="drawn for a test",
     )
