@@ -21,7 +21,7 @@ from entrypoints.train import train
 from tests.conftest import name_of, write_cells
 from tests.servers import free_port, wait_for
 from wbc.config import EvaluateConfig, PrepareConfig, ReproduceConfig, RunConfig, TrainConfig
-from wbc.run import build
+from wbc.models.build import build
 from wbc.training.checkpoint import Checkpoint, write_checkpoint
 
 ROOT = Path(__file__).parents[1]

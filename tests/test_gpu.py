@@ -20,8 +20,11 @@ from wbc.compute import GPU_SHARE, place
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.data.batches import draw_augmentation
 from wbc.evaluation.records import read_scores
+from wbc.inputs import load_inputs
+from wbc.models.build import build
 from wbc.models.catalog import PAPER_ROWS
-from wbc.run import Outcome, build, load_domains, score_run, train_and_score
+from wbc.run import train_and_score
+from wbc.scoring import Outcome, score_run
 from wbc.sweep.runners.gpu import MOST, jobs_per_gpu, measure
 from wbc.tracking.read import read_curve, read_runs
 from wbc.training.feed import Feed
@@ -50,7 +53,7 @@ def test_run_on_cuda_learns_and_names_the_gpu(small_config: Callable[..., RunCon
 def test_model_trained_on_cuda_scores_the_same_on_the_cpu(small_config: Callable[..., RunConfig], model: str) -> None:
     outcome = train_and_score(small_config(device="cuda", model=model))
     on_cuda = scores(outcome, name_of("away"))
-    score_run(EvaluateConfig(run=outcome.run_id), "cpu")
+    score_run(EvaluateConfig(run=outcome.run_id, device="cpu"))
     np.testing.assert_allclose(scores(outcome, name_of("away")), on_cuda, atol=2e-3)  # tf32 convolutions
 
 
@@ -86,7 +89,7 @@ def test_batches_on_cuda_are_the_plain_ones_to_the_bit(
 ) -> None:
     monkeypatch.setattr(compute, "GPU_SHARE", share)
     config = small_config(device="cuda", recipe=recipe)
-    (train, _), found = load_domains(config), []
+    (train,), found = load_inputs(config).train, []
     for each in (config, replace(config, device="cpu", fast=False)):
         model = build(each, None)
         place(model, each)
@@ -105,7 +108,7 @@ def test_features_on_cuda_are_what_frozen_layers_make_of_each_batch(
 ) -> None:
     monkeypatch.setattr(compute, "GPU_SHARE", share)
     config = small_config(device="cuda", model=LAST16, epochs=12)
-    train, _ = load_domains(config)
+    (train,) = load_inputs(config).train
     model = build(config, None)
     place(model, config)
     drawn = draw_augmentation(0, 0, len(train.labels))

@@ -24,8 +24,9 @@ from tests.conftest import name_of, write_cells
 from wbc import run as run_module
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
-from wbc.models.build import backbone_state
-from wbc.run import build, score_run, train_and_score
+from wbc.models.build import backbone_state, build
+from wbc.run import train_and_score
+from wbc.scoring import score_run
 from wbc.tracking import writer
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.training_log import TrainingLog
@@ -340,19 +341,19 @@ def test_evaluate_scores_an_earlier_run_on_a_further_folder(
 ) -> None:
     trained = train_and_score(small_config(epochs=1))
     write_cells(store / "slides", 1)
-    scored = score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}"), "cpu")
+    scored = score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}", device="cpu"))
     assert scored.run_id == trained.run_id
     assert set(scored.accuracies) == {name_of("slides")}
     logged = mlflow.get_run(trained.run_id)
     assert logged.info.status == "FINISHED"
     assert f"test/{name_of('slides')}/macro_f1" in logged.data.metrics
-    assert score_run(EvaluateConfig(targets=f"folder:{store / 'slides'}"), "cpu").accuracies == scored.accuracies
+    assert score_run(EvaluateConfig(targets=f"folder:{store / 'slides'}", device="cpu")).accuracies == scored.accuracies
 
 
 def test_evaluate_of_a_checkpoint_file_is_a_run_of_its_own(small_config: Callable[..., RunConfig], store: Path) -> None:
     trained = train_and_score(small_config(epochs=1))
     path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
-    scored = score_run(EvaluateConfig(run=path), "cpu")
+    scored = score_run(EvaluateConfig(run=path, device="cpu"))
     assert scored.run_id != trained.run_id
     assert scored.accuracies == trained.accuracies
 
@@ -360,7 +361,7 @@ def test_evaluate_of_a_checkpoint_file_is_a_run_of_its_own(small_config: Callabl
 def test_evaluate_of_another_model_than_expected_is_refused(small_config: Callable[..., RunConfig]) -> None:
     trained = train_and_score(small_config(epochs=1))
     with pytest.raises(CheckpointError, match="holds resnet50, not vgg16"):
-        score_run(EvaluateConfig(run=trained.run_id, model="vgg16"), "cpu")
+        score_run(EvaluateConfig(run=trained.run_id, model="vgg16", device="cpu"))
 
 
 def test_evaluate_of_an_interrupted_run_is_refused_and_leaves_it_so(
@@ -369,7 +370,7 @@ def test_evaluate_of_an_interrupted_run_is_refused_and_leaves_it_so(
     interrupted(small_config(), monkeypatch, KeyboardInterrupt())
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     with pytest.raises(TrackingError, match="no completed training run"):
-        score_run(EvaluateConfig(run=stopped.info.run_id), "cpu")
+        score_run(EvaluateConfig(run=stopped.info.run_id, device="cpu"))
     assert mlflow.get_run(stopped.info.run_id).info.status == "KILLED"
 
 
@@ -384,7 +385,7 @@ def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
     monkeypatch.setattr(run_module, "predict", fail)
     for run in (trained.run_id, path):
         with pytest.raises(RuntimeError):
-            score_run(EvaluateConfig(run=run), "cpu")
+            score_run(EvaluateConfig(run=run, device="cpu"))
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert {run.info.run_name: run.info.status for run in runs} == {
         "resnet50/seed0": "FINISHED",
@@ -394,9 +395,9 @@ def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
 
 def test_evaluate_of_an_unknown_run_names_it(store: Path) -> None:
     with pytest.raises(TrackingError, match="no run 0123abc"):
-        score_run(EvaluateConfig(run="0123abc"), "cpu")
+        score_run(EvaluateConfig(run="0123abc", device="cpu"))
     with pytest.raises(TrackingError, match="no finished training run"):
-        score_run(EvaluateConfig(), "cpu")
+        score_run(EvaluateConfig(device="cpu"))
 
 
 def test_target_that_the_model_trains_on_is_refused(small_config: Callable[..., RunConfig]) -> None:

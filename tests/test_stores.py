@@ -16,7 +16,7 @@ from tests.forks import forks
 from tests.servers import postgresql
 from wbc.config import RunConfig
 from wbc.errors import TrackingError
-from wbc.run import load_domains
+from wbc.inputs import load_inputs
 from wbc.tracking.runs import open_run
 from wbc.tracking.store import EXPERIMENT, connect, describe_store, find_run
 from wbc.training.loop import EpochResult
@@ -37,7 +37,7 @@ def shared_store(request: pytest.FixtureRequest, store: Path, monkeypatch: pytes
 
 def log_run(environment: dict[str, str], config: RunConfig) -> None:
     os.environ.update(environment)
-    train, tests = load_domains(config)
+    train, tests = load_inputs(config)
     with open_run(config, f"identity {config.seed}", {}) as run:
         run.training.start([train, *tests])
         for epoch in range(1, EPOCHS + 1):
@@ -49,7 +49,7 @@ def log_run(environment: dict[str, str], config: RunConfig) -> None:
 def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config: Callable[..., RunConfig]) -> None:
     configs = [small_config(seed=seed) for seed in range(WORKERS)]
     connect()
-    load_domains(configs[0])
+    load_inputs(configs[0])
     workers = [forks().Process(target=log_run, args=(dict(os.environ), config)) for config in configs]
     for worker in workers:
         worker.start()

@@ -13,7 +13,9 @@ from tests.servers import breaking_proxy, free_port, mlflow_server
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
-from wbc.run import load_domains, score_run, train_and_score
+from wbc.inputs import load_inputs
+from wbc.run import train_and_score
+from wbc.scoring import score_run
 from wbc.tracking import writer as writing
 from wbc.tracking.datasets import log_input
 from wbc.tracking.store import EXPERIMENT, connect
@@ -42,7 +44,7 @@ def test_run_on_a_server_is_resumed_and_scored_elsewhere(
     artifacts = mlflow.artifacts.list_artifacts(run_id=trained.run_id, artifact_path="checkpoint")
     assert [artifact.path for artifact in artifacts] == ["checkpoint/final.pt"]
     slides = write_cells(store / "slides", 1)
-    assert set(score_run(EvaluateConfig(targets=f"folder:{slides}"), "cpu").accuracies) == {name_of("slides")}
+    assert set(score_run(EvaluateConfig(targets=f"folder:{slides}", device="cpu")).accuracies) == {name_of("slides")}
     assert not (store / "mlflow.db").stat().st_mtime > (store / "other.db").stat().st_mtime
 
 
@@ -112,7 +114,7 @@ def test_runs_go_to_the_experiment_that_mlflow_run_was_given(store: Path, monkey
 
 def test_runs_that_start_at_once_on_the_same_images_log_them_all(small_config: Callable[..., RunConfig]) -> None:
     client, experiment = mlflow.MlflowClient(), connect()
-    train, _ = load_domains(small_config())
+    (train,) = load_inputs(small_config()).train
     runs = [client.create_run(experiment).info.run_id for _ in range(8)]
     with ThreadPoolExecutor(len(runs)) as pool:
         list(pool.map(lambda run: log_input(run, train, "training"), runs))

@@ -16,8 +16,7 @@ from wbc.data.batches import draw_augmentation
 from wbc.errors import ConfigError
 from wbc.methods.average import WeightAverage
 from wbc.methods.catalog import METHODS, SEAMS, Method, find_method
-from wbc.models.build import Classifier
-from wbc.run import build
+from wbc.models.build import Classifier, build
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.feed import Feed
 from wbc.training.fit import fit

@@ -34,7 +34,8 @@ from wbc.data.disk import one_writer
 from wbc.data.images import load_images
 from wbc.data.splits import parse_source
 from wbc.errors import TrackingError
-from wbc.run import load_domains, train_and_score
+from wbc.inputs import load_inputs
+from wbc.run import train_and_score
 from wbc.tracking.store import connect
 from wbc.training import fit
 from wbc.training.loop import train_epoch
@@ -71,7 +72,7 @@ def _work(environment: dict[str, str], configs: Sequence[RunConfig], ready: Even
     if reaper:
         reaper.watch()
     connect()
-    load_domains(configs[0])
+    load_inputs(configs[0])
     ready.set()
     for config in configs:
         train_and_score(config)

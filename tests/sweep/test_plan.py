@@ -41,7 +41,7 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
     configs = [small_config(seed=0, epochs=1)]
     configs += [type(configs[0])(**{**vars(configs[0]), "seed": seed}) for seed in range(1, 1000)]
     outcome = train_and_score(configs[0])
-    fingerprints = [cell.fingerprint for cell in survey(configs, [])]
+    fingerprints = [cell.trained_as for cell in survey(configs, [])]
     assert len(set(fingerprints)) == 1000
     copy_run(store / "mlflow.db", outcome.run_id, [str(name) for name in fingerprints[1:990]])
     asked: list[str] = []

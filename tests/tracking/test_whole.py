@@ -10,7 +10,8 @@ from tests.conftest import write_cells
 from tests.test_run import interrupted, predictions_of
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import DamageError, TrackingError
-from wbc.run import Outcome, score_run, train_and_score
+from wbc.run import train_and_score
+from wbc.scoring import Outcome, score_run
 from wbc.tracking.read import fetch, read_run
 
 

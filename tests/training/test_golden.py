@@ -26,11 +26,10 @@ from wbc.config import RunConfig, TrainConfig
 from wbc.data.batches import Draws, draw_augmentation
 from wbc.data.cache import PixelCache
 from wbc.data.prepare import Images
-from wbc.data.splits import Reference
 from wbc.evaluation import predict
 from wbc.methods.catalog import METHODS
+from wbc.models.build import build
 from wbc.models.catalog import MODELS
-from wbc.run import build
 from wbc.studies import resolve
 from wbc.training import feed as feed_module
 from wbc.training import loop, pretrain
@@ -71,8 +70,9 @@ def golden_images(recipe: str) -> Images:
         labels=labels,
         labs=np.arange(22) % 2,
         digest="",
-        reference=Reference("drawn", "train"),
         ids=tuple(map(str, range(22))),
+        contents=tuple(map(str, range(22))),
+        groups=tuple(map(str, range(22))),
         pixels=PixelCache(pixels.ravel(), np.full((22, 2), size)),
         origin="",
     )

@@ -6,7 +6,7 @@ import torch
 
 from wbc.config import RunConfig, TrainConfig
 from wbc.errors import ConfigError
-from wbc.run import build
+from wbc.models.build import build
 from wbc.studies import resolve
 from wbc.training import pretrain
 from wbc.training.pretrain import starting_weights

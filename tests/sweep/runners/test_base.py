@@ -8,12 +8,12 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.sweep.test_reproduce import small_profile  # noqa: F401  # a fixture
+from tests.sweep.test_reproduce import small_study  # noqa: F401  # a fixture
 from wbc.config import RUNNERS, ReproduceConfig, RunConfig
 from wbc.errors import RunnerError
 from wbc.run import train_and_score
-from wbc.studies import Profile
-from wbc.sweep.reproduce import reproduce_profile
+from wbc.studies import Study
+from wbc.sweep.reproduce import reproduce_study
 from wbc.sweep.runners.base import Results, Runner, find_runner
 
 ROOT = Path(__file__).parents[3]
@@ -28,11 +28,11 @@ class InThisProcess(Runner):
 
 
 def test_place_is_added_by_a_class_and_its_name(
-    small_profile: Profile,  # noqa: F811
+    small_study: Study,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(RUNNERS, "here", f"{__name__}:InThisProcess")
-    reproduce_profile(ReproduceConfig(runner="here", seeds="0"))
+    reproduce_study(ReproduceConfig(runner="here", seeds="0"))
     runs = mlflow.search_runs(search_all_experiments=True, filter_string="tags.complete = 'true'", output_format="list")
     assert [run.info.run_name for run in runs] == ["resnet50/seed0"]
 

@@ -27,7 +27,8 @@ from tests.conftest import name_of
 from tests.servers import free_port, mlflow_server
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
-from wbc.run import load_domains, train_and_score
+from wbc.inputs import load_inputs
+from wbc.run import train_and_score
 from wbc.sweep.runners.containers import container_environment
 from wbc.sweep.runners.docker import DockerRunner, _failure, _Sweep
 from wbc.sweep.runners.image import build_arguments, connect_engine, find_image
@@ -61,7 +62,7 @@ def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config()
-    load_domains(config)
+    load_inputs(config)
     faulty = dataclasses.replace(config, model="timm:resnet18")
     results = dict(DockerRunner(ReproduceConfig()).run([faulty, config]))
     assert "has no thin variant" in str(results[faulty])
@@ -87,7 +88,7 @@ def test_run_in_a_container_reaches_a_server_on_this_machine(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config()
-    load_domains(config)
+    load_inputs(config)
     with mlflow_server(free_port(), f"sqlite:///{store}/other.db", store / "artifacts") as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         ((_, outcome),) = DockerRunner(ReproduceConfig()).run([config])
@@ -135,7 +136,7 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path
 ) -> None:
     config = small_config(epochs=LONG_EPOCHS, checkpoint_every=20)
-    load_domains(config)
+    load_inputs(config)
     script = store / "sweep.py"
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"

@@ -8,7 +8,8 @@ import pytest
 
 from wbc.code import locked_packages
 from wbc.config import RunConfig
-from wbc.run import Outcome, load_domains
+from wbc.inputs import load_inputs
+from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
 from wbc.sweep.runners import ray_worker
 from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here
@@ -48,6 +49,6 @@ def test_run_starts_only_where_its_images_and_weights_are_those_of_the_sweep(
     assert isinstance(result, Misfit)
     assert result.node == "node7"
     assert result.told.startswith(f"node {socket.gethostname()} has other images or weights than the sweep")
-    load_domains(config)
+    load_inputs(config)
     (cell,) = survey([config], [])
-    assert isinstance(run_here(config, versions_here([]), {}, 1, cell.fingerprint), Outcome)
+    assert isinstance(run_here(config, versions_here([]), {}, 1, cell.trained_as), Outcome)
