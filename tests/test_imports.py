@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# A module may import those of its own rank and of the ranks after it.
+# A module may import those of its own rank and of the ranks after it; wbc itself and its surroundings come last.
 RANKS = (
     ("entrypoints",),
     ("wbc.sweep", "wbc.doctor"),
@@ -20,7 +20,6 @@ RANKS = (
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
     ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute", "wbc.processes"),
     ("wbc.cells", "wbc.errors", "wbc.arms", "wbc.code"),
-    ("wbc.surroundings",),
 )
 MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))
 
