@@ -135,7 +135,7 @@ def paired_test(
     ms_residual = (residual**2).sum() / ((seeds - 1) * (images - 1))
     spread = ms_seeds + max(ms_images - ms_residual, 0.0)
     freedom = spread**2 / (ms_seeds**2 / (seeds - 1)) if ms_seeds > 0 else np.inf
-    if spread <= ms_images * (1 + _ROUNDING):
+    if spread < ms_images or ms_seeds == 0:
         spread, freedom = ms_images, min(freedom, images - 1)
     p, half = _student(mean, spread / (seeds * images), freedom, confidence)
     return PairedTest(
