@@ -178,6 +178,8 @@ def find_domain(key: str) -> Domain:
     """
     if key.startswith(FOLDER):
         return _folder_domain(key.removeprefix(FOLDER))
+    if "/" in key:
+        raise ConfigError(f"unknown domain '{key}': a folder of images is written folder:{key}.")
     if key not in DOMAINS:
         raise unknown("domain", key, [*DOMAINS, "folder:PATH"])
     return DOMAINS[key]
