@@ -183,6 +183,8 @@ def latest_run() -> str:
 
 def database_file() -> Path | None:
     """Returns the file of a SQLite store; None for any other store."""
+    if not mlflow.is_tracking_uri_set():  # MLflow's own default would make a folder "my%20work" beside "my work"
+        os.environ["MLFLOW_TRACKING_URI"] = "sqlite:///mlflow.db"
     uri = mlflow.get_tracking_uri()
     name = make_url(uri).database if uri.startswith("sqlite:") else None
     return Path(name).absolute() if name and name != ":memory:" else None
@@ -205,8 +207,9 @@ def _make_database(database: Path) -> None:
         return _refuse_half_made(database)
     making = database.with_name(f".{database.name}.making")
     making.unlink(missing_ok=True)
+    address = _address(Path(making.name) if making.parent == Path.cwd() else making)
     try:
-        mlflow.MlflowClient(_address(making)).search_experiments(max_results=1)
+        mlflow.MlflowClient(address).search_experiments(max_results=1)
         making.replace(database)
     finally:
         making.unlink(missing_ok=True)
