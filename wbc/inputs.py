@@ -9,7 +9,7 @@ from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.hold_out import hold_out
-from wbc.data.images import Images, Listing, Part, list_images, load_images
+from wbc.data.images import Images, Listing, Part, list_images, load_images, shared_images
 from wbc.data.splits import Split, expand_targets, parse_sources
 from wbc.errors import ConfigError
 from wbc.models.catalog import find_model
@@ -103,9 +103,8 @@ def weights_key(config: RunConfig) -> tuple[object, ...]:
 
 def _warn_of_shared(train: Sequence[Listing], tests: Sequence[Listing]) -> None:
     """Says of each split that is scored how many of its images were trained on."""
-    seen = {content for part in train for content in part.contents}
     for test in tests:
-        shared = sum(content in seen for content in test.contents)
+        shared = sum(shared_images(part, test) for part in train)
         if shared:
             _log.warning(
                 "%s: %d of its %d images are among the training images; its score says nothing of other images",

@@ -20,7 +20,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
-from wbc.surroundings import experiment, leave_project_run, project_run, stop_async_logging, sweep_run
+from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_server, reason
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, TRAINED_AS
 
@@ -184,7 +184,7 @@ def latest_run() -> str:
 def database_file() -> Path | None:
     """Returns the file of a SQLite store; None for any other store."""
     if not mlflow.is_tracking_uri_set():  # MLflow's own default would make a folder "my%20work" beside "my work"
-        os.environ["MLFLOW_TRACKING_URI"] = "sqlite:///mlflow.db"
+        set_defaults(MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
     uri = mlflow.get_tracking_uri()
     name = make_url(uri).database if uri.startswith("sqlite:") else None
     return Path(name).absolute() if name and name != ":memory:" else None
