@@ -107,6 +107,11 @@ def full_run(folder: Path, model: str, device: str, **settings: Any) -> RunConfi
     return resolve(TrainConfig(model=model, device=device, **(defaults | batch | settings)))
 
 
+def folder_of(config: RunConfig) -> Path:
+    """Returns the folder that a full run trains on."""
+    return Path(config.source.removeprefix("folder:"))
+
+
 def demo_run(seed: int, device: str, **settings: Any) -> RunConfig:
     """Returns a run of the demo."""
     return resolve(TrainConfig(model="resnet50", seed=seed, device=device, **settings))
@@ -137,6 +142,8 @@ class Ours:
         self._optimiser = build_optimiser(self.model, config if fused else dataclasses.replace(config, fast=False))
         self._feed: Feed | None = None
         self._epoch = 0
+        self.loss = math.nan
+        """Of the last epoch."""
 
     @property
     def feed(self) -> Feed:
@@ -163,7 +170,7 @@ class Ours:
         """Trains an epoch, the next one unless it is said which; returns the number of images."""
         if epoch is None:
             epoch, self._epoch = self._epoch % (self.config.epochs - 1), self._epoch + 1
-        train_epoch(self.model, self._optimiser, self.feed, epoch, self.config)
+        self.loss = train_epoch(self.model, self._optimiser, self.feed, epoch, self.config).loss
         return self.feed.images
 
     def repeat_step(self) -> int:
