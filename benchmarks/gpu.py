@@ -64,9 +64,10 @@ class Planned:
 
 def ahead(gpu: Gpu) -> Iterator[dict[str, Any]]:
     """The tests for CUDA, the short ones and those that compile, and meanwhile the models compiled, in processes."""
-    tests = {which: gpu_workers.start_tests(which) for which in (gpu_workers.SHORT, gpu_workers.LONG)}
-    models = MODELS[:1] if gpu.small else MODELS
-    configs = [gpu.run(model, precision, images=2 * 128) for precision in ("bf16", "fp32") for model in models]
+    wanted = [gpu_workers.SHORT] if gpu.small else [gpu_workers.SHORT, gpu_workers.LONG]
+    tests = {which: gpu_workers.start_tests(which) for which in wanted}
+    configs = [gpu.run(model, precision, images=2 * 128) for precision in ("bf16", "fp32") for model in MODELS]
+    configs = configs[:1] if gpu.small else configs
     found = gpu_workers.compile_ahead(configs, gpu_workers.jobs_that_compile(cores()), gpu.until)
     yield {"name": "compile_ahead", "seconds": found}
     for which, process in tests.items():

@@ -45,7 +45,7 @@ class Gpu:
     def run(self, model: str, precision: str, images: int = IMAGES, **settings: Any) -> RunConfig:
         """Returns a run of a model at the paper's size; or, where all is small, a thin one on as many images."""
         if self.small:
-            thin = {"scale": "tiny", "image_size": 32, "batch_size": 8}
+            thin = {"scale": "tiny", "image_size": 64, "batch_size": 8}
             folder = self.bench.exactly(min(images, 16))
             return work.full_run(folder, model, self.bench.device, precision=precision, **thin, **settings)
         return work.full_run(

@@ -7,14 +7,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from benchmarks.measure import in_fresh_process
 from benchmarks.work import Ours
 from wbc.config import RunConfig
 
@@ -75,8 +75,10 @@ def compile_ahead(configs: Sequence[RunConfig], jobs: int, until: float) -> dict
     After `until`, a value of `time.perf_counter`, none begins any more.
     """
     found: dict[str, float | str] = {}
-    with _few_threads(jobs), ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
-        under_way = {f"{each.model} {each.precision}": pool.submit(compile_first, each) for each in configs}
+    with _few_threads(jobs), ThreadPoolExecutor(jobs) as pool:
+        under_way = {
+            f"{each.model} {each.precision}": pool.submit(in_fresh_process, compile_first, each) for each in configs
+        }
         for name, future in under_way.items():
             try:
                 found[name] = round(future.result(max(0.0, until - time.perf_counter())), 1)
