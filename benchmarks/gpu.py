@@ -8,6 +8,7 @@ import argparse
 import datetime
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ from benchmarks.machine import describe_machine, file_name, versions
 from benchmarks.paper import cost_told, paper_cost, rates_of
 from benchmarks.work import Bench
 from wbc.data.disk import whole_file
-from wbc.errors import WbcError, unknown
+from wbc.errors import ConfigError, WbcError, unknown
 from wbc.processes import cores
 from wbc.studies import choose_device
 
@@ -142,7 +143,8 @@ def measure(cases: dict[str, Planned], gpu: Gpu, report: Report, ends: float) ->
             report.end(name, f"done in {time.perf_counter() - began:.0f} s")
         except Exception as error:
             report.end(name, f"failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
-        torch._dynamo.reset()  # which holds on to the model
+        if gpu.bench.device == "cuda":
+            torch._dynamo.reset()  # which holds on to the model
         reset_peak()
 
 
@@ -181,8 +183,11 @@ def _main() -> None:
     started, options = time.perf_counter(), _options()
     try:
         cases, device = chosen(options.cases, options.profile), choose_device(options.device)
+        if device == "cpu" and not options.small:
+            raise ConfigError("device=cpu: full models would take hours. Add --small, or use `make bench`.")
     except WbcError as error:
-        raise SystemExit(f"error: {error}") from None
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
     if options.small:  # everything is short, so that everything fits
         cases = {name: replace(planned, least_s=min(planned.least_s, 1)) for name, planned in cases.items()}
     machine = describe_machine(device, roughly=options.small)

@@ -16,7 +16,7 @@ from benchmarks import gpu_workers, work
 from benchmarks.baseline import Released
 from benchmarks.gpu_workers import compile_s, seconds
 from benchmarks.measure import Rates, Side, interleave
-from benchmarks.result import arithmetic_share
+from benchmarks.result import flops_per_image
 from benchmarks.work import Bench
 from wbc.config import RunConfig
 
@@ -90,13 +90,13 @@ def epoch(gpu: Gpu, *, model: str) -> Iterator[dict[str, Any]]:
     trained = Rates(
         rates.by_side | {each: _spread(rates.by_side[each], costs[each]["ready_s"], runs[each]) for each in runs}
     )
+    gflops = flops_per_image(runs["bf16"].config) / 1e9
     yield {
         "name": model,
         **told(trained, "released"),
         "bf16_share_of_step_in_place": round(statistics.median(rates.ratios("bf16", "in_place")), 3),
         "share_of_limit": {
-            each: round(arithmetic_share(run.config, trained.median(each), gpu.bench.limits), 3)
-            for each, run in runs.items()
+            each: round(trained.median(each) * gflops / gpu.bench.limits[f"{each}_gflops"], 3) for each in runs
         },
         "images": runs["bf16"].feed.images,
         "costs": costs,
@@ -108,6 +108,8 @@ def exact(gpu: Gpu, *, model: str) -> Iterator[dict[str, Any]]:
     config = gpu.run(model, "fp32")
     run, _ = started(config)
     released, _ = started_released(gpu, config)
+    for side in (run, released):
+        _without_tf32(side.update_first)
     rates = gpu.measure({"released": partial(_without_tf32, released.train), "fp32": partial(_without_tf32, run.train)})
     yield {"name": f"{model}_without_tf32", **told(rates, "released"), "images": run.feed.images}
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,6 +100,8 @@ def start_tests(which: str) -> "subprocess.Popen[str]":
     """Starts the tests that need CUDA and no tracking; without the checks of types, whose library may be missing."""
     command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-q", "-rfE", "--tb=line", "-k", which]
     command += ["-p", "no:cacheprovider", "tests/test_gpu.py"]
+    if which == LONG and find_spec("xdist"):
+        command += ["-n", "5"]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -106,8 +110,8 @@ def tests_told(tests: "subprocess.Popen[str]", timeout: float) -> dict[str, Any]
     try:
         output, _ = tests.communicate(timeout=max(1.0, timeout))
     except subprocess.TimeoutExpired:
-        tests.kill()
-        output = f"{tests.communicate()[0]}\nstopped: no time left"
+        tests.send_signal(signal.SIGINT)  # upon which pytest says how far it has come
+        output, _ = tests.communicate()
     lines = [line for line in output.splitlines() if line.strip()]
     failed = [line[:300] for line in lines if re.match("FAILED|ERROR|E  ", line)]
     return {"exit_code": tests.returncode, "summary": lines[-1] if lines else "", "failed": failed}
