@@ -111,7 +111,11 @@ def tests_told(tests: "subprocess.Popen[str]", timeout: float) -> dict[str, Any]
         output, _ = tests.communicate(timeout=max(1.0, timeout))
     except subprocess.TimeoutExpired:
         tests.send_signal(signal.SIGINT)  # upon which pytest says how far it has come
-        output, _ = tests.communicate()
+        try:
+            output, _ = tests.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            tests.kill()
+            output, _ = tests.communicate()
     lines = [line for line in output.splitlines() if line.strip()]
     failed = [line[:300] for line in lines if re.match("FAILED|ERROR|E  ", line)]
     return {"exit_code": tests.returncode, "summary": lines[-1] if lines else "", "failed": failed}
