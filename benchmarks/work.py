@@ -260,8 +260,8 @@ def warm_workers(count: int) -> Iterator[list[ProcessPoolExecutor]]:
     """Yields worker processes that have PyTorch and this package imported."""
     pools = [ProcessPoolExecutor(1, mp_context=get_context("spawn")) for _ in range(count)]
     try:
-        for pool in pools:
-            pool.submit(torch.set_num_threads, 1).result()
+        for imported in [pool.submit(torch.set_num_threads, 1) for pool in pools]:
+            imported.result()
         yield pools
     finally:
         for pool in pools:
