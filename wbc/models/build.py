@@ -13,12 +13,7 @@ from torch import Tensor, nn
 from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, WeightsError, first_line
 from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
-from wbc.models.surgery import (
-    build_head,
-    freeze_all_but_last_convolutions,
-    freeze_batch_norm,
-    split_at_first_trainable,
-)
+from wbc.models.surgery import build_head, freeze_layers, hold_batch_norm, split_at_first_trainable
 from wbc.models.thin import build_network
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights, load_weights
 from wbc.seeding import derive_seed
@@ -37,12 +32,10 @@ class Classifier(nn.Module):
         head: nn.Sequential,
         mean: tuple[float, ...],
         std: tuple[float, ...],
-        frozen_batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
-        self.frozen_batch_norm = frozen_batch_norm
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
@@ -84,7 +77,7 @@ class Classifier(nn.Module):
 
         The first takes images and depends on nothing but each image; the second takes what it returns.
         """
-        parts = split_at_first_trainable(self.backbone) if self.frozen_batch_norm else None
+        parts = split_at_first_trainable(self.backbone)
         if parts is None:
             return None
         first, rest = parts
@@ -93,8 +86,7 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> "Classifier":
         """Sets training mode; frozen batch norms stay frozen."""
         super().train(mode)
-        if self.frozen_batch_norm:
-            freeze_batch_norm(self.backbone)
+        hold_batch_norm(self.backbone)
         return self
 
 
@@ -135,12 +127,10 @@ def build_model(
         load_weights(backbone, find_weights(pretrained, row.backbone, record), row.backbone, record)
     with _stream(seed, "head"):
         head = build_head(row.head, width)
-    if row.trainable == "last16":
-        freeze_all_but_last_convolutions(backbone)
+    freeze_layers(backbone, row.trainable, norms=row.norm != "frozen_batch")
     imagenet = scale == "tiny" or normalisation == "imagenet"
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if imagenet else declared_normalisation(record)
-    frozen = row.norm == "frozen_batch"
-    return Classifier(backbone=backbone, head=head, mean=mean, std=std, frozen_batch_norm=frozen).train()
+    return Classifier(backbone=backbone, head=head, mean=mean, std=std).train()
 
 
 def backbone_state(model: Classifier) -> dict[str, Tensor]:
