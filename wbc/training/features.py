@@ -1,4 +1,4 @@
-"""What frozen layers make of an image, computed once per image and flip: row (iii) trains the last part only.
+"""What frozen layers make of an image, computed once per image and flip: row (iii) trains its last part only.
 
 The frozen layers come first, have no dropout, and their batch norms use fixed statistics: what comes out of them
 depends on the image alone. With flips as the only augmentation there are four variants of each; a random crop has
@@ -36,24 +36,22 @@ _log = logging.getLogger(__name__)
 class FeatureCache:
     """The features of a training set's images, flipped in each way; gone with the process, however it ends."""
 
-    def __init__(self, values: Float[Tensor, "variants height width channels"]) -> None:
-        """Takes images × 4 rows of features, on a GPU or in a file."""
+    def __init__(self, values: Float[Tensor, "variants *size channels"]) -> None:
+        """Takes images × 4 rows of features, on a GPU or in a file; pooled ones have no size."""
         self._values = values
         self.on_gpu = values.is_cuda
 
     def get(
         self, rows: Int64[np.ndarray, " batch"], flips: Bool[np.ndarray, "batch 2"]
-    ) -> Float[Tensor, "batch channels height width"]:
+    ) -> Float[Tensor, "batch channels *size"]:
         """Returns the features of the images of `rows`, flipped as said."""
         places = torch.from_numpy(rows * len(FLIPS) + flips @ (2, 1)).to(self._values.device, non_blocking=True)
-        return self._values[places].permute(0, 3, 1, 2)
+        return self._values[places].movedim(-1, 1)
 
 
 def compute_features(
     images: int,
-    compute: Callable[
-        [Int64[np.ndarray, " some"], Bool[np.ndarray, "some 2"]], Float[Tensor, "some channels height width"]
-    ],
+    compute: Callable[[Int64[np.ndarray, " some"], Bool[np.ndarray, "some 2"]], Float[Tensor, "some channels *size"]],
     device: torch.device,
 ) -> FeatureCache | None:
     """Returns what `compute` gives for each image and flip, kept on the GPU or else in a file; None without room there.
@@ -61,19 +59,19 @@ def compute_features(
     Images go through in the same groups whenever this is called, so that a resumed run trains on the same bits.
     """
     example = compute(np.array([0]), np.array([FLIPS[0]]))
-    _, channels, height, width = example.shape
+    shape = example.movedim(1, -1).shape[1:]
     size = example.nbytes * len(FLIPS) * images
     told = f"features of the frozen layers for {images:,} images, each flipped in {len(FLIPS)} ways"
     room = _room(size, example.dtype, device, told)
     if room is None:
         return None
     _log.info("%s: %.1f GB are computed once", told, size / 1e9)
-    values = room.view(images * len(FLIPS), height, width, channels)
+    values = room.view(images * len(FLIPS), *shape)
     for start in range(0, images, GROUP):
         stop_if_asked()
         rows = np.arange(start, min(start + GROUP, images))
         for number, flips in enumerate(FLIPS):
-            computed = compute(rows, np.array([flips] * len(rows))).permute(0, 2, 3, 1)
+            computed = compute(rows, np.array([flips] * len(rows))).movedim(1, -1)
             values[rows * len(FLIPS) + number] = computed.to(values.device)
     return FeatureCache(values)
 
