@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from wbc.errors import DataError, TrainingError
 from wbc.methods.catalog import find_method
 from wbc.methods.mix import mix
 from wbc.models.build import Classifier
+from wbc.models.folding import folded
 from wbc.processes import stop_if_asked
 from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed, generator
@@ -68,7 +69,7 @@ def train_epoch(
     if mixing and RECIPES[config.recipe].mixup_drops_odd_image:
         rows = [batch[: len(batch) // 2 * 2] for batch in rows]
     model.train()
-    with seeded(device, config.seed, "dropout", epoch):
+    with seeded(device, config.seed, "dropout", epoch), _folded(model, config):
         for inputs, labels in feed.load(rows, drawn):
             stop_if_asked()
             mixed, targets = mix(inputs, labels, mixing) if mixing else (inputs, labels)
@@ -95,6 +96,11 @@ def train_epoch(
         lr=lr,
         images_per_s=seen / (time.perf_counter() - started),
     )
+
+
+def _folded(model: Classifier, config: RunConfig) -> AbstractContextManager[None]:
+    """Folds frozen batch norm where that is faster: on a CPU; for GPUs the compiler does it."""
+    return folded(model.backbone) if config.fast and config.device == "cpu" else nullcontext()
 
 
 def learning_rate(config: RunConfig, epoch: int) -> float:
