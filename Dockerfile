@@ -10,14 +10,15 @@ RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock \
 FROM ${BASE}
 # gcc: PyTorch starts the code that it compiles for a GPU by a little C.
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends tini gcc libc6-dev && rm -rf /var/lib/apt/lists/*
-# The lock as constraints: what pyproject.toml asks for at the lock's versions and hashes, without the tools of developers.
+# The lock as constraints: what pyproject.toml asks for at the lock's versions and hashes, without Docker's client, Ray and
+# the tools of developers.
 # Importing them here writes the byte code and the list of fonts that runs start from.
 ENV MPLCONFIGDIR=/opt/matplotlib
 RUN --mount=type=bind,from=uv,source=/uv,target=/uv \
     --mount=type=bind,source=pyproject.toml,target=/build/pyproject.toml \
     --mount=type=bind,source=requirements.lock,target=/build/requirements.lock \
     /uv/bin/uv pip install --system --system-certs --no-cache --require-hashes \
-        -r /build/pyproject.toml -c /build/requirements.lock && \
+        -r /build/pyproject.toml --extra team -c /build/requirements.lock && \
     mkdir -m 1777 /opt/matplotlib && \
     python -c "import matplotlib.pyplot, mlflow.pyfunc, pandas, scipy.stats, sklearn.metrics, timm, torch, torchvision, typer"
 

@@ -12,7 +12,8 @@ import torch
 from torch.nn.functional import conv2d
 
 from benchmarks.measure import repeated
-from wbc.environment import git_commit, hardware
+from wbc.code import git_commit
+from wbc.environment import hardware
 
 
 def describe_machine(device: str) -> dict[str, Any]:

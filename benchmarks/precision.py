@@ -9,14 +9,15 @@ import torch
 from scipy import stats
 
 from benchmarks import work
-from wbc.config import RunConfig, data_dir
-from wbc.data.prepare import load_images
+from wbc.config import RunConfig
+from wbc.data.images import load_images
 from wbc.data.splits import expand_targets
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.catalog import PAPER_ROWS
 from wbc.processes import cores
 from wbc.recipes import RECIPES
 from wbc.report.statistics import seed_interval
+from wbc.surroundings import data_dir
 from wbc.training.pretrain import starting_weights
 
 DOMAINS: Final = ("smears_source:test", "smears_target")

@@ -21,16 +21,17 @@ from benchmarks.baseline import Released
 from benchmarks.measure import Rates, Side, interleave
 from wbc.cells import CLASSES
 from wbc.compute import autocast, keep_memory, place
-from wbc.config import RunConfig, TrainConfig, data_dir
+from wbc.config import RunConfig, TrainConfig
 from wbc.data.batches import draw_augmentation
 from wbc.data.drawn.smears import STAININGS, draw_cell
-from wbc.data.prepare import Images, load_images
+from wbc.data.images import Images, load_images
 from wbc.data.splits import parse_source
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import build_model
 from wbc.processes import cores
 from wbc.recipes import RECIPES
 from wbc.studies import resolve
+from wbc.surroundings import data_dir
 from wbc.training.features import FLIPS
 from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, train_epoch

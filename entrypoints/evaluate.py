@@ -6,7 +6,7 @@ from wbc.config import EvaluateConfig
 
 def evaluate(options: EvaluateConfig) -> None:
     """Scores and prints the run's id and its accuracy on each domain."""
-    from wbc.run import score_run
+    from wbc.scoring import score_run
 
     print(score_run(options).line())
 

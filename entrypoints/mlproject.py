@@ -5,11 +5,12 @@ import textwrap
 from pathlib import Path
 from typing import Any, Final
 
-from wbc.config import EvaluateConfig, PrepareConfig, ReportConfig, ReproduceConfig, TrainConfig
+from wbc.config import EvaluateConfig, PrepareConfig, ReportConfig, ReproduceConfig, TrainConfig, TuneConfig
 
 ENTRIES: Final[dict[str, type[Any]]] = {
     "prepare": PrepareConfig,
     "train": TrainConfig,
+    "tune": TuneConfig,
     "evaluate": EvaluateConfig,
     "reproduce": ReproduceConfig,
     "report": ReportConfig,

@@ -4,19 +4,21 @@ from pathlib import Path
 
 from entrypoints.command import main
 from wbc.cells import CLASSES
-from wbc.config import PrepareConfig, data_dir, split_names
+from wbc.config import PrepareConfig
+from wbc.surroundings import data_dir
 
 
 def prepare(options: PrepareConfig) -> None:
     """Prepares the domains one by one and prints each one's images by split and class."""
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import prepare as prepare_domain
+    from wbc.data.splits import split_list
     from wbc.recipes import find_recipe
     from wbc.studies import find_study
 
     study = find_study(options.profile)
     geometry = find_recipe(options.recipe or study.recipe).geometry(options.image_size or study.image_size)
-    keys = split_names(options.domains) if options.domains else study.domains()
+    keys = dict.fromkeys(split_list(options.domains)) if options.domains else study.domains()
     for key in keys:
         find_domain(key)  # a misspelt name stops before anything is downloaded
     for key in keys:

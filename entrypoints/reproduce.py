@@ -1,4 +1,4 @@
-"""Runs all models and seeds of a profile that are not done yet: `python -m entrypoints.reproduce --profile demo`."""
+"""Runs all arms and seeds of a study that are not done yet: `python -m entrypoints.reproduce --profile demo`."""
 
 from entrypoints.command import main
 from wbc.config import ReproduceConfig
@@ -6,9 +6,9 @@ from wbc.config import ReproduceConfig
 
 def reproduce(options: ReproduceConfig) -> None:
     """Runs the plan with progress on stderr, then prints a table of the models' accuracies."""
-    from wbc.sweep.reproduce import reproduce_profile
+    from wbc.sweep.reproduce import reproduce_study
 
-    reproduce_profile(options)
+    reproduce_study(options)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from wbc import environment
-from wbc.environment import code_version, describe_environment, git_commit, serving_requirements
+from wbc.code import code_version, git_commit, serving_requirements
+from wbc.environment import describe_environment
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from wbc.processes import cores, sigterm_exits, stop_if_asked, stops_on
+from wbc.processes import cores, signals_exit, stop_if_asked, stops_on
 
 
 class Last:
@@ -18,7 +18,7 @@ class Last:
 
 def test_sigterm_ends_the_block_as_an_exit_with_code_143() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as ended, sigterm_exits():
+    with pytest.raises(SystemExit) as ended, signals_exit():
         signal.raise_signal(signal.SIGTERM)
     assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
@@ -49,7 +49,7 @@ def test_signal_that_a_library_makes_an_error_of_stops_all_the_same() -> None:
         except BaseException as error:
             raise RuntimeError("error return without exception set") from error
 
-    with pytest.raises(SystemExit) as ended, sigterm_exits():
+    with pytest.raises(SystemExit) as ended, signals_exit():
         convert()
     assert ended.value.code == 143
 

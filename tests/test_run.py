@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from types import ModuleType
 
 import mlflow
 import numpy as np
@@ -26,8 +27,9 @@ from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, T
 from wbc.models.build import backbone_state
 from wbc.run import build, score_run, train_and_score
 from wbc.tracking import writer
-from wbc.tracking.tracked import TrackedRun
-from wbc.training import loop
+from wbc.tracking.score_log import ScoreLog
+from wbc.tracking.training_log import TrainingLog
+from wbc.training import fit, loop
 from wbc.training.features import LEAST_EPOCHS
 from wbc.training.loop import train_epoch
 
@@ -51,7 +53,7 @@ def stop_after(epochs: int, error: BaseException) -> Callable[..., object]:
 
 def interrupted(config: RunConfig, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "train_epoch", stop_after(2, error))
+        patch.setattr(fit, "train_epoch", stop_after(2, error))
         with pytest.raises(type(error)):
             train_and_score(config)
 
@@ -62,7 +64,7 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
     logged = client.get_run(outcome.run_id)
     assert logged.info.status == "FINISHED"
     assert logged.info.run_name == "resnet50/seed0"
-    assert {"model", "seed", "profile", "source", "fingerprint", "complete"} <= set(logged.data.tags)
+    assert {"model", "seed", "profile", "source", "trained_as", "complete"} <= set(logged.data.tags)
     assert logged.data.params["model"] == "resnet50"
     assert [point.step for point in client.get_metric_history(outcome.run_id, "train/loss")] == [1, 2, 3]
     assert logged.data.metrics["test/folder_away/accuracy"] == outcome.accuracies["folder_away"]
@@ -104,7 +106,7 @@ def test_other_settings_are_another_run(small_config: Callable[..., RunConfig]) 
     assert first.run_id != second.run_id
 
 
-def test_same_fingerprint_gives_the_same_predictions(
+def test_same_identity_gives_the_same_predictions(
     small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train_and_score(small_config())
@@ -151,7 +153,7 @@ def test_stopped_run_goes_on_after_its_last_whole_epoch_though_that_was_not_one_
 ) -> None:
     config = small_config(epochs=4, checkpoint_every=9)
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "train_epoch", stop_in_the_third_epoch)
+        patch.setattr(fit, "train_epoch", stop_in_the_third_epoch)
         with pytest.raises(SystemExit):
             train_and_score(config)
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -168,7 +170,7 @@ def test_run_whose_store_is_away_stops_all_the_same(
 ) -> None:
     store_is_back = Event()
     monkeypatch.setattr(writer, "_PARTING_S", 0.1)
-    monkeypatch.setattr(TrackedRun, "_upload_file", lambda *_: store_is_back.wait())
+    monkeypatch.setattr(TrainingLog, "_upload_file", lambda *_: store_is_back.wait())
     interrupted(small_config(checkpoint_every=9), monkeypatch, KeyboardInterrupt())
     store_is_back.set()
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -176,15 +178,15 @@ def test_run_whose_store_is_away_stops_all_the_same(
     assert "checkpoint" not in stopped.data.tags
 
 
-@pytest.mark.parametrize("method", ["_log_model", "log_domain", "complete"])
+@pytest.mark.parametrize(("log", "method"), [(TrainingLog, "_log_model"), (ScoreLog, "log"), (ScoreLog, "complete")])
 def test_run_stopped_after_training_logs_the_rest_once(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, method: str
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, log: type, method: str
 ) -> None:
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrackedRun, method, stop)
+        patch.setattr(log, method, stop)
         with pytest.raises(KeyboardInterrupt):
             train_and_score(small_config(epochs=1))
     outcome, client = train_and_score(small_config(epochs=1)), mlflow.MlflowClient()
@@ -224,7 +226,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
     artifacts = mlflow.artifacts.list_artifacts(run_id=stopped.info.run_id, artifact_path="checkpoint")
-    assert [artifact.path for artifact in artifacts] == ["checkpoint/epoch_0002.pt"]
+    assert [artifact.path for artifact in artifacts] == ["checkpoint/epoch_0001.pt", "checkpoint/epoch_0002.pt"]
     assert stopped.info.status == "FAILED"
     assert train_and_score(config).run_id == stopped.info.run_id
 
@@ -279,7 +281,7 @@ def test_disk_of_the_images_that_fails_is_not_blamed_on_the_store(
     def fail(*_: object) -> object:
         raise OSError(errno.EIO, "Input/output error", "cache-squash32.bin")
 
-    monkeypatch.setattr(run_module, "train_epoch", fail)
+    monkeypatch.setattr(fit, "train_epoch", fail)
     with pytest.raises(TrainingError, match=r"^a file or device fails: .* Input/output error: 'cache-squash32.bin'"):
         train_and_score(small_config())
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -295,7 +297,7 @@ def test_run_that_sigterm_ends_by_a_librarys_error_is_marked_as_killed(
         except SystemExit as error:
             raise RuntimeError("error return without exception set") from error
 
-    monkeypatch.setattr(run_module, "train_epoch", train)
+    monkeypatch.setattr(fit, "train_epoch", train)
     with pytest.raises(SystemExit):
         train_and_score(small_config())
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -421,10 +423,11 @@ def test_folder_of_no_known_class_leaves_no_run_behind(small_config: Callable[..
         ),
     ],
 )
-@pytest.mark.parametrize("where", ["Feed", "train_epoch", "predict"])
+@pytest.mark.parametrize(("module", "where"), [(fit, "Feed"), (fit, "train_epoch"), (run_module, "predict")])
 def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     small_config: Callable[..., RunConfig],
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     where: str,
     error: Exception,
     jobs: str,
@@ -436,7 +439,7 @@ def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     for name in ("WBC_JOBS", "WBC_GPU_JOBS"):
         monkeypatch.setenv(name, jobs)
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, where, fail)
+        patch.setattr(module, where, fail)
         with pytest.raises(TrainingError, match=f"^no memory left {told}"):
             train_and_score(small_config())
     assert not train_and_score(small_config()).done_already  # the same again goes on

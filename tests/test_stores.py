@@ -37,10 +37,12 @@ def shared_store(request: pytest.FixtureRequest, store: Path, monkeypatch: pytes
 def log_run(environment: dict[str, str], config: RunConfig) -> None:
     os.environ.update(environment)
     train, tests = load_domains(config)
-    with open_run(config, f"fingerprint {config.seed}") as run:
-        run.log_start(train, tests)
+    with open_run(config, f"identity {config.seed}", {}) as run:
+        run.training.start([train, *tests])
         for epoch in range(1, EPOCHS + 1):
-            run.log_epoch(epoch, EpochResult(loss=config.seed + 1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=epoch))
+            run.training.log_epoch(
+                epoch, EpochResult(loss=config.seed + 1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=epoch)
+            )
 
 
 def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config: Callable[..., RunConfig]) -> None:

@@ -15,8 +15,8 @@ from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
 from wbc.run import load_domains, score_run, train_and_score
 from wbc.tracking import writer as writing
+from wbc.tracking.datasets import log_input
 from wbc.tracking.store import EXPERIMENT, connect
-from wbc.tracking.tracked import TrackedRun
 from wbc.tracking.writer import Writer
 
 
@@ -111,13 +111,13 @@ def test_runs_go_to_the_experiment_that_mlflow_run_was_given(store: Path, monkey
 
 
 def test_runs_that_start_at_once_on_the_same_images_log_them_all(small_config: Callable[..., RunConfig]) -> None:
-    config, client, experiment = small_config(), mlflow.MlflowClient(), connect()
-    train, _ = load_domains(config)
-    runs = [TrackedRun(client.create_run(experiment), config, Writer()) for _ in range(8)]
+    client, experiment = mlflow.MlflowClient(), connect()
+    train, _ = load_domains(small_config())
+    runs = [client.create_run(experiment).info.run_id for _ in range(8)]
     with ThreadPoolExecutor(len(runs)) as pool:
-        list(pool.map(lambda run: run.log_input(train, "training"), runs))
+        list(pool.map(lambda run: log_input(run, train, "training"), runs))
     for run in runs:
-        (logged,) = client.get_run(run.id).inputs.dataset_inputs
+        (logged,) = client.get_run(run).inputs.dataset_inputs
         assert logged.dataset.name == "folder_home"
 
 

@@ -1,8 +1,14 @@
 """White blood cell classification under domain shift. Here: settings that libraries read when they are imported."""
 
-import os
+from wbc.surroundings import set_defaults
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # no warning where there is no git
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "5")  # seconds; MLflow's ten miss a run of the demo
+set_defaults(
+    GIT_PYTHON_REFRESH="quiet",  # no warning where there is no git
+    MLFLOW_DISABLE_TELEMETRY="true",
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",  # with the password, where there is one
+    MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL="5",  # seconds; MLflow's ten miss a run of the demo
+    RAY_COLOR_PREFIX="0",
+    RAY_DEDUP_LOGS="0",  # what each run logs rather than a digest
+    RAY_USAGE_STATS_ENABLED="0",
+)

@@ -6,9 +6,9 @@ agree with the plain ones to rounding, not to the bit. `fast=off` is the plain w
 
 import ctypes
 import logging
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
@@ -16,8 +16,9 @@ from typing import Final, Literal
 import torch
 from torch import Tensor, nn
 
-from wbc.config import RunConfig, data_dir
-from wbc.errors import ConfigError, unknown
+from wbc.config import RunConfig
+from wbc.errors import ConfigError, TrainingError, unknown
+from wbc.surroundings import data_dir, runs_at_once, set_defaults
 
 COMPILED_KINDS: Final = 64
 """Models and batch sizes that one process may compile; PyTorch would give up after 8."""
@@ -99,7 +100,7 @@ def compiled(forward: Callable[[Tensor], Tensor], config: RunConfig) -> Callable
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         _log.info("no C compiler here: the model runs as it is, not compiled for the GPU")
         return forward
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(data_dir() / "compiled"))
+    set_defaults(TORCHINDUCTOR_CACHE_DIR=str(data_dir() / "compiled"))
     return _Compiled(forward)
 
 
@@ -123,7 +124,7 @@ class _Compiled:
 
 def gpu_room() -> float:
     """Returns how many bytes of the GPU's memory a run may fill with images, or with features of frozen layers."""
-    return GPU_SHARE * torch.cuda.mem_get_info()[0] / int(os.environ.get("WBC_GPU_JOBS", "1"))
+    return GPU_SHARE * torch.cuda.mem_get_info()[0] / runs_at_once(on_gpu=True)
 
 
 def keep_memory() -> None:
@@ -134,3 +135,22 @@ def keep_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     except (OSError, AttributeError):  # another C library
         return
+
+
+@contextmanager
+def enough_memory(config: RunConfig) -> Iterator[None]:
+    """Says in a line that memory has run out inside the block, and what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        on_gpu = isinstance(error, torch.OutOfMemoryError)
+        if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
+            raise
+        runs = runs_at_once(on_gpu=on_gpu)
+        where = "GPU" if on_gpu else "machine"
+        raise TrainingError(
+            f"no memory left on the {where}, which {runs} runs share: choose fewer jobs."
+            if runs > 1
+            else f"no memory left on the {where} for batches of {config.batch_size}: take a larger one, or train with "
+            "a smaller batch_size, which is another recipe."
+        ) from error

@@ -3,17 +3,19 @@
 `auto` (None here) leaves a choice to the study. `RunConfig` is a training run once nothing is `auto`.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from wbc.arms import PLAIN, Arm
 from wbc.errors import ConfigError, unknown
 from wbc.settings import Settings, check_setting, given, option
 
-RUNNERS: Final = ("local", "docker", "ray")
-"""The places that a sweep's runs can take place: modules of `wbc.sweep.runners`."""
+RUNNERS: Final = {
+    "local": "wbc.sweep.runners.local:LocalRunner",
+    "docker": "wbc.sweep.runners.docker:DockerRunner",
+    "ray": "wbc.sweep.runners.ray:RayRunner",
+}
+"""The places that a sweep's runs can take place, and the classes that see to it, imported when asked for."""
 _RUNNERS_WITH: Final = {
     "image": ("docker",),
     "memory": ("docker",),
@@ -117,7 +119,7 @@ class ReproduceConfig(ReportConfig):
     runner: str = option(
         "local",
         "Where runs take place: local (processes here), docker (containers) or ray (a cluster).",
-        choices=RUNNERS,
+        choices=tuple(RUNNERS),
     )
     jobs: int | None = option(None, "Runs at a time; auto: thin models one per core, full ones as a GPU holds, or one.")
     dry_run: bool = option(False, "Only print the cells, what is done, what will run, and hours by measured rates.")
@@ -215,8 +217,3 @@ def numbers(name: str, text: str, kind: type[int] | type[float] = int) -> list[A
     except ValueError:
         wanted, such = ("whole numbers", "0,1,2") if kind is int else ("numbers", "1e-4,1e-3")
         raise ConfigError(f"{name}={text}: must be {wanted} by commas, such as {such}.") from None
-
-
-def data_dir() -> Path:
-    """Returns the folder of the images: `$WBC_DATA_DIR`, else `data` below the working directory."""
-    return Path(os.environ.get("WBC_DATA_DIR") or "data").expanduser().absolute()

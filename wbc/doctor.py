@@ -20,9 +20,10 @@ from typing import Final, Literal, TypeVar
 import psutil
 import requests
 
-from wbc.config import DoctorConfig, data_dir
+from wbc.config import DoctorConfig
 from wbc.errors import WbcError, WeightsError, first_line, mask
 from wbc.processes import cores
+from wbc.surroundings import data_dir
 
 _LEAST_MEMORY_GIB: Final = 4
 _DOCKER_TIMEOUT_S: Final = 3

@@ -7,7 +7,8 @@ WbcError
 ├── CheckpointError  a checkpoint that is missing, damaged or of another model
 ├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
 ├── TrackingError    an MLflow server that does not answer, a run that is not there
-│   └── BusyError    a run that another process is at
+│   ├── BusyError    a run that another process is at
+│   └── DamageError  a file of a run that is not the one that was logged
 ├── RunnerError      a place to run that is missing or does not fit: a Docker engine, its GPU runtime, an image
 └── ReportError      nothing to report, or a folder that a report may not replace
 """
@@ -15,6 +16,10 @@ WbcError
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Final
+
+_SECRET: Final = re.compile("user|pass|pwd|secret|token|key|sig|credential", re.IGNORECASE)
+"""In the name of a parameter of an address: its value is not shown."""
 
 
 class WbcError(Exception):
@@ -56,6 +61,10 @@ class BusyError(TrackingError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h, so that whoever started the process can tell this from a failure
 
 
+class DamageError(TrackingError):
+    """A file of a run that is not the one that was logged, or that has no place."""
+
+
 class RunnerError(WbcError):
     """A place to run that is missing or does not fit: a Docker engine, its GPU runtime, an image."""
 
@@ -74,8 +83,25 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
 
 
 def mask(text: str) -> str:
-    """Returns the text without the user and password that an address in it may carry."""
-    return re.sub(r"://[^/\s'\"]*@", "://***@", text)
+    """Returns the text without the users, passwords and keys that addresses in it may carry."""
+    return re.sub(r"([\w+.-]*)://([^\s'\"<>]+)", lambda found: f"{found[1]}://{_masked(found[1], found[2])}", text)
+
+
+def _masked(scheme: str, address: str) -> str:
+    """Returns what follows `://` in an address, with what is secret in it as ***.
+
+    A password may hold `/`, `?` and `@`, as SQLAlchemy reads it: it ends at the last `@`. After HTTP's colon a number
+    is a port.
+    """
+    name = re.split("[:/?#@]", address, maxsplit=1)[0]
+    rest = address[len(name) :]
+    port = scheme in ("http", "https") and re.match(r":\d+[/?#]", rest)
+    if "@" in rest and rest[0] in ":@" and not port:
+        address = f"***@{rest.rpartition('@')[2]}"
+    place, mark, query = address.partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    shown = "&".join(name + sign + ("***" if _SECRET.search(name) else value) for name, sign, value in pairs)
+    return place + mark + shown
 
 
 def first_line(error: BaseException) -> str:

@@ -10,21 +10,18 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from wbc.code import library_versions
 from wbc.config import RunConfig
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Listing
-from wbc.environment import library_versions
+from wbc.evaluation.predict import SCORING_VERSION
 from wbc.methods.catalog import find_method
 from wbc.models.catalog import find_backbone, find_model
 from wbc.recipes import RECIPES
 from wbc.settings import settings_for
-
-TRAINING_VERSION: Final = 1
-"""Raised when training comes to other losses: tests/training/test_golden.py says when."""
-SCORING_VERSION: Final = 1
-"""Raised when the same weights come to other scores."""
+from wbc.training.loop import TRAINING_VERSION
 
 
 def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None) -> str:

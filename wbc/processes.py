@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+TERMINAL_SIGNALS: Final = (signal.SIGHUP, signal.SIGQUIT)
+"""Sent when a terminal is closed, and by its Ctrl-\\."""
 _asked: Final[list[BaseException]] = []
 
 
@@ -15,25 +17,30 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def sigterm_exits() -> AbstractContextManager[None]:
-    """Lets SIGTERM end the block by SystemExit(143), so that it can clean up; only the main thread can do this."""
-    return stops_on(signal.SIGTERM)
+def signals_exit() -> AbstractContextManager[None]:
+    """Lets SIGTERM, and what a terminal sends, end the block by SystemExit of 128 + the number, after cleaning up.
+
+    Only the main thread can do this. What is ignored stays so, as SIGHUP below `nohup`.
+    """
+    heard = [signum for signum in TERMINAL_SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+    return stops_on(signal.SIGTERM, *heard)
 
 
 @contextmanager
-def stops_on(signum: signal.Signals) -> Iterator[None]:
+def stops_on(*signals: signal.Signals) -> Iterator[None]:
     """Lets a signal end the block: SIGINT by KeyboardInterrupt, another by SystemExit of 128 + its number."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signum, _stop)
+    before = {signum: signal.signal(signum, _stop) for signum in signals}
     try:
         yield
     except Exception as error:
         stop_if_asked(error)
         raise
     finally:
-        signal.signal(signum, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
         _asked.clear()
 
 
@@ -52,5 +59,9 @@ def asked_to_stop() -> bool:
 
 
 def _stop(signum: int, _frame: object) -> None:
+    if (
+        _asked and signum in TERMINAL_SIGNALS
+    ):  # sent twice, by the shell and the kernel: it would cut the cleaning short
+        return
     _asked.append(KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum))
     raise _asked[-1]

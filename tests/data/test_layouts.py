@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_class_folders_hold_no_image(tmp_path: Path) -> None:
     write_tree(tmp_path, {"Monocyte/notes.txt": b"none"})
     with pytest.raises(DataError, match="hold no image"):
         read_class_folders(tmp_path, {})
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\r.png", b"a\n.png"])
+def test_file_whose_name_cannot_be_printed_is_named_in_one_line(tmp_path: Path, name: bytes) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png"))
+    (tmp_path / "Monocyte" / os.fsdecode(name)).write_bytes(image_bytes())
+    with pytest.raises(DataError, match="is not UTF-8, or holds a control character: rename the file") as caught:
+        read_class_folders(tmp_path, {})
+    assert str(caught.value).isprintable()
 
 
 def test_class_folders_of_no_folder(tmp_path: Path) -> None:

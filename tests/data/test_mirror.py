@@ -10,8 +10,9 @@ from torchvision.transforms import Resize
 
 from wbc.data.cache import Geometry
 from wbc.data.catalog import DOMAINS
+from wbc.data.images import load_images
 from wbc.data.manifest import count_classes
-from wbc.data.prepare import load_images, prepare
+from wbc.data.prepare import prepare
 from wbc.data.splits import expand_targets
 
 MIRROR = Path(os.environ.get("WBC_MIRROR", "no-mirror")).resolve()

@@ -1,3 +1,4 @@
+import hashlib
 import logging
 import os
 import resource
@@ -14,9 +15,10 @@ from wbc.cells import CLASSES
 from wbc.data.cache import Geometry
 from wbc.data.catalog import DOMAINS, find_domain
 from wbc.data.domain import Domain
-from wbc.data.manifest import digest
-from wbc.data.prepare import load_domain_images, load_images, prepare, prepare_domain
-from wbc.data.splits import Reference, expand_targets
+from wbc.data.images import load_domain_images, load_images
+from wbc.data.manifest import build_manifest, digest
+from wbc.data.prepare import prepare, prepare_domain
+from wbc.data.splits import Split, expand_targets
 from wbc.errors import DataError
 
 SQUASH = Geometry("squash", 16)
@@ -63,6 +65,10 @@ def folder(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "My cells", images("Neutrophils/1.png", "lymph/2.png"))
 
 
+def _hash(folder: Path) -> str:
+    return hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+
+
 def _left(home: Path) -> list[str]:
     return sorted(path.name for path in home.iterdir() if path.name != ".lock")
 
@@ -75,13 +81,13 @@ def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path) -> No
     rows = prepare_domain(domain, SQUASH, data_dir=tmp_path / "data", archive=tmp_path / "hand")
     assert list(rows["split"].unique()) == list(COUNTS[key])
     for split in COUNTS[key]:
-        loaded = load_domain_images(domain, Reference(key, split), SQUASH, data_dir=tmp_path / "data")
+        loaded = load_domain_images(domain, Split(key, split), SQUASH, data_dir=tmp_path / "data")
         assert len(loaded.pixels) == len(loaded.ids) == len(loaded.labels) == sum(COUNTS[key][split])
 
 
 def test_drawn_domain_is_prepared(tmp_path: Path) -> None:
     domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 2)})
-    loaded = load_domain_images(domain, Reference("smears_target", "all"), SQUASH, data_dir=tmp_path)
+    loaded = load_domain_images(domain, Split("smears_target", "all"), SQUASH, data_dir=tmp_path)
     assert loaded.labels.tolist() == [0, 4, 4]
     assert loaded.origin == "drawn by wbc.data.drawn.smears, staining target"
 
@@ -90,6 +96,14 @@ def test_drawn_domain_is_drawn_again_when_its_counts_change(tmp_path: Path) -> N
     domain = DOMAINS["smears_target"]
     prepare_domain(replace(domain, counts={"all": (1, 0, 0, 0, 2)}), None, data_dir=tmp_path)
     assert len(prepare_domain(replace(domain, counts={"all": (1, 0, 0, 0, 1)}), None, data_dir=tmp_path)) == 2
+
+
+def test_drawn_domain_is_drawn_again_when_the_drawing_has_changed(tmp_path: Path) -> None:
+    domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 1)})
+    fresh = prepare_domain(domain, None, data_dir=tmp_path)
+    old = write_tree(tmp_path / "smears_target/images", {"all/Basophil/0000.png": image_bytes(), ".version": b"0"})
+    assert digest(build_manifest(domain, old)) != digest(fresh)  # the old images are whole, and of the right counts
+    assert digest(prepare_domain(domain, None, data_dir=tmp_path)) == digest(fresh)
 
 
 def test_prepare_leaves_what_the_next_call_needs(cells: Domain, tmp_path: Path, site: Site) -> None:
@@ -141,7 +155,7 @@ def test_what_a_killed_run_left_is_cleared(cells: Domain, tmp_path: Path) -> Non
 
 
 def test_images_carry_where_they_came_from(cells: Domain, tmp_path: Path, site: Site) -> None:
-    loaded = load_domain_images(cells, Reference("bccd", "all"), SQUASH, data_dir=tmp_path)
+    loaded = load_domain_images(cells, Split("bccd", "all"), SQUASH, data_dir=tmp_path)
     assert (loaded.name, loaded.origin) == ("bccd", f"{site.url}/cells.zip")
     assert loaded.ids == ("all/all/Lymph/1.png", "all/all/Neut/1.png", "all/all/Neut/2.png")
 
@@ -149,7 +163,7 @@ def test_images_carry_where_they_came_from(cells: Domain, tmp_path: Path, site: 
 def test_folder_is_prepared_and_never_written_to(folder: Path, tmp_path: Path) -> None:
     before = sorted(folder.rglob("*"))
     loaded = load_images(expand_targets(f"folder:{folder}")[0], SQUASH, data_dir=tmp_path / "data")
-    assert (loaded.name, loaded.labels.tolist()) == ("folder_My_cells", [4, 2])
+    assert (loaded.name, loaded.labels.tolist()) == (f"folder_My_cells_{_hash(folder)}", [4, 2])
     assert loaded.origin == str(folder)
     assert sorted(folder.rglob("*")) == before
 
@@ -192,7 +206,7 @@ def test_full_disk_is_named_and_nothing_half_written_is_left(folder: Path, tmp_p
             prepare(key, Geometry("squash", 256), data_dir=data)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert _left(data / find_domain(key).home) == ["manifest.csv"]
+    assert _left(data / find_domain(key).slug) == ["manifest.csv"]
 
 
 def test_several_may_prepare_one_domain_at_once(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

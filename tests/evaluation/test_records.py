@@ -15,8 +15,8 @@ def test_predictions_read_back_to_the_same_bits(tmp_path: Path) -> None:
         scores=scores,
         embeddings=rng.normal(size=(50, 8)).astype(np.float32),
     )
-    write_predictions(predictions, tmp_path)
-    labels, read = read_scores(tmp_path / "predictions" / "lisc.csv")
+    write_predictions(predictions, tmp_path / "lisc.csv", tmp_path / "lisc.npy")
+    labels, read = read_scores(tmp_path / "lisc.csv")
     assert (labels == predictions.labels).all()
     assert read.tobytes() == scores.tobytes()
-    assert np.load(tmp_path / "embeddings" / "lisc.npy").shape == (50, 8)
+    assert np.load(tmp_path / "lisc.npy").shape == (50, 8)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from wbc.models.build import Classifier, build_model
 from wbc.models.folding import folded
-from wbc.models.surgery import is_frozen
+from wbc.models.surgery import frozen_batch_norms
 
 FOLDED = ("resnet50_frozenbn", "resnet50_frozenbn_last16", "lite0_frozenbn", "lite0_frozenbn_last16", "lite0_last16")
 
@@ -47,7 +47,7 @@ def test_function_and_gradient_are_the_same_when_folded(name: str) -> None:
 def test_frozen_norms_do_not_normalise_when_folded_and_do_afterwards(name: str) -> None:
     model = classifier(name)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    frozen = [norm for norm in norms if is_frozen(norm)]
+    frozen = frozen_batch_norms(model.backbone)
     names = list(model.state_dict())
     with folded(model.backbone):
         assert [norm for norm in norms if "forward" in vars(norm)] == frozen

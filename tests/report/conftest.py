@@ -10,8 +10,7 @@ import pytest
 
 from wbc.config import ReportConfig, RunConfig, TrainConfig
 from wbc.data.cache import PixelCache
-from wbc.data.prepare import Images
-from wbc.data.splits import Reference
+from wbc.data.images import Images
 from wbc.evaluation.metrics import score
 from wbc.evaluation.records import Predictions
 from wbc.studies import resolve
@@ -33,16 +32,16 @@ LogRun = Callable[..., str]
 
 def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
     """Returns small grey images of the labels, 8 pixels a side."""
-    key, _, split = {HOME: "smears_source:test", AWAY: "smears_target:all"}.get(name, "smears_source:train").partition(
-        ":"
-    )
     shapes = np.full((len(labels), 2), 8)
     return Images(
         name=name,
-        reference=Reference(key, split),
         ids=tuple(f"{salt}{index}.png" for index in range(len(labels))),
         labels=np.array(labels, np.int64),
+        labs=np.zeros(len(labels), np.int64),
         pixels=PixelCache(np.repeat(np.array(labels, np.uint8) * 50, 8 * 8 * 3), shapes),
+        contents=tuple(f"{salt}{index}" for index in range(len(labels))),
+        groups=tuple(f"{salt}{index}.png" for index in range(len(labels))),
+        labs=np.zeros(len(labels), np.int64),
         digest=f"{len(salt)}{name}".encode().hex().ljust(64, "0")[:64],
         origin="drawn for a test",
     )
@@ -79,13 +78,13 @@ def log_run(store: Path) -> LogRun:
         scored = [images(name, (labels or {}).get(name, LABELS.tolist()), salt) for name in wrong]
         train = images("smears_source_train", [0, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4])
         train = replace(train, digest=trained_on or train.digest)
-        with open_run(config, fingerprint) as run:
-            run.log_start(train, scored)
+        with open_run(config, fingerprint, {}) as run:
+            run.training.start([train])
             for epoch in range(1, 4):
-                run.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
+                run.training.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
             for each in scored:
                 said = predictions(each, wrong[each.name])
-                run.log_domain(each, said, score(said.labels, said.scores))
+                run.scores.log(each, f"{fingerprint} {each.digest}", said, score(said.labels, said.scores))
         if complete:  # there is no checkpoint, which `run.complete()` would look for
             mlflow.MlflowClient().set_tag(run.id, "complete", "true")
         return run.id

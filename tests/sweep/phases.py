@@ -10,18 +10,19 @@ from typing import Any, Final
 
 import mlflow
 
-from wbc import run
 from wbc.tracking import runs
-from wbc.tracking.tracked import TrackedRun
+from wbc.tracking.score_log import ScoreLog
+from wbc.tracking.training_log import TrainingLog
+from wbc.training import fit
 
 _FUNCTIONS: Final[dict[str, tuple[Any, str]]] = {
     "claiming": (runs, "claim_run"),
-    "training": (run, "train_epoch"),
-    "uploading": (TrackedRun, "_upload_file"),
-    "naming the checkpoint": (TrackedRun, "_name_checkpoint"),
-    "logging the model": (TrackedRun, "_log_model"),
-    "scoring a domain": (TrackedRun, "log_domain"),
-    "completing": (TrackedRun, "complete"),
+    "training": (fit, "train_epoch"),
+    "uploading": (TrainingLog, "_upload_file"),
+    "naming the checkpoint": (TrainingLog, "_name_checkpoint"),
+    "logging the model": (TrainingLog, "_log_model"),
+    "scoring a domain": (ScoreLog, "log"),
+    "completing": (ScoreLog, "complete"),
     "ending": (mlflow, "end_run"),
 }
 PHASES: Final = tuple(_FUNCTIONS)

@@ -25,7 +25,7 @@ from wbc.run import train_and_score
 from wbc.tracking import claims, connection, sweeps
 from wbc.tracking.claims import Claim, claim_run, process_start
 from wbc.tracking.store import connect
-from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
+from wbc.tracking.sweeps import end_orphans, open_sweep
 from wbc.training.loop import train_epoch
 
 
@@ -34,7 +34,7 @@ def interrupted_run(small_config: Callable[..., RunConfig], monkeypatch: pytest.
     """A run that stopped before its first epoch: its settings and id."""
     config = small_config(epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr("wbc.run.train_epoch", stop_after(0, KeyboardInterrupt()))
+        patch.setattr("wbc.training.fit.train_epoch", stop_after(0, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             train_and_score(config)
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -135,11 +135,11 @@ def test_run_that_another_process_took_over_stops_and_is_left_to_it(
     monkeypatch.setattr(claims, "RENEWAL_S", 0.05)
     log_start = mlflow.log_params
 
-    def taken_over(*arguments: object) -> None:
+    def taken_over(*arguments: object, **keywords: object) -> None:
         (tag,) = [tag for tag in mlflow.get_run(run_id).data.tags if tag.startswith("claim")]
         mlflow.MlflowClient().delete_tag(run_id, tag)
         time.sleep(1)
-        log_start(*arguments)
+        log_start(*arguments, **keywords)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mlflow, "log_params", taken_over)
     with pytest.raises(BusyError, match="taken over by another process"):
@@ -164,7 +164,7 @@ def test_run_taken_over_while_its_process_was_suspended_logs_nothing_more(
         monkeypatch.setattr(claims, "time", SimpleNamespace(time=lambda: time.time() + 400))
         return result
 
-    monkeypatch.setattr("wbc.run.train_epoch", suspended)
+    monkeypatch.setattr("wbc.training.fit.train_epoch", suspended)
     with pytest.raises(BusyError, match="taken over by another process"):
         train_and_score(config)
     run = client.get_run(run_id)
@@ -190,16 +190,15 @@ def test_claim_is_released_within_seconds_while_the_server_is_away(
         assert time.monotonic() - began < 5
 
 
-def test_run_claimed_since_the_records_were_read_is_not_marked_as_killed(
+def test_run_is_marked_as_killed_only_when_no_claim_stands(
     interrupted_run: tuple[RunConfig, str],
 ) -> None:
     _, run_id = interrupted_run
-    records = read_records()
     leave_claim(run_id, age_s=0, pid=4242)
-    end_orphans(records)
+    end_orphans()
     assert mlflow.get_run(run_id).info.status == "RUNNING"
     leave_claim(run_id, age_s=claims.EXPIRY_S + 1, pid=4242)
-    end_orphans(records)
+    end_orphans()
     assert mlflow.get_run(run_id).info.status == "KILLED"
 
 
@@ -242,7 +241,7 @@ def _claim_all(environment: dict[str, str], barrier: Barrier, won: "multiprocess
     for name in "abcde":
         barrier.wait()
         try:
-            claim_run(name, f"run {name}", experiment)
+            claim_run(name, f"run {name}", experiment, lambda _: False)
             names.append(name)
         except BusyError:
             pass

@@ -15,7 +15,7 @@ from wbc.config import RunConfig
 from wbc.run import train_and_score
 from wbc.tracking import claims
 from wbc.tracking.store import connect
-from wbc.tracking.sweeps import end_orphans, read_records
+from wbc.tracking.sweeps import end_orphans
 
 
 @pytest.mark.parametrize("met_by", ["the same run again", "a sweep"])
@@ -32,7 +32,7 @@ def test_run_killed_after_it_was_complete_is_finished_by_whoever_meets_it(
     leave_claim(killed.info.run_id, age_s=0, pid=4242)
     for standing in (True, False):
         if met_by == "a sweep":
-            end_orphans(read_records())
+            end_orphans()
         else:
             assert train_and_score(config).done_already
         run = mlflow.get_run(killed.info.run_id)
@@ -47,7 +47,7 @@ def _die_ending(environment: dict[str, str], config: RunConfig) -> None:
     train_and_score(config)
 
 
-@pytest.mark.parametrize("name", ["wbc.tracking.tracked.TrackedRun.complete", "mlflow.MlflowClient.set_terminated"])
+@pytest.mark.parametrize("name", ["wbc.tracking.score_log.ScoreLog.complete", "mlflow.MlflowClient.set_terminated"])
 def test_run_stopped_after_it_was_complete_is_finished(
     small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -72,10 +72,10 @@ def test_run_stopped_after_it_was_complete_is_finished(
 def test_running_runs_of_other_projects_are_left_alone(store: Path) -> None:
     client, experiment = mlflow.MlflowClient(), connect()
     tags: list[dict[str, str]] = [
-        {"fingerprint": "a"},
-        {"fingerprint": "b", "claim.1": "theirs", "complete": "true"},
+        {"trained_as": "a"},
+        {"trained_as": "b", "claim.1": "theirs", "complete": "true"},
         {"kind": "sweep", "profile": "demo", "claim.1": "{}"},
     ]
     runs = [client.create_run(experiment, tags=each).info.run_id for each in tags]
-    end_orphans(read_records())
+    end_orphans()
     assert [client.get_run(run_id).info.status for run_id in runs] == ["RUNNING"] * 3

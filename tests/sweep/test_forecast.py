@@ -7,7 +7,7 @@ import pytest
 from wbc.config import RunConfig
 from wbc.sweep.forecast import _epochs_left
 from wbc.sweep.plan import Cell
-from wbc.tracking.sweeps import Record
+from wbc.tracking.read import StoredRun
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,18 @@ from wbc.tracking.sweeps import Record
 def test_epochs_after_the_last_checkpoint_are_left(
     small_config: Callable[..., RunConfig], tags: dict[str, str], left: int
 ) -> None:
-    record = Record(run_id="a", fingerprint="b", state="interrupted", owners=(), tags=tags, metrics={})
+    record = StoredRun(
+        id="a",
+        name="b",
+        status="KILLED",
+        tags=tags,
+        metrics={},
+        started=None,
+        ended=None,
+        datasets=(),
+        artifact_uri="",
+        link=None,
+    )
     cell = Cell(
         config=small_config(epochs=30),
         fingerprint="b",

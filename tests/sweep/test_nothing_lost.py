@@ -27,16 +27,16 @@ from tests.forks import forks
 from tests.servers import free_port, mlflow_server
 from tests.sweep.phases import PHASES, Reaper
 from tests.test_run import ROOT, predictions_of
-from wbc import run as run_module
 from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.disk import one_writer
-from wbc.data.prepare import load_images
+from wbc.data.images import load_images
 from wbc.data.splits import parse_source
 from wbc.errors import TrackingError
 from wbc.run import load_domains, train_and_score
 from wbc.tracking.store import connect
+from wbc.training import fit
 from wbc.training.loop import train_epoch
 
 KILLS = int(os.environ.get("WBC_TEST_KILLS", "20"))
@@ -175,7 +175,7 @@ def test_server_that_stays_away_ends_the_run_in_one_line_and_it_can_be_resumed(
             return train_epoch(*arguments)  # type: ignore[arg-type]
 
         with monkeypatch.context() as patch:
-            patch.setattr(run_module, "train_epoch", crash)
+            patch.setattr(fit, "train_epoch", crash)
             with pytest.raises(TrackingError, match=r"did not answer, asked 3 times. Mend it and run the same again"):
                 train_and_score(config)
         servers.enter_context(serve())
@@ -238,7 +238,7 @@ def _fill_and_train(
             ballast.write_bytes(bytes(shutil.disk_usage(ballast.parent).free - 4096))
         return train_epoch(*arguments)  # type: ignore[arg-type]
 
-    run_module.train_epoch = fill  # type: ignore[assignment]
+    fit.train_epoch = fill  # type: ignore[assignment]
     try:
         train_and_score(config)
     except TrackingError as error:
@@ -249,7 +249,7 @@ def test_two_prepares_at_once_make_one_cache_that_both_can_use(store: Path) -> N
     write_cells(store / "slides", 40)
     command = [sys.executable, "-m", "entrypoints.prepare", "--domains", f"folder:{store}/slides", "--image_size", "64"]
     reference = parse_source(f"folder:{store}/slides")
-    home, logs = store / "data" / find_domain(reference.key).home, [store / "first.log", store / "second.log"]
+    home, logs = store / "data" / find_domain(reference.key).slug, [store / "first.log", store / "second.log"]
     with one_writer(home):
         both = []
         for log in logs:

@@ -9,9 +9,9 @@ import pytest
 from wbc.config import RunConfig
 from wbc.run import train_and_score
 from wbc.sweep.plan import survey
-from wbc.tracking import sweeps
+from wbc.tracking import read
+from wbc.tracking.read import read_trainings
 from wbc.tracking.store import search
-from wbc.tracking.sweeps import read_records
 
 
 def copy_run(database: Path, run_id: str, fingerprints: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def copy_run(database: Path, run_id: str, fingerprints: Sequence[str]) -> None:
             )
             connection.executemany(f"INSERT INTO {table} VALUES ({marks})", copies)
         connection.executemany(
-            "UPDATE tags SET value = run_uuid WHERE key = 'fingerprint' AND run_uuid = ?", [[it] for it in fingerprints]
+            "UPDATE tags SET value = run_uuid WHERE key = 'trained_as' AND run_uuid = ?", [[it] for it in fingerprints]
         )
     connection.close()
 
@@ -44,8 +44,8 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
     assert len(set(fingerprints)) == 1000
     copy_run(store / "mlflow.db", outcome.run_id, [str(name) for name in fingerprints[1:990]])
     asked: list[str] = []
-    monkeypatch.setattr(sweeps, "search", lambda text: asked.append(text) or search(text))
-    cells = survey(configs, read_records())
+    monkeypatch.setattr(read, "search", lambda text: asked.append(text) or search(text))
+    cells = survey(configs, read_trainings())
     assert len(asked) == 1
     assert [cell.state for cell in cells] == ["done"] * 990 + ["to run"] * 10
     assert {cell.outcome.accuracies["folder_away"] for cell in cells if cell.outcome} == {

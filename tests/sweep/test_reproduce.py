@@ -21,7 +21,8 @@ from wbc.run import Outcome, train_and_score
 from wbc.studies import PROFILES, Profile
 from wbc.sweep.reproduce import reproduce_profile
 from wbc.sweep.runners import local
-from wbc.tracking.sweeps import end_orphans, read_records
+from wbc.tracking.read import read_trainings
+from wbc.tracking.sweeps import end_orphans
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +54,7 @@ def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
     runs.pop("report/demo")
     sweep = runs.pop("sweep/demo")
     assert (sweep.info.status, sweep.data.tags["kind"], sweep.data.tags["profile"]) == ("FINISHED", "sweep", "demo")
-    assert not {"model", "complete", "fingerprint"} & set(sweep.data.tags)
+    assert not {"model", "complete", "trained_as"} & set(sweep.data.tags)
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {sweep.info.run_id}
     assert not [tag for run in [sweep, *runs.values()] for tag in run.data.tags if tag.startswith("claim")]
     assert table.splitlines()[-1] == str(Path("paper_artifacts/demo/report.html").absolute())
@@ -125,7 +126,7 @@ def test_dry_run_prints_what_is_done_and_hours_by_measured_rates_alone(
 @pytest.mark.parametrize("there", [False, True], ids=["no store yet", "a store"])
 def test_dry_run_makes_nothing(small_profile: Profile, store: Path, there: bool) -> None:
     if there:
-        read_records()
+        read_trainings()
     else:
         (store / "mlflow.db").unlink()
     before = sorted(store.rglob("*"))
@@ -179,7 +180,7 @@ def test_workers_and_what_they_would_run_next_end_with_their_parent(
     assert set(runs) == {"sweep/demo", "resnet50/seed0"}
     assert runs["resnet50/seed0"].info.status == "KILLED"
     if signum == signal.SIGKILL:  # which leaves the sweep's own run to the next sweep
-        end_orphans(read_records())
+        end_orphans()
     assert all_runs()["sweep/demo"].info.status == "KILLED"
 
 

@@ -19,12 +19,13 @@ from torch.nn.functional import cosine_similarity
 
 from wbc import compute
 from wbc.compute import computes_in_bf16, place
-from wbc.config import RunConfig, data_dir
+from wbc.config import RunConfig
 from wbc.data.batches import draw_augmentation
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import Classifier
 from wbc.models.catalog import MODELS, PAPER_ROWS
 from wbc.run import build, load_domains
+from wbc.surroundings import data_dir
 from wbc.training import features, feed
 from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, train_epoch

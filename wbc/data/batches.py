@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from wbc.data.cache import PixelCache
@@ -17,23 +18,40 @@ from wbc.seeding import generator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """The random draws of one epoch, a row per image of the training set."""
+class Draws:
+    """The random draws of one epoch, a row per sample: sample n is image n modulo the number of images."""
 
-    order: Int64[np.ndarray, " images"]
-    """The order in which the images are visited."""
-    flips: Bool[np.ndarray, "images 2"]
+    order: Int64[np.ndarray, " visits"]
+    """The order in which the samples are visited."""
+    flips: Bool[np.ndarray, "samples 2"]
     """Whether to mirror left-right, and top-bottom; each with probability 1/2."""
-    corners: Float[np.ndarray, "images 2"]
+    corners: Float[np.ndarray, "samples 2"]
     """Where a random crop starts, vertically and horizontally, as a fraction of the room there is."""
+    numbers: Float32[np.ndarray, "samples numbers"]
+    """What a method's augmentation decides by, uniform in [0, 1)."""
 
 
-def draw_augmentation(seed: int, epoch: int, images: int) -> Augmentation:
-    """Returns the draws of an epoch; those of an image do not depend on how many others are visited before it."""
-    return Augmentation(
-        order=generator(seed, "order", epoch).permutation(images),
-        flips=generator(seed, "flips", epoch).random((images, 2)) < 0.5,
-        corners=generator(seed, "crops", epoch).random((images, 2)),
+def draw_augmentation(
+    seed: int, epoch: int, images: int, *, visits: Int64[np.ndarray, " visits"] | None = None, numbers: int = 0
+) -> Draws:
+    """Returns the draws of an epoch; those of a sample do not depend on how many others are visited before it.
+
+    Args:
+        seed: The run's.
+        epoch: Counted from 0.
+        images: How many the training set has.
+        visits: The images to visit; each time that one comes again it is a sample more. None: each once.
+        numbers: How many a method's augmentation takes for each sample.
+    """
+    if visits is None:
+        visits = generator(seed, "order", epoch).permutation(images)
+    order = visits + images * pd.Series(visits).groupby(visits).cumcount().to_numpy()
+    samples = images * (int(order.max(initial=0)) // images + 1)
+    return Draws(
+        order=order,
+        flips=generator(seed, "flips", epoch).random((samples, 2)) < 0.5,
+        corners=generator(seed, "crops", epoch).random((samples, 2)),
+        numbers=generator(seed, "augmentation", epoch).random((samples, numbers), np.float32),
     )
 
 

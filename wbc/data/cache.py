@@ -4,10 +4,11 @@
 shapes, the manifest's digest and a SHA-256 per split.
 """
 
+import copy
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -57,12 +58,13 @@ class Geometry:
 
 
 class PixelCache:
-    """Images of one split, read-only; each access is a view into the memory map, nothing is copied."""
+    """Images of one split or several, read-only; each access is a view into a memory map, nothing is copied."""
 
     def __init__(self, pixels: UInt8[np.ndarray, " bytes"], shapes: Int64[np.ndarray, "n 2"]) -> None:
         """Takes the images' bytes one after the other, and their heights and widths in pixels."""
-        self._pixels, self._shapes = pixels, shapes
-        self._starts = np.concatenate([[0], np.cumsum(3 * shapes.prod(axis=1))])
+        sizes = 3 * shapes.prod(axis=1)
+        self._maps: tuple[UInt8[np.ndarray, " _"], ...] = (pixels,)
+        self._files, self._starts, self._shapes = np.zeros_like(sizes), np.cumsum(sizes) - sizes, shapes
 
     def __len__(self) -> int:
         return len(self._shapes)
@@ -70,15 +72,47 @@ class PixelCache:
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         index = range(len(self))[index]
         height, width = self._shapes[index]
-        return self._pixels[self._starts[index] : self._starts[index + 1]].reshape(height, width, 3)
+        start = self._starts[index]
+        image: UInt8[np.ndarray, "height width 3"]
+        image = self._maps[self._files[index]][start : start + 3 * height * width].reshape(height, width, 3)
+        return image
 
-    @property
-    def square(self) -> UInt8[np.ndarray, "n size size 3"]:
-        """All images as one array. Only for images of one square size: any under "squash"."""
+    @classmethod
+    def join(cls, parts: "Sequence[PixelCache]") -> "PixelCache":
+        """Returns the images of all parts, one part after the other."""
+        joined = copy.copy(parts[0])
+        joined._maps = tuple(each for part in parts for each in part._maps)
+        before = np.cumsum([0] + [len(part._maps) for part in parts])
+        joined._files = np.concatenate([part._files + first for part, first in zip(parts, before, strict=False)])
+        joined._starts = np.concatenate([part._starts for part in parts])
+        joined._shapes = np.concatenate([part._shapes for part in parts])
+        return joined
+
+    def pick(self, rows: Int64[np.ndarray, " picked"]) -> "PixelCache":
+        """Returns the images of these rows, in this order."""
+        picked = copy.copy(self)
+        picked._files, picked._starts, picked._shapes = self._files[rows], self._starts[rows], self._shapes[rows]
+        return picked
+
+    def runs(self) -> Iterator[UInt8[np.ndarray, "run size size 3"]]:
+        """Yields all images in order, as many at a time as lie one behind the other in a file; nothing is copied.
+
+        Only for images of one square size: any under "squash".
+        """
         size = self._shapes[0, 0]
         if not (self._shapes == size).all():
             raise ValueError("these images are not all of one square size; take them one by one.")
-        return self._pixels.reshape(len(self), size, size, 3)
+        each = 3 * size * size
+        breaks = 1 + np.flatnonzero((np.diff(self._starts) != each) | (np.diff(self._files) != 0))
+        for rows in np.split(np.arange(len(self)), breaks):
+            start = self._starts[rows[0]]
+            yield self._maps[self._files[rows[0]]][start : start + each * len(rows)].reshape(-1, size, size, 3)
+
+    @property
+    def square(self) -> UInt8[np.ndarray, "n size size 3"]:
+        """All images as one array: a view if they lie in one run (see `runs`), else a copy."""
+        runs = list(self.runs())
+        return runs[0] if len(runs) == 1 else np.concatenate(runs)
 
 
 def ensure_cache(home: Path, geometry: Geometry, rows: pd.DataFrame, root: Path) -> None:

@@ -6,6 +6,7 @@ Counts are in the order Basophil, Eosinophil, Lymphocyte, Monocyte, Neutrophil.
 from pathlib import Path
 from typing import Final
 
+from wbc.data.disk import is_text
 from wbc.data.domain import Archive, Domain
 from wbc.data.layouts import (
     read_bccd,
@@ -19,7 +20,7 @@ from wbc.data.layouts import (
 from wbc.errors import ConfigError, unknown
 
 SMEAR_SIZE_PX: Final = 64
-_FOLDER: Final = "folder:"
+FOLDER: Final = "folder:"
 _RAABIN: Final = "dl.raabindata.com/WBC/Cropped_double_labeled"
 _ZHENG: Final = (
     "X. Zheng, Y. Wang, G. Wang, J. Liu: Fast and robust segmentation of white blood cell images by self-supervised "
@@ -53,6 +54,7 @@ _ROWS: Final = (
             "test_b": (0, 0, 148, 0, 1971),
         },
         train_split="train",
+        group="[^_]+",
         licence="Free to use; no formal licence.",
         citation="Z. M. Kouzehkanan et al.: A large dataset of white blood cells containing cell locations and types, "
         "along with segmented nuclei and cytoplasm, Sci. Rep. 12:1123 (2022).",
@@ -174,8 +176,8 @@ def find_domain(key: str) -> Domain:
     Raises:
         ConfigError: No such domain; the message names the nearest one.
     """
-    if key.startswith(_FOLDER):
-        return _folder_domain(key.removeprefix(_FOLDER))
+    if key.startswith(FOLDER):
+        return _folder_domain(key.removeprefix(FOLDER))
     if key not in DOMAINS:
         raise unknown("domain", key, [*DOMAINS, "folder:PATH"])
     return DOMAINS[key]
@@ -185,8 +187,10 @@ def _folder_domain(text: str) -> Domain:
     if not text.strip():
         raise ConfigError("'folder:' names no folder; write folder:PATH, where PATH holds a folder for each class.")
     path = Path(text).expanduser().resolve()
+    if not is_text(str(path)):
+        raise ConfigError(f"the path {str(path)!a} is not UTF-8, or holds a control character: rename the folder.")
     return Domain(
-        key=f"{_FOLDER}{path}",
+        key=f"{FOLDER}{path}",
         title=f"Images in {path}",
         read=read_class_folders,
         path=path,

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,11 @@ from wbc.errors import DataError
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _log = logging.getLogger(__name__)
+
+
+def is_text(name: str) -> bool:
+    """Returns whether a file's name can stand in a table and on a terminal: UTF-8 and no control character."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+_LONGEST: Final = 40
 Counts = tuple[int, int, int, int, int]
 """Images of each class, in the order of `wbc.cells.CLASSES`."""
 
@@ -77,6 +79,9 @@ class Domain:
     """What a reader of the scores must know."""
     train_split: str | None = None
     """The split meant when the domain is named as a source; None: a source must name its split."""
+    group: str = ""
+    """Pattern at the start of a file's name that says the slide; images of a slide are held out together. Empty: none.
+    """
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -90,22 +95,20 @@ class Domain:
 
     @property
     def slug(self) -> str:
-        """The domain's name in letters, digits, _ and -, as metrics and files carry it."""
+        """The domain's name in letters, digits, _ and -, as metrics and files carry it; at most 57 characters.
+
+        A folder's is its last part and a hash of its path, so that no two folders share a name.
+        """
         if self.path is None:
             return self.key
-        base = re.sub(r"[^A-Za-z0-9_-]+", "_", self.path.name).strip("_")
-        return f"folder_{base or self._path_hash}"
+        plain = unicodedata.normalize("NFKD", self.path.name).encode("ascii", "ignore").decode()
+        base = re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_")[:_LONGEST]
+        return "_".join(filter(None, ["folder", base, hashlib.sha256(str(self.path).encode()).hexdigest()[:8]]))
 
-    @property
-    def home(self) -> str:
-        """The domain's folder below the data folder."""
-        if self.path is None:
-            return self.key
-        return f"folder-{self.slug.removeprefix('folder_')}-{self._path_hash}"
-
-    @property
-    def _path_hash(self) -> str:
-        return hashlib.sha256(str(self.path).encode()).hexdigest()[:8]
+    def group_of(self, path: str) -> str:
+        """Returns the name that an image shares with all others of its slide; its own path where none is known."""
+        found = re.match(self.group, path.rsplit("/", 1)[-1]) if self.group else None
+        return found[0] if found else path
 
     def origin(self, split: str) -> str:
         """Returns the address or path that a split came from."""

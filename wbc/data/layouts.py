@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wbc.cells import CLASSES, class_index
+from wbc.data.disk import is_text
 from wbc.data.domain import Entry
 from wbc.errors import DataError
 
@@ -142,6 +143,9 @@ def _find(root: Path, name: str) -> Path:
 def _images(folder: Path, root: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _SUFFIXES and _visible(path, root) and path.is_file():
+            name = _relative(path, root)
+            if not is_text(name):
+                raise DataError(f"the name {name!a} is not UTF-8, or holds a control character: rename the file.")
             yield path
 
 

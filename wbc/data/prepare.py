@@ -6,79 +6,25 @@ Below the data folder each domain has `<key>/`: `archives/`, `archives.lock.json
 """
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Int64
 
-from wbc.data.cache import Geometry, PixelCache, ensure_cache, find_damage, find_fault, load_cache
+from wbc.data.cache import Geometry, ensure_cache, find_damage, find_fault
 from wbc.data.catalog import SMEAR_SIZE_PX, find_domain
 from wbc.data.disk import disk_errors, one_writer, whole_folder
 from wbc.data.domain import Domain
-from wbc.data.drawn.smears import write_smears
+from wbc.data.drawn.smears import DRAWING_VERSION, write_smears
 from wbc.data.fetch.archive import extract
 from wbc.data.fetch.checksums import record_sha256
 from wbc.data.fetch.download import fetch
-from wbc.data.manifest import build_manifest, changed_files, check_counts, digest, read_manifest, write_manifest
-from wbc.data.splits import Reference
-from wbc.environment import code_version
-from wbc.errors import DataError, unknown
+from wbc.data.manifest import build_manifest, changed_files, check_counts, read_manifest, write_manifest
+from wbc.errors import DataError
 from wbc.processes import cores
 
-_DRAWING: Final = ("data/drawn/smears.py", "data/drawn/cell_shapes.py", "data/drawn/cell_kinds.py", "seeding.py")
 _VERSION_FILE: Final = ".version"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """One split without its pixels."""
-
-    name: str
-    """As metrics carry it: "raabin_test_b"."""
-    labels: Int64[np.ndarray, " n"]
-    """0 to 4, in the order of `wbc.cells.CLASSES`."""
-    digest: str
-    """SHA-256, in hexadecimal, over the split's rows of the manifest: paths, labels and contents."""
-
-    @property
-    def guessing(self) -> float:
-        """The share of the largest class: the accuracy of always saying that class, in [0, 1]."""
-        return float(np.bincount(self.labels).max() / len(self.labels))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Images(Listing):
-    """One split, in memory-mapped form."""
-
-    reference: Reference
-    ids: tuple[str, ...]
-    """Each image's path below the domain's image root."""
-    pixels: PixelCache
-    origin: str
-    """The address or path it came from."""
-
-
-def load_images(reference: Reference, geometry: Geometry, *, data_dir: Path) -> Images:
-    """Returns a split's images at a geometry; prepares what is missing first.
-
-    Raises:
-        DataError: The domain cannot be prepared.
-    """
-    return load_domain_images(find_domain(reference.key), reference, geometry, data_dir=data_dir)
-
-
-def list_images(reference: Reference, *, data_dir: Path) -> Listing | None:
-    """Returns what is known of a split that is ready, None if it is not; prepares nothing."""
-    domain = find_domain(reference.key)
-    rows = _standing_manifest(domain, data_dir / domain.home)
-    if rows is None:
-        return None
-    rows = rows[rows["split"] == reference.split]
-    return Listing(name=reference.name, labels=rows["label"].to_numpy(np.int64), digest=digest(rows))
 
 
 def prepare(key: str, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None) -> pd.DataFrame:
@@ -101,20 +47,20 @@ def prepare_domain(
     domain: Domain, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None
 ) -> pd.DataFrame:
     """Does what `prepare` does, for a domain that need not be in the catalogue."""
-    home = data_dir / domain.home
+    home = data_dir / domain.slug
     if domain.path is not None and not domain.path.is_dir():
         raise DataError(f"there is no folder '{domain.path}'.")
     with disk_errors(data_dir):
-        rows = _standing_manifest(domain, home)
+        rows = standing_manifest(domain, home)
         if rows is None:
             with one_writer(home):
-                rows = _standing_manifest(domain, home)
+                rows = standing_manifest(domain, home)
                 if rows is None:
                     rows = _build(domain, home, archive)
         elif archive is not None:
             _log.info("%s: is ready; '%s' was not needed", domain.key, archive)
         if geometry is not None:
-            ensure_cache(home, geometry, rows, _image_root(domain, home))
+            ensure_cache(home, geometry, rows, image_root(domain, home))
     return rows
 
 
@@ -123,40 +69,21 @@ def unready(domain: Domain, geometry: Geometry, *, data_dir: Path) -> str | None
 
     The pixel cache is read to the end; nothing is done.
     """
-    home = data_dir / domain.home
-    rows = _standing_manifest(domain, home)
+    home = data_dir / domain.slug
+    rows = standing_manifest(domain, home)
     if rows is None:
         return "not prepared"
     return find_fault(home, geometry, rows) or find_damage(home, geometry, rows)
 
 
-def load_domain_images(domain: Domain, reference: Reference, geometry: Geometry, *, data_dir: Path) -> Images:
-    """Does what `load_images` does, for a domain that need not be in the catalogue."""
-    if reference.split not in domain.splits:
-        raise unknown(f"split of {domain.key}", reference.split, domain.splits)
-    rows = prepare_domain(domain, geometry, data_dir=data_dir)
-    home = data_dir / domain.home
-    with disk_errors(data_dir):
-        pixels = load_cache(home, geometry, rows, _image_root(domain, home), reference.split)
-    split_rows = rows[rows["split"] == reference.split]
-    return Images(
-        name=reference.name,
-        reference=reference,
-        ids=tuple(split_rows["path"]),
-        labels=split_rows["label"].to_numpy(np.int64),
-        pixels=pixels,
-        digest=digest(split_rows),
-        origin=domain.origin(reference.split),
-    )
-
-
-def _image_root(domain: Domain, home: Path) -> Path:
+def image_root(domain: Domain, home: Path) -> Path:
+    """Returns the folder that the manifest's paths start from."""
     return domain.path or home / "images"
 
 
-def _standing_manifest(domain: Domain, home: Path) -> pd.DataFrame | None:
+def standing_manifest(domain: Domain, home: Path) -> pd.DataFrame | None:
     """Returns the manifest if it still holds, else None. A user's folder is looked through for changes each time."""
-    root = _image_root(domain, home)
+    root = image_root(domain, home)
     rows = read_manifest(home / "manifest.csv")
     if rows is None or not root.is_dir():
         return None
@@ -165,7 +92,7 @@ def _standing_manifest(domain: Domain, home: Path) -> pd.DataFrame | None:
         if changed:
             _log.info("%s: %d file(s) changed, such as '%s'; reading it again", domain.key, len(changed), changed[0])
         return None if changed else rows
-    if domain.staining is not None and _drawn_by(root) != code_version(_DRAWING):
+    if not _is_current(domain, root):
         _log.info("%s: the code that draws has changed; drawing again", domain.key)
         return None
     try:
@@ -176,10 +103,10 @@ def _standing_manifest(domain: Domain, home: Path) -> pd.DataFrame | None:
     return rows
 
 
-def _drawn_by(root: Path) -> str | None:
-    """Returns the version of the code that drew the images below `root`."""
+def _is_current(domain: Domain, root: Path) -> bool:
+    """Returns whether the images below `root` are not drawn, or as this version draws them."""
     path = root / _VERSION_FILE
-    return path.read_text() if path.exists() else None
+    return domain.staining is None or (path.exists() and path.read_text() == str(DRAWING_VERSION))
 
 
 def _build(domain: Domain, home: Path, archive: Path | None) -> pd.DataFrame:
@@ -193,10 +120,10 @@ def _build(domain: Domain, home: Path, archive: Path | None) -> pd.DataFrame:
 
 def _read_images(domain: Domain, home: Path) -> pd.DataFrame | None:
     """Returns the manifest of the images that are there; None if there are none or, being ours, they are spoilt."""
-    root = _image_root(domain, home)
+    root = image_root(domain, home)
     if domain.path is not None:
         return build_manifest(domain, root)
-    if root.is_dir():
+    if root.is_dir() and _is_current(domain, root):
         try:
             return build_manifest(domain, root)
         except DataError as error:
@@ -211,7 +138,7 @@ def _build_images(domain: Domain, home: Path, archive: Path | None) -> pd.DataFr
         if domain.staining is not None:
             _log.info("%s: drawing %d images", domain.key, sum(map(sum, domain.counts.values())))
             write_smears(part, domain.staining, domain.counts, SMEAR_SIZE_PX, cores())
-            (part / _VERSION_FILE).write_text(code_version(_DRAWING))
+            (part / _VERSION_FILE).write_text(str(DRAWING_VERSION))
         for each in domain.archives:
             path, digests[each.basename] = fetch(each, domain, home, archive)
             (part / each.folder).mkdir()

@@ -1,15 +1,14 @@
 """Names of splits as a user types them: "raabin:test_b", "bccd", "folder:PATH"."""
 
-from collections import Counter
 from dataclasses import dataclass
 
-from wbc.data.catalog import find_domain
+from wbc.data.catalog import DOMAINS, FOLDER, find_domain
 from wbc.data.domain import Domain
 from wbc.errors import ConfigError, unknown
 
 
 @dataclass(frozen=True)
-class Reference:
+class Split:
     """One split of one domain."""
 
     key: str
@@ -18,7 +17,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """The split's name in metrics and files: "raabin_test_b", "bccd", "folder_<basename>"."""
+        """The split's name in metrics and files, no other's: "raabin_test_b", "bccd", "folder_<last part>_<hash>"."""
         slug = find_domain(self.key).slug
         return slug if self.split == "all" else f"{slug}_{self.split}"
 
@@ -26,7 +25,22 @@ class Reference:
         return self.key if self.split == "all" else f"{self.key}:{self.split}"
 
 
-def parse_source(text: str) -> Reference:
+def split_list(text: str) -> list[str]:
+    """Returns the items of a comma-separated list of domains or splits; a folder's path may hold commas.
+
+    A comma in a path parts two items only before `folder:` or a catalogue key.
+    """
+    items: list[str] = []
+    for part in text.split(","):
+        key = part.partition(":")[0].strip()
+        if items and items[-1].startswith(FOLDER) and key not in DOMAINS and not part.strip().startswith(FOLDER):
+            items[-1] += f",{part}"
+        else:
+            items.append(part.strip())
+    return items
+
+
+def parse_source(text: str) -> Split:
     """Returns the split to train on: the one that `text` names, or the domain's training split.
 
     Raises:
@@ -39,31 +53,48 @@ def parse_source(text: str) -> Reference:
             f"'{domain.key}' is meant for testing and has no training split; to train on it all the same, name the "
             f"split: {_choices(domain)}."
         )
-    return Reference(domain.key, split)
+    return Split(domain.key, split)
 
 
-def expand_targets(text: str) -> tuple[Reference, ...]:
+def parse_sources(text: str) -> tuple[Split, ...]:
+    """Returns the splits to train on that a comma-separated list names, in its order.
+
+    Raises:
+        ConfigError: As for `parse_source`; an empty list or item, or a split that is named twice.
+    """
+    return _each_once("sources", text, [parse_source(item) for item in _items("sources", text)])
+
+
+def expand_targets(text: str) -> tuple[Split, ...]:
     """Returns the splits that a comma-separated list names, in its order; a bare domain stands for its test splits.
 
     Raises:
-        ConfigError: An empty list or item, an unknown domain or split, or two targets of one name.
+        ConfigError: An empty list or item, an unknown domain or split, or a split that is named twice.
     """
-    references: list[Reference] = []
-    for item in text.split(","):
-        if not item.strip():
-            raise ConfigError(f"empty name among the targets '{text}'; write for example 'raabin:test_a,lisc'.")
+    splits: list[Split] = []
+    for item in _items("targets", text):
         domain, split = _parse(item)
-        references += [Reference(domain.key, each) for each in ([split] if split else domain.test_splits)]
-    for name, times in Counter(reference.name for reference in references).items():
-        if times > 1:
-            same = " and ".join(str(reference) for reference in references if reference.name == name)
-            raise ConfigError(f"{times} targets are called '{name}': {same}. Each must have a name of its own.")
-    return tuple(references)
+        splits += [Split(domain.key, each) for each in ([split] if split else domain.test_splits)]
+    return _each_once("targets", text, splits)
+
+
+def _items(kind: str, text: str) -> list[str]:
+    items = split_list(text)
+    if not all(items):
+        raise ConfigError(f"empty name among the {kind} '{text}'; write for example 'raabin:test_a,lisc'.")
+    return items
+
+
+def _each_once(kind: str, text: str, splits: list[Split]) -> tuple[Split, ...]:
+    twice = next((split for split in splits if splits.count(split) > 1), None)
+    if twice:
+        raise ConfigError(f"the {kind} '{text}' name {twice} twice: name each split once.")
+    return tuple(splits)
 
 
 def _parse(text: str) -> tuple[Domain, str | None]:
     text = text.strip()
-    if text.startswith("folder:"):  # the whole rest is the path
+    if text.startswith(FOLDER):  # the whole rest is the path
         return find_domain(text), None
     key, colon, split = text.partition(":")
     domain = find_domain(key)

@@ -28,12 +28,10 @@ class Predictions:
         return pd.DataFrame({"id": self.ids, "label": self.labels, **columns})
 
 
-def write_predictions(predictions: Predictions, folder: Path) -> None:
-    """Writes `predictions/<domain>.csv`, which reads back to the same bits, and `embeddings/<domain>.npy`, float16."""
-    for name in ("predictions", "embeddings"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    predictions.table().to_csv(folder / "predictions" / f"{predictions.domain}.csv", index=False)
-    np.save(folder / "embeddings" / f"{predictions.domain}.npy", predictions.embeddings.astype(np.float16))
+def write_predictions(predictions: Predictions, table: Path, embeddings: Path) -> None:
+    """Writes the table as CSV, which reads back to the same bits, and the embeddings as float16 in NumPy's format."""
+    predictions.table().to_csv(table, index=False)
+    np.save(embeddings, predictions.embeddings.astype(np.float16))
 
 
 def read_scores(path: Path) -> tuple[Int64[np.ndarray, " images"], Float[np.ndarray, "images 5"]]:

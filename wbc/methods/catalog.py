@@ -6,29 +6,65 @@ This file imports neither torch nor timm, so that reports can read the rows' tit
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from wbc.errors import unknown
+from wbc.arms import PLAIN
+from wbc.errors import ConfigError, unknown
+
+SEAMS: Final = ("sampler", "augmentation", "mixing", "loss", "average", "trained")
+"""The places where a method may act; `wbc.methods.parts` says what stands at each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way to train."""
+    """One way to train; each seam it sets names a function as "module:function", the others stay as in the paper."""
 
     title: str
     """Its name in tables."""
     access: Literal["source"]
     """What it sees: `source`, the labelled training images alone."""
+    sampler: str | None = None
+    """Which images an epoch visits, and in what order."""
+    augmentation: str | None = None
+    """How the bytes of a batch are changed, after the recipe's flips and crops."""
     mixing: str | None = None
-    """How images and labels are blended: a function of `wbc.methods.mix`."""
+    """How the images of a batch, and their labels, are blended."""
+    loss: str | None = None
+    """What is minimised."""
+    average: str | None = None
+    """How far the average of the weights, which is scored and saved, follows each step."""
+    trained: str | None = None
+    """Which parameters train in which epoch."""
 
 
 METHODS: Final[dict[str, Method]] = {
     "erm": Method(title="as in the paper", access="source"),
-    "mixup": Method(title="mixup, as the released code offers it", access="source", mixing="mixup"),
+    "mixup": Method(title="mixup, as the released code offers it", access="source", mixing="wbc.methods.mix:mix"),
 }
 
 
 def find_method(name: str) -> Method:
-    """Returns the row called `name`; an unknown one raises a ConfigError that names the nearest."""
-    if name not in METHODS:
-        raise unknown("method", name, METHODS)
-    return METHODS[name]
+    """Returns the row called `name`, or several rows in one where names are joined by "+": "balanced+mixup".
+
+    Raises:
+        ConfigError: a row is not known, two rows set the same seam, or they do not stand in the catalogue's order.
+    """
+    parts = name.split("+")
+    for part in parts:
+        if part not in METHODS:
+            raise unknown("method", part, METHODS)
+    if len(parts) == 1:
+        return METHODS[name]
+    if PLAIN in parts:
+        raise ConfigError(f"method '{name}': {PLAIN} is training without a method: leave it out.")
+    settings: dict[str, str] = {}
+    setters: dict[str, str] = {}
+    for part in parts:
+        for seam in SEAMS:
+            function = getattr(METHODS[part], seam)
+            if function and seam in settings:
+                raise ConfigError(f"method '{name}': {setters[seam]} and {part} both set the {seam}: choose one.")
+            if function:
+                settings[seam], setters[seam] = function, part
+    ordered = "+".join(sorted(parts, key=list(METHODS).index))
+    if name != ordered:
+        raise ConfigError(f"method '{name}': methods stand in the catalogue's order: write {ordered}.")
+    return Method(title=" + ".join(METHODS[part].title for part in parts), access="source", **settings)

@@ -10,12 +10,14 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from wbc.config import RunConfig
 from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, WeightsError, first_line
 from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
-from wbc.models.surgery import build_head, freeze_layers, hold_batch_norm, split_at_first_trainable
+from wbc.models.surgery import build_head, freeze_layers, frozen_batch_norms, split_at_first_trainable
 from wbc.models.thin import build_network
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights, load_weights
+from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed
 
 
@@ -36,6 +38,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self._frozen_norms = frozen_batch_norms(backbone)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
@@ -72,21 +75,26 @@ class Classifier(nn.Module):
         scores: Tensor = self.head[-1](self.embed(images))
         return scores
 
-    def split_frozen(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+    def split_frozen(
+        self, *, embeddings: bool = False
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
         """Returns two functions that make up `forward`, of which the first trains nothing; None if it begins otherwise.
 
-        The first takes images and depends on nothing but each image; the second takes what it returns.
+        The first takes images and depends on nothing but each image; the second takes what it returns. With
+        `embeddings` the two make up `embed`.
         """
         parts = split_at_first_trainable(self.backbone)
         if parts is None:
             return None
         first, rest = parts
-        return lambda images: first(self.normalise(images)), lambda features: self.head(rest(features))
+        head = self.head[:-1] if embeddings else self.head
+        return lambda images: first(self.normalise(images)), lambda features: head(rest(features))
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets training mode; frozen batch norms stay frozen."""
         super().train(mode)
-        hold_batch_norm(self.backbone)
+        for norm in self._frozen_norms:
+            norm.eval()
         return self
 
 
@@ -131,6 +139,18 @@ def build_model(
     imagenet = scale == "tiny" or normalisation == "imagenet"
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if imagenet else declared_normalisation(record)
     return Classifier(backbone=backbone, head=head, mean=mean, std=std).train()
+
+
+def build(config: RunConfig, weights: Path | None) -> Classifier:
+    """Returns a run's model before its first epoch, from a file of weights or from random ones."""
+    return build_model(
+        config.model,
+        scale=config.scale,
+        image_size=config.image_size,
+        pretrained=str(weights or "none"),
+        seed=config.seed,
+        normalisation=RECIPES[config.recipe].normalisation,
+    )
 
 
 def backbone_state(model: Classifier) -> dict[str, Tensor]:

@@ -14,12 +14,12 @@ from timm.layers.norm_act import BatchNormAct2d
 from timm.layers.padding import pad_same
 from torch import Tensor, nn
 
-from wbc.models.surgery import is_frozen, sequence
+from wbc.models.surgery import sequence
 
 
 @contextmanager
 def folded(network: nn.Module) -> Iterator[None]:
-    """Folds each frozen batch norm of a network inside the block, and does nothing to one that has none.
+    """Folds, inside the block, each batch norm that is frozen while the network trains, that is, in evaluation mode.
 
     A network that is not a sequence of layers stays as it is: there a norm may come before the convolution that it is
     defined after. So does everything but training, which passes through here: whoever looks at a norm's inputs, or sets
@@ -29,7 +29,7 @@ def folded(network: nn.Module) -> Iterator[None]:
     pairs = [
         (convolution, norm)
         for convolution, norm in (pairwise(layers) if sequence(network) else ())
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and is_frozen(norm)
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and not norm.training
     ]
     # Attributes of the instance go before the class's: these shadow its forward until they are deleted.
     for convolution, norm in pairs:

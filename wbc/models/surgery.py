@@ -53,16 +53,10 @@ def freeze_layers(network: nn.Module, trainable: Literal["all", "last16", "head"
                 layer.requires_grad_(False)
 
 
-def hold_batch_norm(network: nn.Module) -> None:
-    """Fixes the statistics of each batch norm that does not train; `train()` thaws them, so this follows each call."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and is_frozen(module):
-            module.eval()
-
-
-def is_frozen(norm: nn.BatchNorm2d) -> bool:
-    """Returns whether a batch norm is held as its weights have it."""
-    return norm.affine and not norm.weight.requires_grad
+def frozen_batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """Returns the batch norms whose weight does not train: their statistics stay too, whoever holds them in `eval`."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return [norm for norm in norms if norm.affine and not norm.weight.requires_grad]
 
 
 def sequence(network: nn.Module) -> list[nn.Module] | None:

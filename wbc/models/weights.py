@@ -5,7 +5,6 @@ the network's authors. The ImageNet classifier in it is ignored; any other diffe
 """
 
 import inspect
-import os
 import pickle
 import sys
 from pathlib import Path
@@ -26,6 +25,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 from wbc.errors import WeightsError, first_line
 from wbc.models.catalog import Backbone
 from wbc.models.packages import find_package_file, read_squeezenet, rename_lite
+from wbc.surroundings import hub_is_offline
 
 EXTENSIONS: Final = (".safetensors", ".pth", ".pt", ".bin")
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -163,7 +163,7 @@ def _check_reachable(url: str, download: bool) -> None:
     """Fails within seconds where there is no network; the libraries' own downloads retry for a minute."""
     if not download:
         raise ConnectionError("not downloaded yet")
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if hub_is_offline():
         raise ConnectionError("HF_HUB_OFFLINE is set")
     try:
         requests.head(url, timeout=_TIMEOUT_S)

@@ -1,6 +1,5 @@
 """LaTeX: `numbers.tex`, the numbers that a text would quote; `report.tex`, and `report.pdf` where LaTeX is there."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,13 +9,13 @@ from typing import Final
 
 import jinja2
 
+from wbc.arms import Arm
 from wbc.cells import CLASSES
-from wbc.report.paper.comparison import compare_models
-from wbc.report.paper.published import read_published
-from wbc.report.paper.tables import percent
-from wbc.report.render import Table, tex_escape
+from wbc.report.render import Table, percent, tex_escape
 from wbc.report.statistics import CHANCE, seed_interval, two_way_interval
 from wbc.report.study import ScoredDomain, Study
+from wbc.report.style import Plot
+from wbc.surroundings import all_and
 
 _ENGINES: Final = {
     "latexmk": ("-pdf", "-interaction=nonstopmode", "-halt-on-error"),
@@ -28,7 +27,7 @@ _HEAD: Final = r"""% Numbers of the report as macros: \input{numbers}, then \wbc
 %   MODEL/DOMAIN/accuracy seeds interval (half-width over seeds) low high (over seeds and images) min max balanced f1
 %   ece; of the run whose accuracy is closest to the mean: MODEL/DOMAIN/closest, MODEL/DOMAIN/CLASS/precision recall f1
 %   MODEL/drop (home minus the first target); FIRST/SECOND/DOMAIN/difference and p (Holm-corrected)
-%   published/MODEL/DOMAIN/accuracy interval; DOMAIN/images majority; chance seeds models runs missing epochs source
+%   DOMAIN/images majority; chance seeds models runs missing epochs source; what further lines below are called
 % A name that is not here stops LaTeX.
 \makeatletter
 \providecommand{\wbc}[1]{\ifcsname wbc@#1\endcsname\csname wbc@#1\endcsname\else
@@ -41,39 +40,36 @@ def numbers(study: Study) -> dict[str, str]:
     """Returns what a text would quote, by name: shares in percent to two decimals, p values, counts as they are."""
     values = {
         "seeds": str(len(study.seeds)),
-        "models": str(len(study.models)),
+        "models": str(len(study.arms)),
         "runs": str(len(study.runs)),
         "missing": str(len(study.missing)),
         "epochs": str(study.settings["epochs"]),
-        "source": tex_escape(study.settings["source"]),
+        "source": tex_escape(study.sources()),
         "chance": percent(CHANCE),
     }
     for domain in study.domains:
         values[f"{domain.name}/images"] = str(len(domain.labels))
         values[f"{domain.name}/majority"] = percent(domain.majority)
-        for model in study.models:
-            found = _of_cell(study, model, domain)
-            values |= {f"{model}/{domain.name}/{name}": value for name, value in found.items()}
+        for arm in study.arms:
+            found = _of_cell(study, arm, domain)
+            values |= {f"{study.label(arm)}/{domain.name}/{name}": value for name, value in found.items()}
     if study.home and study.away:
-        for model in study.models:
-            scores = [study.accuracies(model, domain.name) for domain in (study.home, study.away)]
+        for arm in study.arms:
+            scores = [study.accuracies(arm, domain.name) for domain in (study.home, study.away)]
             if all(scores):
                 home, away = (seed_interval(each).mean for each in scores)
-                values[f"{model}/drop"] = percent(home - away)
-    for each in compare_models(study):
-        values[f"{each.first}/{each.second}/{each.domain}/difference"] = f"{100 * each.test.difference:.2f}"
-        values[f"{each.first}/{each.second}/{each.domain}/p"] = f"{each.p_holm:.3g}"
-    for paper in read_published():
-        name = f"published/{paper.model}/{paper.domain}"
-        values[f"{name}/accuracy"] = percent(paper.interval.mean)
-        values[f"{name}/interval"] = percent(paper.interval.half_width or 0.0)
+                values[f"{study.label(arm)}/drop"] = percent(home - away)
+    for each in study.contrasts:
+        name = f"{study.label(each.first)}/{study.label(each.second)}/{each.domain}"
+        values[f"{name}/difference"] = f"{100 * each.test.difference:.2f}"
+        values[f"{name}/p"] = f"{each.p_holm:.3g}"
     return values
 
 
-def _of_cell(study: Study, model: str, domain: ScoredDomain) -> dict[str, str]:
-    """Returns the numbers of a model on a domain; those by class are of the run closest to the mean, as in Table 3."""
-    accuracies = study.accuracies(model, domain.name)
-    run = study.representative(model, domain.name)
+def _of_cell(study: Study, arm: Arm, domain: ScoredDomain) -> dict[str, str]:
+    """Returns the numbers of an arm on a domain; those by class are of the run closest to the mean, as in Table 3."""
+    accuracies = study.accuracies(arm, domain.name)
+    run = study.representative(arm, domain.name)
     if not (accuracies and run):
         return {}
     interval, metrics = seed_interval(accuracies), run.metrics[domain.name]
@@ -81,11 +77,11 @@ def _of_cell(study: Study, model: str, domain: ScoredDomain) -> dict[str, str]:
     values |= {"min": percent(min(accuracies)), "max": percent(max(accuracies)), "closest": percent(metrics.accuracy)}
     if interval.half_width is not None:
         values["interval"] = percent(interval.half_width)
-    both = two_way_interval(study.hits(model, domain))
+    both = two_way_interval(study.hits(arm, domain))
     if both:
         values["low"], values["high"] = map(percent, both)
     for name, short in (("balanced_accuracy", "balanced"), ("macro_f1", "f1"), ("ece", "ece")):
-        scores = [getattr(each.metrics[domain.name], name) for each in study.of(model, domain.name)]
+        scores = [getattr(each.metrics[domain.name], name) for each in study.of(arm, domain.name)]
         values[short] = percent(seed_interval(scores).mean)
     for merit in ("precision", "recall", "f1"):
         by_class = zip(CLASSES, getattr(metrics, merit), strict=True)
@@ -93,16 +89,16 @@ def _of_cell(study: Study, model: str, domain: ScoredDomain) -> dict[str, str]:
     return values
 
 
-def write_numbers(study: Study, folder: Path) -> None:
+def write_numbers(values: Mapping[str, str], folder: Path) -> None:
     """Writes `numbers.tex`; what LaTeX would take for more than a name is a hyphen there."""
-    named = {re.sub(r"[^\w/:.-]", "-", name): value for name, value in numbers(study).items()}
+    named = {re.sub(r"[^\w/:.+@,-]", "-", name): value for name, value in values.items()}
     lines = [f"\\wbc@set{{{name}}}{{{value}}}" for name, value in named.items()]
     text = "\n".join([_HEAD.rstrip(), *lines, r"\makeatother", ""])
     (folder / "numbers.tex").write_text(text, encoding="utf-8")
 
 
-def write_document(study: Study, tables: Sequence[Table], figures: Mapping[str, str], folder: Path) -> None:
-    """Writes `report.tex`, which reads in the tables and shows the figures, given with their captions."""
+def write_document(study: Study, tables: Sequence[Table], plots: Sequence[Plot], folder: Path) -> None:
+    """Writes `report.tex`, which reads in the tables and shows the figures."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         block_start_string="<%",
@@ -117,7 +113,7 @@ def write_document(study: Study, tables: Sequence[Table], figures: Mapping[str, 
         autoescape=False,
     )
     environment.filters["tex"] = tex_escape
-    text = environment.get_template("report.tex.jinja").render(study=study, tables=tables, figures=figures)
+    text = environment.get_template("report.tex.jinja").render(study=study, tables=tables, plots=plots)
     (folder / "report.tex").write_text(text, encoding="utf-8")
 
 
@@ -136,7 +132,7 @@ def compile_document(folder: Path) -> str | None:
             done = subprocess.run(
                 command,
                 cwd=folder,
-                env={**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"},  # the same bytes every time
+                env=all_and(SOURCE_DATE_EPOCH="0", FORCE_SOURCE_DATE="1"),  # the same bytes every time
                 capture_output=True,
                 text=True,
                 errors="replace",

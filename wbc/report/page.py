@@ -5,7 +5,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,18 +15,19 @@ from PIL import Image
 
 from wbc.report.render import Table
 from wbc.report.study import ScoredRun, Study
+from wbc.report.style import Plot
 from wbc.tracking.read import StoredDataset, StoredRun
 
 
 def write_page(
-    study: Study, tables: Sequence[Table], figures: Mapping[str, str], not_run: Sequence[str], folder: Path
+    study: Study, tables: Sequence[Table], plots: Sequence[Plot], not_run: Sequence[str], folder: Path
 ) -> None:
-    """Writes `report.html`; the figures, given with their captions, are read from `figures/` below `folder`.
+    """Writes `report.html`; the pictures are read from `figures/` below `folder`.
 
     Args:
         study: the runs.
         tables: in the page's order.
-        figures: captions by file name.
+        plots: in the page's order.
         not_run: what else is missing from the report, and why.
         folder: the report's folder.
     """
@@ -36,16 +37,12 @@ def write_page(
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    drawn = {
-        name: {"caption": caption, "png": _embedded(folder / "figures" / f"{name}.png")}
-        for name, caption in figures.items()
-    }
     text = environment.get_template("report.html.jinja").render(
         study=study,
         tables=tables,
-        figures=drawn,
+        plots=[(plot, _embedded(folder / "figures" / f"{plot.name}.png")) for plot in plots],
         not_run=not_run,
-        anchors={run.model: re.sub(r"\W", "-", run.model) for run in study.runs},
+        anchors={name: re.sub(r"\W", "-", name) for name in (study.label(run.arm) for run in study.runs)},
         datasets=_datasets(study.runs),
         environment=_environment(study.runs),
         link=_link,

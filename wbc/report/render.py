@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
+NOTHING: Final = "–"
 _TEX: Final = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"},
@@ -43,6 +45,8 @@ class Table:
     """How many columns, from the first, hold text, set flush left."""
     data: pd.DataFrame
     """The same numbers in full, a row for each observation."""
+    appendix: bool = False
+    """Whether a printed report has it at its end."""
     wide: int | None = None
     """The column whose text is long enough to be broken into lines."""
 
@@ -50,6 +54,11 @@ class Table:
 def cells(*values: str | Cell) -> tuple[Cell, ...]:
     """Returns a row; plain strings become cells."""
     return tuple(value if isinstance(value, Cell) else Cell(text=value) for value in values)
+
+
+def percent(value: float) -> str:
+    """Returns a share in percent to two decimals, and a dash for one that is not defined."""
+    return NOTHING if np.isnan(value) else f"{100 * value:.2f}"
 
 
 def tex_escape(text: str) -> str:

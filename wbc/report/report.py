@@ -1,56 +1,61 @@
-"""The report: every table and figure of the paper from the tracked runs, with statistics one can defend.
+"""Writes a report: tables, figures, numbers for LaTeX and a page, all from the tracked runs. What it holds it is told.
 
-    make report PROFILE=demo
-
-Writes `paper_artifacts/<profile>/`: `report.html`, `report.tex` (and `.pdf` where LaTeX is installed), `numbers.tex`,
-`tables/`, `figures/`; and logs them to a run called `report/<profile>`. Reads MLflow alone and never imports PyTorch.
+Writes a folder: `report.html`, `report.tex` (and `.pdf` where LaTeX is installed), `numbers.tex`, `tables/`, `figures/`;
+and logs them to a run called `report/<study>`. Reads MLflow alone and never imports PyTorch.
 """
 
 import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from wbc.config import ReportConfig
 from wbc.errors import ReportError
-from wbc.processes import sigterm_exits
-from wbc.report.latex import compile_document, write_document, write_numbers
+from wbc.processes import signals_exit
+from wbc.report.latex import compile_document, numbers, write_document, write_numbers
 from wbc.report.page import write_page
-from wbc.report.paper.comparison import compare_models, comparison, differences
-from wbc.report.paper.figures import draw_figures
-from wbc.report.paper.tables import ablation, accuracies, classes, data_sets, merits
 from wbc.report.query import read_study
-from wbc.report.render import write_table
+from wbc.report.render import Table, write_table
 from wbc.report.study import Study
-from wbc.report.style import save
-from wbc.tracking.read import log_report, open_report
+from wbc.report.style import Plot, figure_style, save
+from wbc.studies import study_name
+from wbc.tracking.runs import log_report, open_report
 
 _CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
 _ATTEMPTS: Final = 20
 _log = logging.getLogger(__name__)
 
 
-def write_report(options: ReportConfig) -> Path:
-    """Writes the report of a profile and returns its folder, which is replaced as a whole; then logs it.
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a report has: functions of a study that make its tables and figures, in order, and further numbers."""
+
+    parts: tuple[Callable[[Study], Table | Plot | list[Plot] | None], ...]
+    numbers: Callable[[], Mapping[str, str]] = dict
+
+
+def write_report(options: ReportConfig, contents: Contents) -> Path:
+    """Writes the report of a study and returns its folder, which is replaced as a whole; then logs it.
 
     Raises:
         TrackingError: the store does not answer.
         ReportError: there is no run to report, or the folder holds something else or cannot be written.
     """
     folder = report_folder(options)
-    with sigterm_exits():
+    with signals_exit():
         study = read_study(options)
         _log.info(
             "report of %d runs; %d cells without one; %d other runs left out, each with the reason on the page",
             *(len(study.runs), len(study.missing), len(study.excluded)),
         )
         with _replacing(folder) as part:
-            _fill(part, study)
-        with open_report(options.profile, dataclasses.asdict(options)):
+            _fill(part, study, contents)
+        with open_report(study.profile, dataclasses.asdict(options)):
             log_report(folder)
     if study.missing:
         _log.warning(
@@ -65,7 +70,7 @@ def report_folder(options: ReportConfig) -> Path:
     Raises:
         ReportError: the folder holds something else, or cannot be there.
     """
-    folder = Path(options.output or f"paper_artifacts/{options.profile}").resolve()
+    folder = Path(options.output or f"reports/{study_name(options.profile)}").resolve()
     with _refusals(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryDirectory(dir=folder.parent).cleanup()  # refused here and now, not after all the work
@@ -77,36 +82,28 @@ def report_folder(options: ReportConfig) -> Path:
     return folder
 
 
-def _fill(folder: Path, study: Study) -> None:
-    contrasts = compare_models(study)
-    found = (
-        data_sets(study),
-        ablation(study, contrasts),
-        classes(study),
-        accuracies(study, contrasts),
-        comparison(study),
-        merits(study),
-        differences(study, contrasts),
-    )
-    tables = [table for table in found if table]
+def _fill(folder: Path, study: Study, contents: Contents) -> None:
+    tables, plots, not_run = [], [], []
     for name in ("tables", "figures"):
         (folder / name).mkdir()
-    for table in tables:
-        write_table(table, folder / "tables")
-    captions, not_run = {}, []
-    for name, (figure, caption) in draw_figures(study).items():
-        if figure:
-            save(figure, folder / "figures", name)
-            captions[name] = caption
-        else:
-            not_run.append(f"No {name}: the runs do not hold what it shows.")
-    write_numbers(study, folder)
-    write_document(study, tables, captions, folder)
+    with figure_style():
+        made = (make(study) for make in contents.parts)
+        for part in (part for each in made if each for part in (each if isinstance(each, list) else [each])):
+            if isinstance(part, Table):
+                write_table(part, folder / "tables")
+                tables.append(part)
+            elif part.figure:
+                save(part.figure, folder / "figures", part.name)
+                plots.append(part)
+            else:
+                not_run.append(f"No {part.name}: the runs do not hold what it shows.")
+    write_numbers({**numbers(study), **contents.numbers()}, folder)
+    write_document(study, tables, plots, folder)
     no_pdf = compile_document(folder)
     if no_pdf:
         _log.warning(no_pdf)
         not_run.append(no_pdf[0].upper() + no_pdf[1:])
-    write_page(study, tables, captions, not_run, folder)
+    write_page(study, tables, plots, not_run, folder)
 
 
 @contextmanager

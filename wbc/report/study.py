@@ -1,16 +1,20 @@
-"""A profile's completed runs in memory: what every table, figure and number of the report is made from."""
+"""A study's completed runs in memory: what every table, figure and number of a report is made from."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from wbc.arms import PLAIN, Arm
+from wbc.config import PlanConfig, split_names
 from wbc.evaluation.metrics import Metrics
 from wbc.models.catalog import MODELS, Model
-from wbc.studies import find_profile
+from wbc.report.statistics import ALPHA, PairedTest, holm, paired_test
+from wbc.studies import study_name
 from wbc.tracking.read import StoredRun
 
 
@@ -19,7 +23,7 @@ class ScoredRun:
     """A completed run with its files read."""
 
     stored: StoredRun
-    model: str
+    arm: Arm
     seed: int
     environment: dict[str, Any]
     scores: dict[str, Float[np.ndarray, "images 5"]]
@@ -28,6 +32,11 @@ class ScoredRun:
     """By domain."""
     losses: dict[int, float]
     """Training loss by epoch, from 1."""
+
+    @property
+    def identity(self) -> str:
+        """What the run's weights are known by."""
+        return identity(self.stored)
 
     @property
     def hardware(self) -> str:
@@ -44,7 +53,9 @@ class ScoredDomain:
     name: str
     """As in metrics: raabin_test_b."""
     home: bool
-    """Whether these are the source's own test images."""
+    """Whether these are the source's own test images, for every run of the study."""
+    same_lab: bool
+    """Whether they are of a lab that the study trains on, perhaps under another microscope."""
     labels: Int64[np.ndarray, " images"]
 
     @property
@@ -62,24 +73,41 @@ class Excluded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """The test of two arms on a domain, and its p corrected for all pairs of arms on that domain."""
+
+    domain: str
+    first: Arm
+    second: Arm
+    test: PairedTest
+    p_holm: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """All that a report says, before it is said."""
 
-    profile: str
+    options: PlanConfig
+    """What was asked for."""
     usual: bool
     """Whether the settings are the profile's own."""
     settings: dict[str, Any]
     seeds: tuple[int, ...]
-    models: tuple[str, ...]
+    arms: tuple[Arm, ...]
     """In the order of the tables: the profile's, then others that have runs of the same settings."""
     runs: tuple[ScoredRun, ...]
     domains: tuple[ScoredDomain, ...]
-    """The source's own test images first, then the targets in the profile's order, then others."""
+    """The source's own test images first, then the targets in the profile's order."""
     excluded: tuple[Excluded, ...]
-    missing: tuple[tuple[str, int], ...]
-    """Models and seeds of the grid without a run."""
+    missing: tuple[tuple[Arm, int], ...]
+    """Arms and seeds of the grid without a run."""
     notes: tuple[str, ...]
     """What a reader must know of how the runs differ."""
+
+    @property
+    def profile(self) -> str:
+        """What the study is called."""
+        return study_name(self.options.profile)
 
     @cached_property
     def home(self) -> ScoredDomain | None:
@@ -89,28 +117,59 @@ class Study:
     @cached_property
     def away(self) -> ScoredDomain | None:
         """The first domain of another lab: where the tables and figures look when they look at one target."""
-        source = find_profile(self.profile).source
         others = [domain for domain in self.domains if not domain.home]
-        return next((domain for domain in others if not domain.name.startswith(f"{source}_")), next(iter(others), None))
+        return next((domain for domain in others if not domain.same_lab), next(iter(others), None))
 
-    def of(self, model: str, domain: str) -> list[ScoredRun]:
-        """Returns the runs of a model that were scored on a domain, by seed."""
-        return sorted((r for r in self.runs if r.model == model and domain in r.metrics), key=lambda run: run.seed)
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        """The paired test of every two arms on every domain, over the seeds that both have."""
+        contrasts = []
+        for domain in self.domains:
+            pairs = [(*pair, self._paired(domain, *pair)) for pair in combinations(self.arms, 2)]
+            tests = [(first, second, test) for first, second, test in pairs if test]
+            corrected = holm([test.p for _, _, test in tests])
+            contrasts += [
+                Contrast(domain=domain.name, first=first, second=second, test=test, p_holm=p)
+                for (first, second, test), p in zip(tests, corrected, strict=True)
+            ]
+        return contrasts
 
-    def accuracies(self, model: str, domain: str) -> list[float]:
-        """Returns a model's accuracies on a domain, by seed, in [0, 1]."""
-        return [run.metrics[domain].accuracy for run in self.of(model, domain)]
+    def label(self, arm: Arm) -> str:
+        """Returns an arm's name, with its sources only where the study trains on more than one set of them."""
+        return arm.name if len({each.sources for each in self.arms}) == 1 else arm.full_name
 
-    def hits(self, model: str, domain: ScoredDomain) -> Bool[np.ndarray, "seeds images"]:
+    def named(self, names: Iterable[str]) -> list[Arm]:
+        """Returns the study's arms of these names, in the names' order."""
+        return [arm for name in names for arm in self.arms if arm.name == name]
+
+    def of(self, arm: Arm, domain: str) -> list[ScoredRun]:
+        """Returns the runs of an arm that were scored on a domain, by seed."""
+        return sorted((r for r in self.runs if r.arm == arm and domain in r.metrics), key=lambda run: run.seed)
+
+    def accuracies(self, arm: Arm, domain: str) -> list[float]:
+        """Returns an arm's accuracies on a domain, by seed, in [0, 1]."""
+        return [run.metrics[domain].accuracy for run in self.of(arm, domain)]
+
+    def hits(self, arm: Arm, domain: ScoredDomain) -> Bool[np.ndarray, "seeds images"]:
         """Returns which images each seed's run got right."""
-        hits = [run.scores[domain.name].argmax(1) == domain.labels for run in self.of(model, domain.name)]
+        hits = [run.scores[domain.name].argmax(1) == domain.labels for run in self.of(arm, domain.name)]
         return np.array(hits, bool).reshape(-1, len(domain.labels))
 
-    def representative(self, model: str, domain: str) -> ScoredRun | None:
-        """Returns the run whose accuracy is closest to its model's mean, the paper's rule; the first if two are."""
-        runs = self.of(model, domain)
-        mean = float(np.mean(self.accuracies(model, domain))) if runs else 0.0
-        return min(runs, key=lambda run: float(abs(run.metrics[domain].accuracy - mean)), default=None)
+    def representative(self, arm: Arm, domain: str) -> ScoredRun | None:
+        """Returns the run whose accuracy is closest to its arm's mean, the paper's rule; the first if two are."""
+        runs = self.of(arm, domain)
+        mean = float(np.mean(self.accuracies(arm, domain))) if runs else 0.0
+        return min(runs, key=lambda run: round(abs(run.metrics[domain].accuracy - mean), 9), default=None)
+
+    def best(self, domain: ScoredDomain, among: Collection[Arm]) -> Arm | None:
+        """Returns the arm of the best mean on a domain if it is significantly better than the next, else None."""
+        means = {arm: float(np.mean(values)) for arm in among if (values := self.accuracies(arm, domain.name))}
+        leading = sorted(means, key=lambda arm: -means[arm])[:2]
+        for each in self.contrasts:
+            if each.domain == domain.name and {each.first, each.second} == set(leading) and each.p_holm < ALPHA:
+                ahead = each.first if each.test.difference > 0 else each.second
+                return ahead if ahead == leading[0] else None
+        return None
 
     def few(self, runs: int) -> str:
         """Returns what is to be said beside a mean over `runs` seeds where the grid has more, else nothing."""
@@ -121,13 +180,17 @@ class Study:
         whole = len(self.seeds) > 3 and list(self.seeds) == list(range(self.seeds[0], self.seeds[-1] + 1))
         return f"{self.seeds[0]}–{self.seeds[-1]}" if whole else ", ".join(map(str, self.seeds))
 
+    def sources(self) -> str:
+        """Returns what the arms are trained on, in words."""
+        return " or ".join(dict.fromkeys(",".join(arm.sources) for arm in self.arms))
+
     def summary(self) -> str:
         """Returns in a few sentences what was run."""
         settings = self.settings
         hardware = sorted({run.hardware for run in self.runs})
         return (
-            f"{len(self.runs)} runs of {len({run.model for run in self.runs})} models, seeds "
-            f"{self.seed_list()}: trained on {settings['source']} for {settings['epochs']} epochs "
+            f"{len(self.runs)} runs of {len({run.arm for run in self.runs})} models, seeds "
+            f"{self.seed_list()}: trained on {self.sources()} for {settings['epochs']} epochs "
             f"(recipe {settings['recipe']}, scale {settings['scale']}, weights {settings['pretrained']}, "
             f"{settings['image_size']} pixels, batch {settings['batch_size']}, peak rate {settings['lr']:g}, weight "
             f"decay {settings['weight_decay']:g}, {settings['precision']}), scored on "
@@ -138,36 +201,45 @@ class Study:
         """Returns the command that fills the grid's missing cells; None if there are none."""
         if not self.missing:
             return None
-        models = dict.fromkeys(model for model, _ in self.missing)
-        seeds = sorted({seed for _, seed in self.missing})
-        epochs = None if self.usual else self.settings["epochs"]
-        precision = self.settings["precision"] if self.settings["scale"] == "full" else None  # auto is by hardware
-        return reproduce_command(
-            self.profile, models, seeds, epochs=epochs, precision=precision, fast=self.settings["fast"]
-        )
+        names = dict.fromkeys(arm.name for arm, _ in self.missing)
+        return reproduce_command(self.options, names, sorted({seed for _, seed in self.missing}))
+
+    def _paired(self, domain: ScoredDomain, first: Arm, second: Arm) -> PairedTest | None:
+        def rows(arm: Arm) -> dict[int, Bool[np.ndarray, " images"]]:
+            return dict(zip((run.seed for run in self.of(arm, domain.name)), self.hits(arm, domain), strict=True))
+
+        a, b = rows(first), rows(second)
+        seeds = sorted(set(a) & set(b))
+        return paired_test(np.array([a[s] for s in seeds]), np.array([b[s] for s in seeds])) if len(seeds) > 1 else None
 
 
-def reproduce_command(
-    profile: str,
-    models: Iterable[str],
-    seeds: Iterable[object],
-    *,
-    epochs: int | None,
-    precision: str | None,
-    fast: bool,
-) -> str:
-    """Returns the command that runs a part of a profile's grid; without models or seeds all of them."""
-    parts = [f"make reproduce PROFILE={profile}"]
-    parts += [
-        f'{name}="{text}"'
-        for name, text in (("MODELS", " ".join(models)), ("SEEDS", " ".join(map(str, seeds))))
-        if text
-    ]
-    given = {"epochs": epochs, "precision": precision, "fast": None if fast else "off"}
-    options = [f"--{name} {value}" for name, value in given.items() if value]
-    return " ".join([*parts, *([f'ARGS="{" ".join(options)}"'] if options else [])])
+def reproduce_command(options: PlanConfig, arms: Iterable[str] = (), seeds: Iterable[int] = ()) -> str:
+    """Returns the command that runs what `options` choose of a study, or only these arms and seeds of it."""
+    chosen = {
+        "PROFILE": options.profile,
+        "MODELS": " ".join(arms or split_names(options.models or "")),
+        "METHODS": "" if arms else " ".join(split_names(options.methods or "")),
+        "SEEDS": " ".join(map(str, seeds) if seeds else split_names(options.seeds or "")),
+    }
+    words = [f"{name}={text}" if name == "PROFILE" else f'{name}="{text}"' for name, text in chosen.items() if text]
+    given = {"epochs": options.epochs, "precision": options.precision, "fast": options.fast}
+    others = [f"--{name} {_word(value)}" for name, value in given.items() if value is not None]
+    return " ".join(["make reproduce", *words, *([f'ARGS="{" ".join(others)}"'] if others else [])])
 
 
-def describe_model(key: str) -> Model:
-    """Returns a model's row; one outside the catalogue goes by its name (timm, which knows more, takes PyTorch)."""
-    return MODELS.get(key) or Model(title=key.removeprefix("timm:"), backbone=key, norm="own")
+def _word(value: object) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def identity(run: StoredRun) -> str:
+    """Returns what a run's weights are known by; empty where it trained none. Older runs have a fingerprint instead."""
+    return run.tags.get("trained_as") or run.tags.get("fingerprint", "")
+
+
+def describe_arm(arm: Arm) -> Model:
+    """Returns the row of an arm's model; only plain training is a row of the paper's Table 4, with an index.
+
+    A model outside the catalogue goes by its name (timm, which knows more, takes PyTorch).
+    """
+    model = MODELS.get(arm.model) or Model(title=arm.model.removeprefix("timm:"), backbone=arm.model, norm="own")
+    return model if arm.method == PLAIN else replace(model, index="")

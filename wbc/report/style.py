@@ -3,8 +3,9 @@
 Colours are Okabe & Ito's (2008). Normalisation has a colour and a marker, so that grey print tells it too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from wbc.report.study import describe_model
+from wbc.arms import Arm
+from wbc.report.study import Study, describe_arm
 
 COLUMN_IN: Final = 3.4
 """Width of one column, in inches."""
@@ -48,6 +50,19 @@ _SETTINGS: Final[dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """A figure with its caption."""
+
+    name: str
+    """The file's name, without suffix."""
+    caption: str
+    figure: Figure | None
+    """None where the runs do not hold what it shows."""
+    narrow: bool = False
+    """Whether it takes half the page's width."""
+
+
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Draws what the block makes in the project's style, whatever the user's matplotlibrc says."""
@@ -62,25 +77,25 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
-def label(model: str, longest: int = 30) -> str:
-    """Returns a model's name as figures print it: the paper's index and our key, cut short in the middle."""
-    text = f"{describe_model(model).index} {model}".strip()
+def label(study: Study, arm: Arm, longest: int = 30) -> str:
+    """Returns an arm's name as figures print it: the paper's index and our label, cut short in the middle."""
+    text = f"{describe_arm(arm).index} {study.label(arm)}".strip()
     return text if len(text) <= longest else f"{text[: longest - 11]}…{text[-10:]}"
 
 
-def colour(model: str) -> str:
+def colour(arm: Arm) -> str:
     """Returns the colour of the model's normalisation."""
-    return _NORMS[describe_model(model).norm][1]
+    return _NORMS[describe_arm(arm).norm][1]
 
 
-def marker(model: str) -> str:
+def marker(arm: Arm) -> str:
     """Returns the marker of the model's normalisation."""
-    return _NORMS[describe_model(model).norm][2]
+    return _NORMS[describe_arm(arm).norm][2]
 
 
-def norm_legend(models: tuple[str, ...]) -> list[Line2D]:
+def norm_legend(arms: Iterable[Arm]) -> list[Line2D]:
     """Returns the legend's entries for the normalisations that the models have."""
-    present = [norm for norm in _NORMS if norm in {describe_model(model).norm for model in models}]
+    present = [norm for norm in _NORMS if norm in {describe_arm(arm).norm for arm in arms}]
     return [
         Line2D([], [], color=_NORMS[norm][1], marker=_NORMS[norm][2], linestyle="", markersize=4, label=_NORMS[norm][0])
         for norm in present

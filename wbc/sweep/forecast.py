@@ -1,6 +1,5 @@
 """`reproduce --dry_run`: the cells of a plan, what is done, what will run, and hours by measured rates."""
 
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,11 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from wbc.config import RunConfig
+from wbc.settings import settings_for
 from wbc.sweep.plan import Cell
-from wbc.tracking.sweeps import Record
+from wbc.tracking import schema
+from wbc.tracking.read import StoredRun
 
 _STATES: Final = ("done", "running", "interrupted", "to run")
-_TAGS: Final = ("model", "scale", "image_size", "precision", "fast")
+_DECIDING: Final = (schema.MODEL, schema.METHOD, *settings_for("rate"))
+"""Tags that say what is trained as fast, on the same hardware."""
+Rates = dict[tuple[str, ...], "Rate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,26 +30,32 @@ class Rate:
     runs: int
 
 
-def measured_rates(records: Iterable[Record], hardware: str | None) -> dict[tuple[str, ...], Rate]:
-    """Returns rates by what decides them (`_TAGS`), from runs on `hardware`, on whatever if None.
+def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
+    """Returns rates by what decides them (`_DECIDING`), from runs on `hardware`, on whatever if None.
 
     A run's rate counts as often as runs were under way beside it, as its tag `jobs` says: together they were so fast.
     """
     seen = defaultdict(list)
     for record in records:
-        rate = record.metrics.get("train/images_per_s")
-        if rate and {*_TAGS, "hardware", "jobs"} <= set(record.tags) and hardware in (None, record.tags["hardware"]):
-            seen[tuple(record.tags[name] for name in _TAGS)].append(rate * int(record.tags["jobs"]))
+        rate = record.metrics.get(schema.IMAGES_PER_S)
+        if (
+            rate
+            and {*_DECIDING, schema.HARDWARE, schema.JOBS} <= set(record.tags)
+            and hardware in (None, record.tags[schema.HARDWARE])
+        ):
+            seen[tuple(record.tags[name] for name in _DECIDING)].append(rate * int(record.tags[schema.JOBS]))
     return {key: Rate(images_per_s=statistics.median(values), runs=len(values)) for key, values in seen.items()}
 
 
-def print_forecast(cells: Sequence[Cell], rates: dict[tuple[str, ...], Rate], runner: str) -> None:
-    """Prints a grid of the cells, models by seeds, then totals and the hours of training that are left."""
+def print_forecast(cells: Sequence[Cell], rates: dict[str, Rates], runner: str) -> None:
+    """Prints a grid of the cells, arms by seeds, then totals and the hours that are left, by each device's rates."""
     seeds = sorted({cell.config.seed for cell in cells})
-    states = {(cell.config.model, cell.config.seed): cell.state for cell in cells}
+    states = {(cell.config.arm, cell.config.seed): cell.state for cell in cells}
+    several = len({cell.config.source for cell in cells}) > 1
     table = Table("model", *(f"seed {seed}" for seed in seeds))
-    for model in dict.fromkeys(cell.config.model for cell in cells):
-        table.add_row(model, *(states.get((model, seed), "") for seed in seeds))
+    for arm in dict.fromkeys(cell.config.arm for cell in cells):
+        shown = (states.get((arm, seed), "") for seed in seeds)
+        table.add_row(arm.full_name if several else arm.name, *shown)
     console = Console(width=None if Console().is_terminal else max(120, 40 + 14 * len(seeds)))
     console.print(table)
     counts = {state: sum(cell.state == state for cell in cells) for state in _STATES}
@@ -55,7 +64,7 @@ def print_forecast(cells: Sequence[Cell], rates: dict[tuple[str, ...], Rate], ru
     if any(cell.train_images is None for cell in cells):
         console.print("Images are not prepared yet: what is done cannot be told, nor how long it takes.")
         return
-    missed = sum(cell.fingerprint is None for cell in cells)
+    missed = sum(cell.trained_as is None for cell in cells)
     if missed:
         console.print(
             f"Weights to start from are not here yet for {missed} of the cells: whether those are done cannot be told.",
@@ -66,18 +75,18 @@ def print_forecast(cells: Sequence[Cell], rates: dict[tuple[str, ...], Rate], ru
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _hours(left: Sequence[Cell], rates: dict[tuple[str, ...], Rate]) -> list[str]:
+def _hours(left: Sequence[Cell], rates: dict[str, Rates]) -> list[str]:
     """Returns what can be said of the time that cells take, in sentences."""
     if not left:
         return ["Nothing is left to run."]
     seconds, used, unknown = 0.0, dict[str, Rate](), dict[str, int]()
     for cell in left:
-        rate = rates.get(_key(cell.config))
+        rate = rates[cell.config.device].get(_key(cell.config))
         if rate:
             seconds += _epochs_left(cell) * (cell.train_images or 0) / rate.images_per_s
-            used[cell.config.model] = rate
+            used[cell.config.arm.name] = rate
         else:
-            unknown[cell.config.model] = unknown.get(cell.config.model, 0) + 1
+            unknown[cell.config.arm.name] = unknown.get(cell.config.arm.name, 0) + 1
     lines = []
     if used:
         told = ", ".join(f"{model} {rate.images_per_s:.0f} (n={rate.runs})" for model, rate in used.items())
@@ -91,13 +100,10 @@ def _hours(left: Sequence[Cell], rates: dict[tuple[str, ...], Rate]) -> list[str
 
 
 def _key(config: RunConfig) -> tuple[str, ...]:
-    return tuple(str(getattr(config, name)) for name in _TAGS)
+    return tuple(str(getattr(config, name)) for name in _DECIDING)
 
 
 def _epochs_left(cell: Cell) -> int:
     """Returns the epochs after the last checkpoint."""
-    checkpoint = cell.record.tags.get("checkpoint", "") if cell.record else ""
-    if checkpoint == "checkpoint/final.pt":
-        return 0
-    saved = re.search(r"epoch_(\d+)", checkpoint)
-    return cell.config.epochs - (int(saved[1]) if saved else 0)
+    checkpoint = cell.record.tags.get(schema.CHECKPOINT, "") if cell.record else ""
+    return 0 if checkpoint == schema.FINAL else cell.config.epochs - (schema.checkpoint_epoch(checkpoint) or 0)

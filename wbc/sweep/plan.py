@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
-from wbc.config import RunConfig, data_dir
-from wbc.data.prepare import Listing, list_images
-from wbc.data.splits import Reference
+from wbc.config import RunConfig
+from wbc.data.images import Listing, list_images
+from wbc.data.splits import Split
 from wbc.errors import WeightsError
-from wbc.models.catalog import find_model
-from wbc.run import Outcome, fingerprint, references
-from wbc.tracking.sweeps import Record
+from wbc.identity import scored_as, trained_as
+from wbc.inputs import list_inputs, weights_key
+from wbc.scoring import Outcome
+from wbc.surroundings import data_dir
+from wbc.tracking import schema
+from wbc.tracking.read import StoredRun
+from wbc.tracking.whole import state
 from wbc.training.pretrain import starting_weights
 
 _RANKS: Final = ("done", "running", "interrupted")
@@ -22,10 +27,10 @@ class Cell:
     """A run of the plan and how it stands."""
 
     config: RunConfig
-    fingerprint: str | None
+    trained_as: str | None
     """None if its images or weights are not here yet."""
     state: Literal["done", "running", "interrupted", "to run"]
-    record: Record | None
+    record: StoredRun | None
     """What the store has of it."""
     outcome: Outcome | None
     """What it came to, if it is done."""
@@ -33,70 +38,61 @@ class Cell:
     """None if the source is not prepared."""
 
 
-def survey(configs: Sequence[RunConfig], records: Iterable[Record]) -> list[Cell]:
+def survey(configs: Sequence[RunConfig], records: Iterable[StoredRun]) -> list[Cell]:
     """Returns how each run of a plan stands by the store's records, given the newest first; makes and fetches nothing.
 
-    A run without a fingerprint cannot be found: it counts as to run.
+    A run whose images or weights are not here has no identity and cannot be found: it counts as to run.
     """
-    found: dict[str, Record] = {}
+    found: dict[str, list[StoredRun]] = {}
     for record in records:
-        known = found.get(record.fingerprint)
-        if known is None or _RANKS.index(record.state) < _RANKS.index(known.state):
-            found[record.fingerprint] = record
-    inputs = _Inputs()
-    return [_cell(config, inputs, found) for config in configs]
+        found.setdefault(str(record.trained_as), []).append(record)
+    look = _Look()
+    return [_cell(config, look, found) for config in configs]
 
 
-class _Inputs:
+class _Look:
     """Images and weights that runs share, each looked up once."""
 
     def __init__(self) -> None:
-        self._splits: dict[tuple[str, tuple[str, ...]], list[Reference]] = {}
-        self._listings: dict[Reference, Listing | None] = {}
+        self.listing = cache(_listing)
         self._weights: dict[tuple[object, ...], tuple[bool, Path | None]] = {}
 
-    def images(self, config: RunConfig) -> list[Listing] | None:
-        """Returns the split to train on and those to score, or None if one of them is not ready."""
-        key = (config.source, config.targets)
-        if key not in self._splits:
-            train, tests = references(config)
-            self._splits[key] = [train, *tests]
-        for reference in self._splits[key]:
-            if reference not in self._listings:
-                self._listings[reference] = list_images(reference, data_dir=data_dir())
-        listings = [self._listings[reference] for reference in self._splits[key]]
-        return [listing for listing in listings if listing] if all(listings) else None
-
-    def fingerprint(self, config: RunConfig, images: list[Listing]) -> str | None:
-        """Returns the run's fingerprint, or None if its weights are not here."""
-        key = (find_model(config.model).backbone, config.scale, config.pretrained, config.image_size)
+    def weights(self, config: RunConfig) -> tuple[bool, Path | None]:
+        """Returns whether the weights that a run starts from are here, and their file, if they are in one."""
+        key = weights_key(config)
         if key not in self._weights:
             try:
                 self._weights[key] = True, starting_weights(config, make=False)
             except WeightsError:
                 self._weights[key] = False, None
-        here, path = self._weights[key]
-        return fingerprint(config, images, path) if here else None
+        return self._weights[key]
 
 
-def _cell(config: RunConfig, inputs: _Inputs, found: dict[str, Record]) -> Cell:
-    images = inputs.images(config)
-    identity = inputs.fingerprint(config, images) if images else None
-    record = found.get(identity) if identity else None
-    outcome = None
-    if record and images and record.state == "done":
+def _listing(split: Split) -> Listing | None:
+    return list_images(split, data_dir=data_dir())
+
+
+def _cell(config: RunConfig, look: _Look, found: dict[str, list[StoredRun]]) -> Cell:
+    inputs, (here, weights) = list_inputs(config, look.listing), look.weights(config)
+    identity = trained_as(config, inputs.train, weights) if inputs and here else None
+    outcome = record = standing = None
+    if inputs and identity:
+        scores = {test.name: scored_as(identity, test) for test in inputs.tests}
+        stands = [(state(run, scores), run) for run in found.get(identity, [])]
+        standing, record = min(stands, key=lambda pair: _RANKS.index(pair[0]), default=(None, None))
+    if record and inputs and standing == "done":
         outcome = Outcome(
-            run_id=record.run_id,
+            run_id=record.id,
             config=config,
-            accuracies={test.name: record.metrics[f"test/{test.name}/accuracy"] for test in images[1:]},
-            guessing={test.name: test.guessing for test in images[1:]},
+            accuracies={test.name: record.metrics[schema.score(test.name, "accuracy")] for test in inputs.tests},
+            guessing={test.name: test.guessing for test in inputs.tests},
             done_already=True,
         )
     return Cell(
         config=config,
-        fingerprint=identity,
-        state=record.state if record else "to run",
+        trained_as=identity,
+        state=standing or "to run",
         record=record,
         outcome=outcome,
-        train_images=len(images[0].labels) if images else None,
+        train_images=sum(len(part.labels) for part in inputs.train) if inputs else None,
     )

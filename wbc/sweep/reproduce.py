@@ -1,135 +1,139 @@
-"""`reproduce`: the runs of a profile that are not done yet, then a table of what came out and the report."""
+"""`reproduce`: the runs of a study that are not done yet, then a table of what came out and the report."""
 
-import importlib
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from wbc.config import RUNNERS, ReportConfig, ReproduceConfig, RunConfig, data_dir, seed_numbers, split_names
+from wbc.config import ReproduceConfig, RunConfig
 from wbc.data.prepare import prepare
-from wbc.environment import hardware
 from wbc.errors import BusyError, TrainingError, WbcError, first_line
+from wbc.inputs import geometry, splits_of, weights_key
 from wbc.models.catalog import find_model
-from wbc.processes import sigterm_exits
+from wbc.processes import signals_exit
+from wbc.report.paper.contents import PAPER
 from wbc.report.report import report_folder, write_report
 from wbc.report.statistics import seed_interval
-from wbc.run import Outcome, geometry, references
-from wbc.studies import plan
+from wbc.scoring import Outcome
+from wbc.studies import plan, study_name
+from wbc.surroundings import data_dir
 from wbc.sweep.forecast import measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
-from wbc.sweep.runners import local
-from wbc.tracking.store import connect, describe_store
-from wbc.tracking.sweeps import end_orphans, open_sweep, read_records
+from wbc.sweep.runners.base import Results, Runner, find_runner
+from wbc.tracking.read import read_trainings
+from wbc.tracking.store import connect, describe_store, store_exists
+from wbc.tracking.sweeps import end_orphans, open_sweep
 from wbc.training.pretrain import starting_weights
 
 WAIT_S: Final = 10.0
-"""Between two looks at runs that another sweep is at."""
+"""Between two looks at runs that another sweep works on."""
 
 _log = logging.getLogger(__name__)
 
 
-def reproduce_profile(options: ReproduceConfig) -> None:
-    """Runs what is left of the plan and prints a row per model: accuracies with 95 % intervals over seeds.
+def reproduce_study(options: ReproduceConfig) -> None:
+    """Runs what is left of the plan and prints a row per arm: accuracies with 95 % intervals over seeds.
 
     With `dry_run` it only prints what it would do; nothing is made, fetched or written.
 
     Raises:
-        ConfigError: a model, seed or runner that is not allowed.
+        ConfigError: a model, method, seed or runner that is not allowed.
         TrainingError: some runs failed; the others are done and stay.
     """
-    configs = plan(
-        options.profile,
-        models=split_names(options.models) if options.models else None,
-        seeds=seed_numbers(options.seeds) if options.seeds else None,
-        epochs=options.epochs,
-        precision=options.precision,
-        fast=options.fast,
-    )
-    if options.runner == "ray":
-        configs = importlib.import_module(RUNNERS["ray"]).fit_device(configs, options)
-    for config in {(config.source, config.targets): config for config in configs}.values():
-        references(config)
+    runner = find_runner(options.runner)(options)
+    configs = runner.plan(plan(options))
     if options.dry_run:
-        missing = describe_store().endswith("which the first run makes")  # and which reading would make
-        records = [] if missing else read_records()
-        rates = measured_rates(records, None if options.runner == "ray" else hardware(configs[0].device))
-        print_forecast(survey(configs, records), rates, options.runner)
+        forecast(configs, runner)
         return
+    report_folder(options)
+    outcomes = run_plan(configs, study_name(options.profile), runner)
+    print_table(configs, outcomes)
+    if outcomes:
+        print(write_report(options, PAPER) / "report.html")
+    if len(outcomes) < len(configs):
+        raise TrainingError(
+            f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
+        )
+
+
+def forecast(configs: Sequence[RunConfig], runner: Runner) -> None:
+    """Prints how the runs of a plan stand, and how long what is left takes."""
+    describe_store()
+    records = read_trainings() if store_exists() else []
+    devices: set[str] = {config.device for config in configs}
+    rates = {device: measured_rates(records, runner.hardware(device)) for device in devices}
+    print_forecast(survey(configs, records), rates, runner.options.runner)
+
+
+def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[Outcome]:
+    """Returns what the runs of a plan came to, those that are done already among them, in their order.
+
+    Raises:
+        WbcError: nothing can be run. A run that fails is told of and left out.
+    """
+    for config in {(config.source, config.targets): config for config in configs}.values():
+        splits_of(config)
     connect()
-    same = {name: getattr(options, name) for name in ("profile", "models", "seeds", "epochs", "fast", "output")}
-    report = ReportConfig(**same, precision=configs[0].precision)
-    report_folder(report)
-    if options.runner == "docker":
-        importlib.import_module(RUNNERS["docker"]).check(options)
-    _prepare(configs, options)
+    runner.check(configs)
+    _prepare(configs, runner)
     cells = _survey(configs)
     left = any(cell.state != "done" for cell in cells)
-    with sigterm_exits(), open_sweep(options.profile) if left else nullcontext():
-        outcomes = _run(cells, options)
-        print_table(configs, outcomes)
-        if outcomes:
-            print(write_report(report) / "report.html")
-        if len(outcomes) < len(configs):
-            raise TrainingError(
-                f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
-            )
+    with signals_exit(), open_sweep(study) if left else nullcontext():
+        return _run(cells, study, runner)
 
 
 def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:
-    """Prints the accuracies by model in the plan's order, and below them what guessing would score."""
-    domains = list(dict.fromkeys(domain for outcome in outcomes for domain in outcome.accuracies))
-    by_model = defaultdict(list)
-    for outcome in outcomes:
-        by_model[outcome.config.model].append(outcome)
+    """Prints the accuracies by arm in the plan's order, and below them what guessing would score."""
+    guessing = {domain: share for outcome in outcomes for domain, share in outcome.guessing.items()}
+    arms = list(dict.fromkeys(config.arm for config in configs))
     seeds = sorted({config.seed for config in configs})
+    several = len({arm.sources for arm in arms}) > 1
     table = Table()
-    for heading in ("", "model", *domains):
+    for heading in ("", "model", *guessing):
         table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "model") else "right")
-    for model in dict.fromkeys(config.model for config in configs):
-        runs = by_model[model]
+    for arm in arms:
+        runs = [outcome for outcome in outcomes if outcome.config.arm == arm]
         missing = f" ({len(runs)} of {len(seeds)} seeds)" if len(runs) < len(seeds) else ""
-        cells = [
-            seed_interval([run.accuracies[domain] for run in runs]).percent() + missing if runs else "failed"
-            for domain in domains
-        ]
-        table.add_row(find_model(model).index, model, *cells)
+        shown = [_shown(runs, domain) + missing if runs else "failed" for domain in guessing]
+        table.add_row(find_model(arm.model).index, arm.full_name if several else arm.name, *shown)
     table.add_section()
-    guessing = [f"{100 * outcomes[0].guessing[domain]:.2f}" for domain in domains] if outcomes else []
-    table.add_row("", "always the largest class", *guessing)
+    table.add_row("", "always the largest class", *(f"{100 * share:.2f}" for share in guessing.values()))
     console = Console(width=None if Console().is_terminal else 120)
     console.print(f"Accuracy in %, mean ± 95 % interval over seeds {', '.join(map(str, seeds))} (Student t)")
     console.print(table)
 
 
-def _prepare(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
-    """Makes ready what runs share: images, and weights unless the runner's own workers learn them."""
-    for config in {find_model(config.model).backbone: config for config in configs}.values():
+def _shown(runs: Sequence[Outcome], domain: str) -> str:
+    """Returns an arm's accuracy on a domain; nothing where it is not scored there."""
+    values = [run.accuracies[domain] for run in runs if domain in run.accuracies]
+    return seed_interval(values).percent() if values else ""
+
+
+def _prepare(configs: Sequence[RunConfig], runner: Runner) -> None:
+    """Makes ready what runs share: images, and weights unless the runs themselves learn them."""
+    for config in {weights_key(config): config for config in configs}.values():
         if config.pretrained != "patterns":
             starting_weights(config)
-    train, tests = references(configs[0])
-    for reference in (train, *tests):
-        prepare(reference.key, geometry(configs[0]), data_dir=data_dir())
-    if options.runner != "local":
-        local.learn_weights([cell.config for cell in survey(configs, []) if cell.fingerprint is None], options)
+    needed = {(split.key, geometry(run)) for run in configs for group in splits_of(run) for split in group}
+    for key, size in sorted(needed, key=str):
+        prepare(key, size, data_dir=data_dir())
+    runner.prepare(configs)
 
 
 def _survey(configs: Sequence[RunConfig]) -> list[Cell]:
-    """Returns how the runs stand, having marked those that nobody is at any more."""
-    records = read_records()
-    end_orphans(records)
-    return survey(configs, records)
+    """Returns how the runs stand, having ended those that no process works on any more."""
+    end_orphans()
+    return survey(configs, read_trainings())
 
 
-def _run(cells: Sequence[Cell], options: ReproduceConfig) -> list[Outcome]:
+def _run(cells: Sequence[Cell], study: str, runner: Runner) -> list[Outcome]:
     """Returns the outcomes of the cells that did not fail, in their order; tells of each as it ends.
 
-    Cells that another sweep is at come last: this one waits for what they come to, or takes over what was given up.
+    Cells that another sweep works on come last: this one waits for what they come to, or takes over what was given up.
     """
     configs, outcomes, failed = [cell.config for cell in cells], dict[RunConfig, Outcome](), set[RunConfig]()
     told = False
@@ -138,11 +142,10 @@ def _run(cells: Sequence[Cell], options: ReproduceConfig) -> list[Outcome]:
         todo = [cell.config for cell in cells if cell.state in ("to run", "interrupted")]
         if not told:
             done, busy = len(outcomes), len(cells) - len(outcomes) - len(todo)
-            _log.info(
-                "%d runs of %s: %d done, %d elsewhere, %d to run", len(cells), options.profile, done, busy, len(todo)
-            )
+            _log.info("%d runs of %s: %d done, %d elsewhere, %d to run", len(cells), study, done, busy, len(todo))
         if todo:
-            _run_some(todo, options, outcomes, failed)
+            with closing(runner.run(todo)) as results:
+                _sort(results, len(todo), runner.options.jobs or 1, outcomes, failed)
         left = [config for config in configs if config not in outcomes and config not in failed]
         if not left:
             return [outcomes[config] for config in configs if config in outcomes]
@@ -151,16 +154,13 @@ def _run(cells: Sequence[Cell], options: ReproduceConfig) -> list[Outcome]:
         cells, told = _survey(left), True
         if todo and all(cell.state == "running" for cell in cells):
             owners = {owner for cell in cells if cell.record for owner in cell.record.owners}
-            _log.info("waiting for %d runs that %s is at", len(cells), ", ".join(sorted(owners)))
+            _log.info("waiting for %d runs that %s works on", len(cells), ", ".join(sorted(owners)))
 
 
-def _run_some(
-    configs: Sequence[RunConfig], options: ReproduceConfig, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]
-) -> None:
-    """Runs them where `runner` says, and sorts them into `outcomes` and `failed`; those that are busy into neither."""
-    runner = local if options.runner == "local" else importlib.import_module(RUNNERS[options.runner])
+def _sort(results: Results, total: int, jobs: int, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]) -> None:
+    """Sorts runs into `outcomes` and `failed` as they end, those that are busy into neither, and tells of each."""
     ended: list[float] = []
-    for count, (config, result) in enumerate(runner.run_plan(configs, options), start=1):
+    for count, (config, result) in enumerate(results, start=1):
         if isinstance(result, Outcome):
             outcomes[config] = result
             line = result.line()
@@ -175,7 +175,7 @@ def _run_some(
                 told = f"{type(result).__name__}: {first_line(result)}"
             line = f"{config.name} failed: {told}"
         left = ""
-        if len(ended) > (options.jobs or 1):  # the first ones include what is done once: imports, weights
-            seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (len(configs) - count))
+        if len(ended) > jobs:  # the first ones include what is done once: imports, weights
+            seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (total - count))
             left = f"  ({seconds // 60}:{seconds % 60:02d} left)"
-        _log.info("%d/%d  %s%s", count, len(configs), line, left)
+        _log.info("%d/%d  %s%s", count, total, line, left)

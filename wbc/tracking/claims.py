@@ -14,18 +14,19 @@ It finds out before it writes again: what was not renewed of late is asked for b
 import hashlib
 import json
 import logging
+import math
 import os
 import random
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from threading import Event, Thread
-from typing import Final
+from typing import Any, Final
 
 import mlflow
 import psutil
@@ -34,15 +35,16 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from wbc.errors import BusyError
+from wbc.surroundings import sweep_run
+from wbc.tracking import schema
 from wbc.tracking.connection import impatient
-from wbc.tracking.store import search
+from wbc.tracking.store import fresh_run, search
 
 RENEWAL_S: Final = 60.0
 EXPIRY_S: Final = 300.0
 _MARGIN_S: Final = 15.0
 """How much later than due a renewal may be before it is asked whether the claim still stands."""
 
-_PREFIX: Final = "claim."
 _ATTEMPTS: Final = 10
 START_TOLERANCE: Final = 0.0 if sys.platform == "linux" else 10.0
 """By how much two readings of `process_start` may differ."""
@@ -53,7 +55,7 @@ class Claim:
     """A claim of this process to a run: its `tag` is to be written, then `rivals` asked for, then `hold` called."""
 
     def __init__(self) -> None:
-        self._key = f"{_PREFIX}{secrets.token_hex(4)}"
+        self._key = f"{schema.CLAIM_PREFIX}{secrets.token_hex(4)}"
         self._run_id = ""
         self._renewed = 0.0
         self._lost, self._over = Event(), Event()
@@ -118,48 +120,65 @@ class Claim:
             self._lost.set()
 
 
-def claim_run(fingerprint: str, name: str, experiment_id: str) -> tuple[Run, Claim | None]:
-    """Returns the run of this fingerprint to work at, claimed: an interrupted or a new one; or the one that is done.
+def claim_run(trained_as: str, name: str, experiment_id: str, done: Callable[[Run], bool]) -> tuple[Run, Claim | None]:
+    """Returns the run of this identity to work on, claimed: an interrupted or a new one; or one that is `done`.
 
     Raises:
-        BusyError: another process is at it.
+        BusyError: another process works on it.
     """
-    of_fingerprint, client = f"tags.fingerprint = '{fingerprint}'", mlflow.MlflowClient()
+    of_identity, client = f"tags.{schema.TRAINED_AS} = '{trained_as}'", mlflow.MlflowClient()
     rivals: list[str] = []
     for _ in range(_ATTEMPTS):
-        earlier, claim = search(of_fingerprint), Claim()
-        done = next((run for run in earlier if run.data.tags.get("complete") == "true"), None)
+        earlier, claim = sorted(search(of_identity), key=_progress, reverse=True), Claim()
+        finished = next((run for run in earlier if done(run)), None)
+        if finished:
+            end_complete(finished)
+            return finished, None
         rivals = claim.rivals(earlier)
-        if done or rivals:
+        if rivals:
             break
-        tags = {"fingerprint": fingerprint, **claim.tag}
-        run_id = earlier[0].info.run_id if earlier else os.environ.get("MLFLOW_RUN_ID")
-        if run_id:
-            client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        else:
-            run_id = create_run(experiment_id, name, tags)
-        now = search(of_fingerprint)
+        tags = {schema.TRAINED_AS: trained_as, **claim.tag}
+        adopted = earlier[0].info.run_id if earlier else fresh_run()
+        if adopted:
+            client.log_batch(adopted, tags=[RunTag(key, value) for key, value in tags.items()])
+        run_id = adopted or create_run(experiment_id, name, tags)
+        now = search(of_identity)
         for run in now:  # of a run whose making was answered, but not heard of, there are two
             if run.info.run_id != run_id and claim.tag.keys() <= run.data.tags.keys():
                 client.delete_run(run.info.run_id)
         rivals = claim.rivals(now)
         if not rivals:
             if earlier:
-                _log.info("going on with the interrupted run %s", run_id)
+                _log.info("going on with the run %s", run_id)
             return next(run for run in now if run.info.run_id == run_id), claim
         withdraw(run_id, claim.tag)
-        if run_id not in (os.environ.get("MLFLOW_RUN_ID"), *(run.info.run_id for run in earlier)):
+        if adopted is None:
             client.delete_run(run_id)
         time.sleep(random.SystemRandom().uniform(0.1, 1.0))
-    if done:
-        end_complete(done)
-        return done, None
     raise BusyError(f"{name} is being run by {', '.join(rivals)}: wait for it, or stop it.")
+
+
+def claim_stored(run_id: str) -> Claim:
+    """Returns a claim, held already, to a run that further domains are scored for.
+
+    Raises:
+        BusyError: another process works on it.
+    """
+    claim, client = Claim(), mlflow.MlflowClient()
+    for key, value in claim.tag.items():
+        client.set_tag(run_id, key, value)
+    run = client.get_run(run_id)
+    rivals = claim.rivals([run])
+    if rivals:
+        withdraw(run_id, claim.tag)
+        raise BusyError(f"run {run_id} is being worked on by {', '.join(rivals)}: wait for it, or stop it.")
+    claim.hold(run)
+    return claim
 
 
 def create_run(experiment_id: str, name: str, tags: dict[str, str]) -> str:
     """Returns the id of a new run, in the sweep that is under way if there is one; it has its tags from the start."""
-    parent = os.environ.get("WBC_SWEEP_RUN")
+    parent = sweep_run()
     all_tags = resolve_tags(tags | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {}))
     run_id: str = mlflow.MlflowClient().create_run(experiment_id, tags=all_tags, run_name=name).info.run_id
     return run_id
@@ -175,10 +194,10 @@ def withdraw(run_id: str, tag: Iterable[str]) -> None:
 def end_complete(run: Run) -> None:
     """Marks a run that is complete as FINISHED and drops its claims, where its process ended before it could.
 
-    It leaves alone a run that is not complete or that a process is still at.
+    It leaves alone a run that is not complete or that a process works on.
     """
     tags, info = run.data.tags, run.info
-    if tags.get("complete") != "true" or standing_claims(run):
+    if tags.get(schema.COMPLETE) != "true" or standing_claims(run):
         return
     if info.status != "FINISHED":
         ended_ms = None if info.status == "RUNNING" else info.end_time
@@ -192,12 +211,15 @@ def standing_claims(run: Run) -> dict[str, str]:
     return {key: f"{owner['host']}:{owner['pid']}" for key, owner in owners.items() if not _ended(owner)}
 
 
-def claim_tags(run: Run) -> dict[str, dict[str, str | float]]:
-    """Returns all claims to a run, also those that have ended: by tag, who made it and when it was renewed."""
-    claims: dict[str, dict[str, str | float]] = {}
+def claim_tags(run: Run) -> dict[str, dict[str, Any]]:
+    """Returns all claims to a run, also those that have ended: by tag, who made it and when it was renewed.
+
+    Tags of another project, which hold something else, are left out.
+    """
+    claims: dict[str, dict[str, Any]] = {}
     for key, text in run.data.tags.items():
-        if key.startswith(_PREFIX):
-            with suppress(ValueError):  # a tag of another project
+        if key.startswith(schema.CLAIM_PREFIX):
+            with suppress(ValueError):
                 owner = json.loads(text)
                 if isinstance(owner, dict) and {"host", "pid", "machine", "renewed"} <= owner.keys():
                     claims[key] = owner
@@ -217,28 +239,38 @@ def process_start(pid: int) -> float | None:
             return round(process.create_time(), 1)
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # from the third on
         return float(fields[19])
-    except (psutil.Error, OSError):
+    except (psutil.Error, OSError, ValueError, OverflowError):  # the last two: no number that a process can have
         return None
 
 
-def _ended(owner: dict[str, str | float]) -> bool:
+def _ended(owner: dict[str, Any]) -> bool:
     """Returns whether a claim has expired, or is of a process of this machine that is gone or is this very one.
 
-    Another user's process may just not be shown to us: /proc may be mounted so.
+    Another user's process may just not be shown to us: /proc may be mounted so. A claim whose time or process is no
+    number, or whose time lies further in the future than clocks may differ, is nobody's.
     """
-    if time.time() - float(owner["renewed"]) > EXPIRY_S:
+    try:
+        age_s, pid = time.time() - float(owner["renewed"]), int(owner["pid"])
+        begun = float(owner.get("start", math.nan))
+    except (TypeError, ValueError, OverflowError):
+        return True
+    if not -EXPIRY_S <= age_s <= EXPIRY_S:  # not so either of NaN
         return True
     if owner["machine"] != _process()["machine"]:
         return False
-    if owner["pid"] == os.getpid():
+    if pid == os.getpid():
         return True
-    start = process_start(int(owner["pid"]))
+    start = process_start(pid)
     if start is None:
         return owner.get("uid") == os.getuid()
-    return abs(start - float(owner.get("start", start))) > START_TOLERANCE  # the number was given again
+    return abs(start - begun) > START_TOLERANCE  # the number was given again
 
 
-def _process() -> dict[str, str | float]:
+def _progress(run: Run) -> bool:
+    return run.data.tags.get(schema.CHECKPOINT) == schema.FINAL
+
+
+def _process() -> dict[str, Any]:
     """Returns what tells this process from others: those of other machines, of other containers, of former times."""
     pid = os.getpid()
     start = process_start(pid) or 0.0

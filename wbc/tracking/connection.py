@@ -1,7 +1,6 @@
 """The connection to an MLflow server: asking again where MLflow gives up, and giving up where it asks for minutes."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from requests.exceptions import ChunkedEncodingError
 from requests.utils import rewind_body
 
 from wbc.errors import TrackingError
+from wbc.surroundings import changed
 
 _HEALTH_TIMEOUT_S: Final = 10.0
 _IMPATIENT_TIMEOUT_S: Final = 4.0
@@ -81,15 +81,8 @@ def impatient() -> Iterator[None]:
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.name: "1",
         MLFLOW_HTTP_REQUEST_TIMEOUT.name: f"{_IMPATIENT_TIMEOUT_S:.0f}",
     }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
+    with changed(settings):
         yield
-    finally:
-        for name, value in before.items():
-            del os.environ[name]
-            if value is not None:
-                os.environ[name] = value
 
 
 def check_server(uri: str) -> None:

@@ -1,26 +1,33 @@
-"""Reading tracked runs back, for the report: what the store says of them, their files, their curves."""
+"""Runs as the store has them: what plan, report, doctor and claims ask of it. Reading never writes."""
 
+import gc
+import json
 import logging
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from wbc.tracking.store import connect, search, store_errors
+from wbc.data.fetch.checksums import file_sha256
+from wbc.errors import DamageError
+from wbc.tracking import schema
+from wbc.tracking.claims import standing_claims
+from wbc.tracking.store import connect, find_run, search, store_errors
 
 _PAGE: Final = 5000
 _NO_TRAINING: Final = ("prepare", "reproduce", "report")
 """Entry points whose own runs, which `mlflow run` opens, are not trainings."""
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +36,11 @@ class StoredDataset:
 
     name: str
     digest: str
+    """The first 32 digits of the SHA-256 of its labels and contents."""
     context: str
     """training or testing."""
+    role: str
+    """training, home or away; empty from runs that logged none."""
     origin: str
     """The address or path that it came from, as MLflow keeps it."""
     profile: str
@@ -46,17 +56,37 @@ class StoredRun:
     status: str
     tags: dict[str, str]
     metrics: dict[str, float]
+    """The last value of each."""
     started: datetime | None
     ended: datetime | None
     datasets: tuple[StoredDataset, ...]
     artifact_uri: str
     link: str | None
     """The run's page, where the store is a server."""
+    owners: tuple[str, ...] = ()
+    """Which processes work on it, as host:pid."""
+    fault: str | None = None
+    """Why nothing can be made of a run that says it is a training; None where all is well."""
+
+    @property
+    def trained_as(self) -> str | None:
+        """What decided the weights; None for a run from before, or of another kind."""
+        return self.tags.get(schema.TRAINED_AS)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The identity of a run from before; None for others."""
+        return self.tags.get(schema.FINGERPRINT)
+
+    @property
+    def scored(self) -> dict[str, str]:
+        """What each domain was scored as."""
+        return {domain: value for tag, value in self.tags.items() if (domain := schema.scored_domain(tag))}
 
     @property
     def complete(self) -> bool:
-        """Whether the run is FINISHED and has logged all that it should."""
-        return self.status == "FINISHED" and self.tags.get("complete") == "true"
+        """Whether the run is FINISHED and logged all that it was opened for."""
+        return self.status == "FINISHED" and self.tags.get(schema.COMPLETE) == "true"
 
     @property
     def minutes(self) -> float | None:
@@ -71,26 +101,86 @@ def read_runs(profile: str) -> tuple[list[StoredRun], list[StoredRun]]:
         TrackingError: the store does not answer.
     """
     experiment_id = connect()
-    with store_errors():
-        own = [_stored(run) for run in search(f"tags.profile = '{profile}'")]
+    with store_errors(), _no_collection():
+        own = [stored_run(run) for run in search(f"tags.{schema.PROFILE} = '{profile}'")]
         there: list[Run] = mlflow.search_runs([experiment_id], output_format="list", max_results=_PAGE)
-    others = [run for run in there if run.data.tags.get("profile") != profile and not _opened_for_no_training(run)]
-    return own, [_stored(run) for run in others]
+        others = [run for run in there if run.data.tags.get(schema.PROFILE) != profile and not _no_training(run)]
+        return own, [stored_run(run) for run in others]
 
 
-def download(run: StoredRun, path: str, folder: Path) -> Path | None:
-    """Fetches a file or folder of a run's artifacts into `folder`; returns None where the run has none of that name.
+def read_trainings(trained_as: str | None = None) -> list[StoredRun]:
+    """Returns the training runs of the store, all or those of one identity, the newest first.
+
+    Runs of which nothing can be made are left out with a warning. Not to be called by several threads at once.
 
     Raises:
+        TrackingError: the store does not answer.
+    """
+    wanted = f"= '{trained_as}'" if trained_as else "LIKE '%'"
+    with store_errors(), _no_collection():
+        runs = [stored_run(run) for run in search(f"tags.{schema.TRAINED_AS} {wanted}")]
+    for run in runs:
+        if run.fault:
+            _log.warning("run %s is left out: %s", run.id, run.fault)
+    return [run for run in runs if not run.fault]
+
+
+def read_run(run_id: str) -> StoredRun:
+    """Returns one run; raises a TrackingError if the store has none of this id."""
+    return stored_run(find_run(run_id))
+
+
+def stored_run(run: Run) -> StoredRun:
+    """Returns what MLflow has of a run; whatever is odd about it ends in `fault`."""
+    server = re.sub(r"//[^/]*@", "//", mlflow.get_tracking_uri())  # a link carries no password
+    page = f"{server.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    tags = dict(run.data.tags)
+    datasets = tuple(_datasets(run))
+    started, ended = _moment(run.info.start_time), _moment(run.info.end_time)
+    return StoredRun(
+        id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        tags=tags,
+        metrics=dict(run.data.metrics),
+        started=started,
+        ended=ended,
+        datasets=datasets,
+        artifact_uri=run.info.artifact_uri or "",
+        link=page if server.startswith(("http://", "https://")) else None,
+        owners=tuple(standing_claims(run).values()),
+        fault=_fault(run, datasets, started, ended),
+    )
+
+
+def fetch(run: StoredRun, artifact: str, folder: Path) -> Path | None:
+    """Fetches a file or folder of a run into `folder`, and holds each file against the SHA-256 that was logged with it.
+
+    Returns:
+        Where it lies now, or None where the run has no artifact of this name.
+
+    Raises:
+        DamageError: a file is not the one that was logged, or the run's artifacts cannot be reached.
         TrackingError: the artifact store does not answer.
     """
-    repository = get_artifact_repository(run.artifact_uri)
-    parent = path.rpartition("/")[0]
+    try:
+        repository = get_artifact_repository(run.artifact_uri)
+    except MlflowException as error:
+        raise DamageError(
+            f"run {run.id} names no place of artifacts that MLflow knows: '{run.artifact_uri}'."
+        ) from error
     with store_errors():
-        if path not in {entry.path for entry in repository.list_artifacts(parent or None)}:
+        if artifact not in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}:
             return None
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(repository.download_artifacts(path, str(folder)))
+        path = Path(repository.download_artifacts(artifact, str(folder)))
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        for file in files:
+            name = artifact if file == path else f"{artifact}/{file.relative_to(path).as_posix()}"
+            logged = run.tags.get(schema.sha256(name))
+            if logged and file_sha256(file) != logged:
+                raise DamageError(f"{name} of run {run.id} is not the file that was logged: its SHA-256 differs.")
+    return path
 
 
 def read_curve(run: StoredRun, metric: str) -> dict[int, float]:
@@ -100,58 +190,62 @@ def read_curve(run: StoredRun, metric: str) -> dict[int, float]:
 
 
 @contextmanager
-def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
-    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it.
-
-    Raises:
-        TrackingError: the store does not take it.
-    """
-    with store_errors():
-        experiment_id = connect()
-        run_id = os.environ.get("MLFLOW_RUN_ID")
-        name = f"report/{profile}"
-        with mlflow.start_run(
-            run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=False
-        ) as run:
-            mlflow.set_tags({"mlflow.runName": name, "kind": "report", "profile": profile})
-            mlflow.log_params({key: value for key, value in settings.items() if key not in run.data.params})
-            yield str(run.info.run_id)
+def _no_collection() -> Iterator[None]:
+    """Keeps Python from looking for garbage, which takes two thirds of the time: all objects stay."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
-def log_report(folder: Path) -> None:
-    """Logs all files below a folder to the run that is open."""
-    mlflow.log_artifacts(str(folder))
+def _no_training(run: Run) -> bool:
+    return schema.KIND in run.data.tags or run.data.tags.get("mlflow.project.entryPoint") in _NO_TRAINING
 
 
-def _opened_for_no_training(run: Run) -> bool:
-    return "kind" in run.data.tags or run.data.tags.get("mlflow.project.entryPoint") in _NO_TRAINING
+def _datasets(run: Run) -> Iterator[StoredDataset]:
+    for entry in run.inputs.dataset_inputs if run.inputs else []:
+        tags = {tag.key: tag.value for tag in entry.tags}
+        context = tags.get(MLFLOW_DATASET_CONTEXT, "")
+        yield StoredDataset(
+            name=entry.dataset.name,
+            digest=entry.dataset.digest,
+            context=context,
+            role=tags.get(schema.ROLE, "training" if context == "training" else ""),
+            origin=entry.dataset.source,
+            profile=entry.dataset.profile or "",
+        )
 
 
-def _stored(run: Run) -> StoredRun:
-    server = re.sub(r"//[^/]*@", "//", mlflow.get_tracking_uri())  # a link carries no password
-    page = f"{server.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return StoredRun(
-        id=run.info.run_id,
-        name=run.info.run_name or "",
-        status=run.info.status,
-        tags=dict(run.data.tags),
-        metrics=dict(run.data.metrics),
-        started=_moment(run.info.start_time),
-        ended=_moment(run.info.end_time),
-        datasets=tuple(
-            StoredDataset(
-                name=entry.dataset.name,
-                digest=entry.dataset.digest,
-                context=next((tag.value for tag in entry.tags if tag.key == MLFLOW_DATASET_CONTEXT), ""),
-                origin=entry.dataset.source,
-                profile=entry.dataset.profile or "",
-            )
-            for entry in (run.inputs.dataset_inputs if run.inputs else [])
-        ),
-        artifact_uri=run.info.artifact_uri,
-        link=page if server.startswith(("http://", "https://")) else None,
-    )
+def _fault(
+    run: Run, datasets: tuple[StoredDataset, ...], started: datetime | None, ended: datetime | None
+) -> str | None:
+    """Returns what is odd about a run that says it is a training."""
+    tags, info = run.data.tags, run.info
+    if not {schema.TRAINED_AS, schema.FINGERPRINT} & tags.keys():
+        return None
+    if not tags.get(schema.MODEL) and tags.get(schema.COMPLETE) == "true":
+        return "it names no model"
+    seed = tags.get(schema.SEED, "" if tags.get(schema.COMPLETE) == "true" else "0")
+    if not re.fullmatch(r"[0-9]{1,18}", seed):
+        return f"its seed '{seed}' is not a whole number"
+    if not re.fullmatch(r"[0-9]{1,9}", tags.get(schema.JOBS, "1")):
+        return f"its number of jobs '{tags[schema.JOBS]}' is not a whole number"
+    if started is None or (info.end_time and ended is None) or (ended and ended < started):
+        return f"its times are odd: {info.start_time} to {info.end_time} ms"
+    for dataset in datasets:
+        described = None
+        with suppress(ValueError):
+            described = json.loads(dataset.profile or "{}")
+        if not (isinstance(described, dict) and all(type(count) is int for count in described.values())):
+            return f"the counts of its data set {dataset.name} are damaged"
+    return None
 
 
 def _moment(milliseconds: int | None) -> datetime | None:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+    """Returns a time as MLflow keeps it; None where there is none, or none that a calendar holds."""
+    with suppress(ValueError, OverflowError, OSError, TypeError):
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+    return None

@@ -1,112 +1,188 @@
-"""Opening runs: the one to go on with, the finished one or a new one, for training and for scoring.
+"""Opening runs: the one to go on with, the finished one or a new one, for training, for scoring and for reports.
 
-A run is found again by its tag `fingerprint`; only one with the tag `complete`, set last, counts as done.
+A run is found again by its tag `trained_as`. One that is trained already is opened without touching its training.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import mlflow
-from mlflow.entities import Run
 
 from wbc.config import RunConfig
-from wbc.errors import BusyError, TrackingError, TrainingError
-from wbc.processes import asked_to_stop, sigterm_exits
-from wbc.tracking.claims import claim_run, end_complete
+from wbc.errors import BusyError, DamageError, TrackingError, TrainingError
+from wbc.processes import asked_to_stop, signals_exit
+from wbc.surroundings import leave_project_run
+from wbc.tracking import schema
+from wbc.tracking.claims import Claim, claim_run, claim_stored, create_run, end_complete
 from wbc.tracking.connection import impatient
-from wbc.tracking.store import connect, find_run, leave_project_run, store_errors
-from wbc.tracking.tracked import TrackedRun, checkpoint_folder, downloaded
+from wbc.tracking.read import StoredRun, read_run, stored_run
+from wbc.tracking.score_log import ScoreLog
+from wbc.tracking.store import connect, fresh_run, store_errors
+from wbc.tracking.training_log import TrainingLog, checkpoint_folder, log_settings, read_kept
+from wbc.tracking.whole import is_trained, lack
 from wbc.tracking.writer import Writer
-from wbc.training.checkpoint import Checkpoint, read_checkpoint
+from wbc.training.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenRun:
+    """A run that is open: what trains it and what scores it write to its two logs."""
+
+    id: str
+    done: bool
+    """Whether it is trained, and scored on all that was asked for: then nothing may be written."""
+    training: TrainingLog
+    scores: ScoreLog
+
+    def complete(self) -> None:
+        """Marks the run as done, once everything else is logged; raises a TrackingError if something is missing."""
+        self.training.end()
+        self.scores.complete()
 
 
 @contextmanager
-def open_run(config: RunConfig, fingerprint: str) -> Iterator[TrackedRun]:
-    """Yields the run of this fingerprint: the finished one (`done`), the interrupted one to go on with, or a new one.
+def open_run(config: RunConfig, trained_as: str, scores: Mapping[str, str]) -> Iterator[OpenRun]:
+    """Yields the run of this identity: the finished one (`done`), one to go on with, or a new one.
 
     It ends as FINISHED once it is complete, else as KILLED after Ctrl-C or SIGTERM, as FAILED after other exceptions.
+    One that is complete and only to be scored further stays FINISHED, whatever happens.
+
+    Args:
+        config: Its settings.
+        trained_as: What decides its weights.
+        scores: What each domain should be scored as, by the domain's name.
 
     Raises:
         TrackingError: the tracking store fails.
         TrainingError: another file or device fails inside the block.
-        BusyError: another process, of whatever machine, is at this very run.
+        BusyError: another process, of whatever machine, works on this very run.
     """
     experiment_id = connect()
-    with sigterm_exits(), _machine_errors():
+    with signals_exit(), _machine_errors():
         with store_errors():
-            run, claim = claim_run(fingerprint, run_name(config), experiment_id)
+            found, claim = claim_run(
+                trained_as, config.name, experiment_id, lambda run: lack(stored_run(run), scores) is None
+            )
+            run = stored_run(found)
             _forward_project_run(run)
         if claim is None:
-            with Writer() as writer:
-                yield TrackedRun(run, config, writer)
+            with Writer() as writer, tempfile.TemporaryDirectory() as folder:
+                yield _opened(run, config, writer, None, Path(folder), done=True)
             return
-        claim.hold(run)
+        claim.hold(found)
         try:
             with (
-                _active_run(run.info.run_id, experiment_id, run_name(config)) as active,
-                checkpoint_folder(run.info.run_id) as folder,
+                nullcontext() if run.complete and is_trained(run) else _active_run(run, config.name),
+                checkpoint_folder(run.id) as folder,
                 Writer(claim.confirm) as writer,
             ):
-                yield TrackedRun(active, config, writer, claim, folder)
+                yield _opened(run, config, writer, claim, folder, done=False)
         finally:
             claim.release()
 
 
-def run_name(config: RunConfig) -> str:
-    """Returns what the run is called in MLflow."""
-    return f"{config.model}/seed{config.seed}"
-
-
 @contextmanager
-def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[TrackedRun]:
-    """Yields the finished run that further domains are scored for; for a checkpoint file (None), a run of its own.
+def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[ScoreLog]:
+    """Yields the scores of the finished run that further domains are scored for; for a checkpoint file, of a new run.
 
     Raises:
         TrackingError: the tracking store fails, or there is no such run.
         TrainingError: another file or device fails inside the block.
+        BusyError: another process works on the run.
     """
     experiment_id = connect()
-    with sigterm_exits(), _machine_errors():
+    with signals_exit(), _machine_errors():
         if run_id:
             with store_errors():
-                run = find_run(run_id)
-                _forward_project_run(run)
-            with Writer() as writer:
-                yield TrackedRun(run, config, writer)
+                _forward_project_run(read_run(run_id))
+                claim = claim_stored(run_id)
+            try:
+                yield ScoreLog(run_id, config, claim)
+            finally:
+                claim.release()
         else:
-            name = f"{run_name(config)}/evaluate"
-            with _active_run(None, experiment_id, name) as active, Writer() as writer:
-                scoring = TrackedRun(active, config, writer)
-                scoring.log_start(None, [])
-                yield scoring
+            with _new_run(experiment_id, f"{config.name}/evaluate", {schema.KIND: "evaluate"}) as scoring_id:
+                with store_errors():
+                    log_settings(scoring_id, config)
+                yield ScoreLog(scoring_id, config)
+
+
+@contextmanager
+def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
+    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it.
+
+    Raises:
+        TrackingError: the store does not take it.
+    """
+    with store_errors():
+        experiment_id = connect()
+        tags = {schema.KIND: "report", schema.PROFILE: profile}
+        with _new_run(experiment_id, f"report/{profile}", tags) as run_id:
+            typed = mlflow.get_run(run_id).data.params
+            mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
+            yield run_id
+
+
+def log_report(folder: Path) -> None:
+    """Logs all files below a folder to the run that is open."""
+    mlflow.log_artifacts(str(folder))
 
 
 def fetch_checkpoint(run_id: str) -> Checkpoint:
     """Returns the final checkpoint of a run, its tensors on the CPU.
 
     Raises:
-        TrackingError: there is no such run, or it is no training run that was completed.
+        TrackingError: there is no such run, or it is no training run that was completed, or the file is damaged.
     """
-    tags = find_run(run_id).data.tags
-    if tags.get("complete") != "true":
+    run = read_run(run_id)
+    if run.tags.get(schema.COMPLETE) != "true":
         raise TrackingError(
             f"run {run_id} is no completed training run: start its training again, which goes on with it."
         )
-    with downloaded(run_id, tags["checkpoint"]) as path:
-        return read_checkpoint(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _, checkpoint = read_kept(run, schema.FINAL, Path(folder))
+        except DamageError as error:
+            raise DamageError(f"{error} Delete it (`mlflow runs delete --run-id {run_id}`) and train again.") from error
+    named = {schema.MODEL: checkpoint.config.model, schema.SEED: str(checkpoint.config.seed)}
+    if any(run.tags.get(name) != value for name, value in named.items()):
+        raise DamageError(f"run {run_id} holds the checkpoint of another run: {checkpoint.config.name}.")
+    return checkpoint
+
+
+def _opened(
+    run: StoredRun, config: RunConfig, writer: Writer, claim: Claim | None, folder: Path, *, done: bool
+) -> OpenRun:
+    training = TrainingLog(run, config, writer, claim, folder)
+    return OpenRun(id=run.id, done=done, training=training, scores=ScoreLog(run.id, config, claim))
 
 
 @contextmanager
-def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[Run]:
-    """Yields an earlier run, the one that `mlflow run` opened for this process, or a new one; ends it as it went."""
-    run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
+def _new_run(experiment_id: str, name: str, tags: dict[str, str]) -> Iterator[str]:
+    """Yields the run that `mlflow run` opened for this process, or a new one, tagged so; ends it as it went."""
     with store_errors():
-        active = mlflow.start_run(run_id, None if run_id else experiment_id, run_name=name, log_system_metrics=True)
+        run_id = fresh_run() or create_run(experiment_id, name, tags)
+        for key, value in tags.items():
+            mlflow.MlflowClient().set_tag(run_id, key, value)
+        run = read_run(run_id)
+    with _active_run(run, name):
+        yield run_id
+
+
+@contextmanager
+def _active_run(run: StoredRun, name: str) -> Iterator[None]:
+    """Has MLflow take the run as the one that this process is in, and ends it as the block went."""
+    system_metrics = schema.KIND not in run.tags
+    with store_errors():
+        mlflow.start_run(run.id, log_system_metrics=system_metrics)
     try:
         with store_errors():
-            mlflow.set_tag("mlflow.runName", name)
-        yield active
+            mlflow.set_tag(schema.RUN_NAME, name)
+        yield
         with store_errors():
             mlflow.end_run("FINISHED")
     except BaseException as error:
@@ -117,7 +193,7 @@ def _active_run(run_id: str | None, experiment_id: str, name: str) -> Iterator[R
             status = "RUNNING"
         with suppress(Exception), impatient():  # a store that failed may fail at this too
             mlflow.end_run(status)
-            end_complete(mlflow.get_run(active.info.run_id))  # stopped after its last write
+            end_complete(mlflow.get_run(run.id))  # stopped after its last write
         raise
 
 
@@ -132,11 +208,11 @@ def _machine_errors() -> Iterator[None]:
         ) from error
 
 
-def _forward_project_run(run: Run | None) -> None:
+def _forward_project_run(run: StoredRun) -> None:
     """Points the run that `mlflow run` opened for this process to the one with the results, where that is another."""
-    project_run = os.environ.get("MLFLOW_RUN_ID")
-    if project_run and run and project_run != run.info.run_id:
+    project_run = fresh_run()
+    if project_run and project_run != run.id:
         client = mlflow.MlflowClient()
-        client.set_tag(project_run, "forwarded_to", run.info.run_id)
-        client.set_tag(project_run, "mlflow.runName", f"see {run.info.run_name}")
+        client.set_tag(project_run, schema.FORWARDED_TO, run.id)
+        client.set_tag(project_run, schema.RUN_NAME, f"see {run.name}")
         leave_project_run()

@@ -4,7 +4,6 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 """
 
 import logging
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -22,12 +21,14 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
+from wbc.surroundings import experiment, leave_project_run, project_run, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_server, impatient
+from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
 
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password, where there is one
+_log = logging.getLogger(__name__)
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # a failing store is told of by the run
@@ -44,31 +45,34 @@ def connect() -> str:
         TrackingError: the store does not answer, or the experiment was deleted.
     """
     uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")) and "WBC_SWEEP_RUN" not in os.environ:
+    if uri.startswith(("http://", "https://")) and not sweep_run():
         check_server(uri)
+    if stop_async_logging():
+        _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
     database = _database()
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         if database:
             _make_database(database)
         client = mlflow.MlflowClient()
-        if "MLFLOW_EXPERIMENT_ID" in os.environ:  # set by `mlflow run`, whatever its --experiment-name
-            return str(client.get_experiment(os.environ["MLFLOW_EXPERIMENT_ID"]).experiment_id)
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
+        chosen, name = experiment()
+        if chosen:
+            return str(client.get_experiment(chosen).experiment_id)
+        name = name or EXPERIMENT
+        found = client.get_experiment_by_name(name)
+        if found is None:
             artifacts = artifact_folder()
             try:
                 return str(client.create_experiment(name, str(artifacts) if artifacts else None))
             except MlflowException:  # perhaps another process was quicker
-                experiment = client.get_experiment_by_name(name)
-                if experiment is None:
+                found = client.get_experiment_by_name(name)
+                if found is None:
                     raise
-        if experiment.lifecycle_stage == "deleted":
+        if found.lifecycle_stage == "deleted":
             raise TrackingError(
-                f"experiment '{name}' was deleted: `mlflow experiments restore -x {experiment.experiment_id}`, or name "
+                f"experiment '{name}' was deleted: `mlflow experiments restore -x {found.experiment_id}`, or name "
                 "another in MLFLOW_EXPERIMENT_NAME."
             )
-        return str(experiment.experiment_id)
+        return str(found.experiment_id)
 
 
 def store_location() -> tuple[str, set[Path]]:
@@ -96,11 +100,22 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"the tracking store {mlflow.get_tracking_uri()} needs the package {error.name}, which is not installed: "
+            "`make setup` installs it, or `pip install '.[team]'` in the checkout."
+        ) from error
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
             f"the tracking store {mlflow.get_tracking_uri()} fails: {_reason(error)}. Mend it and run the same "
             "again: what was saved stays."
         ) from error
+
+
+def store_exists() -> bool:
+    """Returns whether the store is there; a SQLite store is made by the first run."""
+    database = _database()
+    return database is None or database.exists()
 
 
 def describe_store() -> str:
@@ -110,7 +125,7 @@ def describe_store() -> str:
         TrackingError: it does not answer, does not let us in, or is of another version.
     """
     uri, database = mlflow.get_tracking_uri(), _database()
-    if database and not database.exists():
+    if not store_exists():
         return f"{uri}, which the first run makes"
     if uri.startswith(("http://", "https://")):
         check_server(uri)
@@ -154,7 +169,7 @@ def latest_run() -> str:
         TrackingError: there is none.
     """
     connect()
-    done = search("tags.complete = 'true'", newest_by="end_time")
+    done = search(f"tags.{COMPLETE} = 'true'", newest_by="end_time")
     if not done:
         raise TrackingError("no finished training run here yet: train a model first (make train).")
     return str(done[0].info.run_id)
@@ -207,6 +222,22 @@ def _reason(error: Exception) -> str:
     return (driver[1] if driver else first_line(error)).rstrip(".")
 
 
-def leave_project_run() -> None:
-    """Makes runs that follow in this process runs of their own, also where `mlflow run` has started it."""
-    os.environ.pop("MLFLOW_RUN_ID", None)
+def fresh_run() -> str | None:
+    """Returns the run that `mlflow run` opened for this process; None if there is none or the name is a left-over.
+
+    `MLFLOW_RUN_ID` may still name a run of before, in a shell or a notebook. Only a run that is RUNNING and has neither
+    identity nor kind is taken; any other name is dropped from the environment, so that MLflow does not take it either.
+    """
+    run_id = project_run()
+    if not run_id:
+        return None
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        run = None
+    if run and run.info.status == "RUNNING" and not {TRAINED_AS, FINGERPRINT, KIND} & run.data.tags.keys():
+        return run_id
+    leave_project_run()
+    return None

@@ -1,74 +1,34 @@
-"""Sweeps: what the store holds of their runs, read at once, and the MLflow run that is the parent of them."""
+"""Sweeps: the MLflow run that is the parent of a study's runs, and ending what killed processes left open."""
 
-import gc
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
-from typing import Literal
 
 import mlflow
-from mlflow.entities import Run
 
+from wbc.surroundings import SWEEP_RUN, changed, leave_project_run
+from wbc.tracking import schema
 from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims, withdraw
 from wbc.tracking.connection import impatient
-from wbc.tracking.store import connect, leave_project_run, search, store_errors
+from wbc.tracking.store import connect, fresh_run, search, store_errors
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What the store holds of a run."""
-
-    run_id: str
-    fingerprint: str
-    state: Literal["done", "running", "interrupted"]
-    owners: tuple[str, ...]
-    """Who is at it, as host:pid."""
-    tags: dict[str, str]
-    metrics: dict[str, float]
-    """The last value of each."""
-
-
-def read_records() -> list[Record]:
-    """Returns all training runs of the store, the newest first; not to be called by several threads at once.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
-    collecting = gc.isenabled()
-    gc.disable()  # it takes two thirds of the time, looking through objects that all stay
-    try:
-        with store_errors():
-            return [_record(run) for run in search("tags.fingerprint LIKE '%'")]
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def find_records(fingerprint: str) -> list[Record]:
-    """Returns the training runs of one fingerprint, the newest first.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
-    with store_errors():
-        return [_record(run) for run in search(f"tags.fingerprint = '{fingerprint}'")]
-
-
-def end_orphans(records: Iterable[Record]) -> None:
-    """Marks runs and sweeps as KILLED that the store has as RUNNING, though nobody is at them any more.
+def end_orphans() -> None:
+    """Marks runs and sweeps as KILLED that the store has as RUNNING, though no process works on them any more.
 
     Those that are complete end as FINISHED. Runs of other projects, which know no claims, stay as they are.
+
+    Raises:
+        TrackingError: the store does not answer.
     """
-    interrupted = {record.run_id for record in records if record.state == "interrupted"}
     with store_errors():
-        whole = "tags.complete = 'true' AND tags.checkpoint = 'checkpoint/final.pt'"
+        whole = f"tags.{schema.COMPLETE} = 'true' AND tags.{schema.CHECKPOINT} = '{schema.FINAL}'"
         for run in search(f"{whole} AND attributes.status != 'FINISHED'"):
             end_complete(run)
         for run in search("attributes.status = 'RUNNING'"):
-            left = run.data.tags.get("kind") == "sweep" or run.info.run_id in interrupted
-            left = left and bool(claim_tags(run)) and run.data.tags.get("complete") != "true"
-            if left and not standing_claims(run):  # the records are older: it may have been claimed since
+            tags = run.data.tags
+            ours = tags.get(schema.KIND) == "sweep" or schema.TRAINED_AS in tags or schema.FINGERPRINT in tags
+            left = ours and bool(claim_tags(run)) and tags.get(schema.COMPLETE) != "true"
+            if left and not standing_claims(run):
                 mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
 
@@ -85,22 +45,21 @@ def open_sweep(profile: str) -> Iterator[None]:
     with store_errors():
         experiment_id = connect()
         claim, client, name = Claim(), mlflow.MlflowClient(), f"sweep/{profile}"
-        tags = {"kind": "sweep", "profile": profile, "mlflow.runName": name, **claim.tag}
-        run_id = os.environ.get("MLFLOW_RUN_ID") or _stopped_sweep(experiment_id, profile)
+        tags = {schema.KIND: "sweep", schema.PROFILE: profile, schema.RUN_NAME: name, **claim.tag}
+        run_id = fresh_run() or _stopped_sweep(experiment_id, profile)
         if run_id is None or not _adopt(run_id, tags, claim):
             run_id = create_run(experiment_id, name, tags)
         claim.hold(client.get_run(run_id))
     leave_project_run()
-    os.environ["WBC_SWEEP_RUN"] = run_id
     status = "FAILED"
     try:
-        yield
+        with changed({SWEEP_RUN: run_id}):
+            yield
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
     finally:
-        del os.environ["WBC_SWEEP_RUN"]
         patience = nullcontext() if status == "FINISHED" else impatient()
         with suppress(Exception), patience:  # what the runs came to is with the runs
             client.set_terminated(run_id, status)
@@ -120,20 +79,9 @@ def _adopt(run_id: str, tags: dict[str, str], claim: Claim) -> bool:
 
 
 def _stopped_sweep(experiment_id: str, profile: str) -> str | None:
-    found = search(f"tags.kind = 'sweep' AND tags.profile = '{profile}' AND attributes.status != 'FINISHED'")
+    found = search(
+        f"tags.{schema.KIND} = 'sweep' AND tags.{schema.PROFILE} = '{profile}' AND attributes.status != 'FINISHED'"
+    )
     return next(
         (run.info.run_id for run in found if run.info.experiment_id == experiment_id and not standing_claims(run)), None
-    )
-
-
-def _record(run: Run) -> Record:
-    owners = tuple(standing_claims(run).values())
-    state: Literal["done", "running", "interrupted"] = "running" if owners else "interrupted"
-    return Record(
-        run_id=run.info.run_id,
-        fingerprint=run.data.tags["fingerprint"],
-        state="done" if run.data.tags.get("complete") == "true" else state,
-        owners=owners,
-        tags=dict(run.data.tags),
-        metrics=dict(run.data.metrics),
     )

@@ -16,8 +16,7 @@ from wbc.arms import PLAIN
 from wbc.config import RunConfig
 from wbc.data.disk import whole_file
 from wbc.errors import CheckpointError, first_line
-from wbc.models.build import Classifier, build_model
-from wbc.recipes import RECIPES
+from wbc.models.build import Classifier, build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +27,8 @@ class Checkpoint:
     epoch: int
     model: dict[str, Any]
     optimiser: dict[str, Any] | None
+    average: dict[str, Any] | None = None
+    """The averaged weights, where the method averages; in a finished run they are the model."""
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -52,7 +53,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         fields = torch.load(path, map_location="cpu", weights_only=True)
         settings = {"fast": False, "method": PLAIN, **fields["config"]}  # older checkpoints name neither
         config = RunConfig(**{**settings, "targets": tuple(settings["targets"])})
-        return Checkpoint(config=config, **{name: fields[name] for name in ("epoch", "model", "optimiser")})
+        state = {name: fields[name] for name in ("epoch", "model", "optimiser")}
+        return Checkpoint(config=config, average=fields.get("average"), **state)
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
         reason = "no file of PyTorch's" if isinstance(error, UnpicklingError) else first_line(error)
         raise CheckpointError(f"{path} is not a whole checkpoint of this project: {reason}.") from error
@@ -64,15 +66,7 @@ def restore_model(checkpoint: Checkpoint) -> Classifier:
     Raises:
         CheckpointError: the weights are not those of the model that the checkpoint names.
     """
-    config = checkpoint.config
-    model = build_model(
-        config.model,
-        scale=config.scale,
-        image_size=config.image_size,
-        pretrained="none",
-        seed=config.seed,
-        normalisation=RECIPES[config.recipe].normalisation,
-    )
+    model = build(checkpoint.config, None)
     fill_model(model, checkpoint)
     return model
 

@@ -1,4 +1,4 @@
-"""What frozen layers make of an image, computed once per image and flip: row (iii) trains its last part only.
+"""What frozen layers make of an image, computed once per image and variant: row (iii) trains its last part only.
 
 The frozen layers come first, have no dropout, and their batch norms use fixed statistics: what comes out of them
 depends on the image alone. With flips as the only augmentation there are four variants of each; a random crop has
@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from wbc.compute import gpu_room
@@ -24,7 +24,7 @@ from wbc.processes import stop_if_asked
 FLIPS: Final = ((False, False), (False, True), (True, False), (True, True))
 """Whether mirrored left-right, and top-bottom."""
 LEAST_EPOCHS: Final = 2 * len(FLIPS)
-"""Shorter runs compute features as they come: to compute all variants takes as long as four epochs of them."""
+"""Shorter runs compute features as they come: to compute all flips takes as long as four epochs of them."""
 GROUP: Final = 32
 """Images that go through the frozen layers at a time."""
 DISK_SHARE: Final = 0.5
@@ -34,46 +34,45 @@ _log = logging.getLogger(__name__)
 
 
 class FeatureCache:
-    """The features of a training set's images, flipped in each way; gone with the process, however it ends."""
+    """The features of a training set's images, in each of their variants; gone with the process, however it ends."""
 
-    def __init__(self, values: Float[Tensor, "variants *size channels"]) -> None:
-        """Takes images × 4 rows of features, on a GPU or in a file; pooled ones have no size."""
-        self._values = values
+    def __init__(self, values: Float[Tensor, "samples *size channels"], variants: int) -> None:
+        """Takes images × variants rows of features, on a GPU or in a file; pooled ones have no size."""
+        self._values, self._variants = values, variants
         self.on_gpu = values.is_cuda
 
     def get(
-        self, rows: Int64[np.ndarray, " batch"], flips: Bool[np.ndarray, "batch 2"]
+        self, rows: Int64[np.ndarray, " batch"], variants: Int64[np.ndarray, " batch"]
     ) -> Float[Tensor, "batch channels *size"]:
-        """Returns the features of the images of `rows`, flipped as said."""
-        places = torch.from_numpy(rows * len(FLIPS) + flips @ (2, 1)).to(self._values.device, non_blocking=True)
+        """Returns the features of the images of `rows`, each in the variant said."""
+        places = torch.from_numpy(rows * self._variants + variants).to(self._values.device, non_blocking=True)
         return self._values[places].movedim(-1, 1)
 
 
 def compute_features(
     images: int,
-    compute: Callable[[Int64[np.ndarray, " some"], Bool[np.ndarray, "some 2"]], Float[Tensor, "some channels *size"]],
+    variants: int,
+    compute: Callable[[Int64[np.ndarray, " some"], int], Float[Tensor, "some channels *size"]],
     device: torch.device,
 ) -> FeatureCache | None:
-    """Returns what `compute` gives for each image and flip, kept on the GPU or else in a file; None without room there.
+    """Returns what `compute` gives for each image and variant, kept on the GPU or in a file; None without room there.
 
     Images go through in the same groups whenever this is called, so that a resumed run trains on the same bits.
     """
-    example = compute(np.array([0]), np.array([FLIPS[0]]))
-    shape = example.movedim(1, -1).shape[1:]
-    size = example.nbytes * len(FLIPS) * images
-    told = f"features of the frozen layers for {images:,} images, each flipped in {len(FLIPS)} ways"
+    example = compute(np.array([0]), 0)
+    size = example.nbytes * variants * images
+    told = f"features of the frozen layers for {images:,} images, each in {variants} variants"
     room = _room(size, example.dtype, device, told)
     if room is None:
         return None
     _log.info("%s: %.1f GB are computed once", told, size / 1e9)
-    values = room.view(images * len(FLIPS), *shape)
+    values = room.view(images * variants, *example.movedim(1, -1).shape[1:])
     for start in range(0, images, GROUP):
         stop_if_asked()
         rows = np.arange(start, min(start + GROUP, images))
-        for number, flips in enumerate(FLIPS):
-            computed = compute(rows, np.array([flips] * len(rows))).movedim(1, -1)
-            values[rows * len(FLIPS) + number] = computed.to(values.device)
-    return FeatureCache(values)
+        for variant in range(variants):
+            values[rows * variants + variant] = compute(rows, variant).movedim(1, -1).to(values.device)
+    return FeatureCache(values, variants)
 
 
 def _room(size: int, dtype: torch.dtype, device: torch.device, told: str) -> Tensor | None:

@@ -9,7 +9,7 @@ from PIL import Image
 from wbc.cells import CLASSES
 from wbc.data.drawn.cell_kinds import KINDS
 from wbc.data.drawn.cell_shapes import FIELD_UM, Canvas, Densities, WhiteCell, draw_red_cells, draw_white_cell
-from wbc.data.drawn.smears import STAININGS, draw_cell, transmit, write_smears
+from wbc.data.drawn.smears import DRAWING_VERSION, STAININGS, draw_cell, transmit, write_smears
 from wbc.errors import ConfigError
 from wbc.seeding import generator
 
@@ -195,3 +195,27 @@ def test_earlier_files_stay_when_more_are_asked_for(tmp_path: Path) -> None:
 def test_writing_names_the_nearest_staining_when_it_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown staining 'sorce'; did you mean 'source'"):
         write_smears(tmp_path, "sorce", {"train": (1, 1, 1, 1, 1)}, 16, workers=1)
+
+
+# Mean of red, green and blue, and deviation of all values, of the cells that version 1 draws at 24 pixels a side.
+DRAWN = {
+    ("source", 0): (193.32, 174.79, 181.26, 58.99),
+    ("source", 1): (226.09, 195.99, 187.12, 48.39),
+    ("source", 2): (204.51, 186.51, 182.51, 52.68),
+    ("source", 3): (189.32, 176.50, 183.17, 47.01),
+    ("source", 4): (220.31, 197.94, 197.68, 45.70),
+    ("target", 0): (183.33, 175.23, 188.18, 49.90),
+    ("target", 1): (207.83, 194.93, 189.58, 38.86),
+    ("target", 2): (191.00, 185.11, 184.78, 43.64),
+    ("target", 3): (181.07, 177.19, 187.49, 39.26),
+    ("target", 4): (206.61, 197.02, 201.96, 37.10),
+}
+
+
+@pytest.mark.parametrize(("staining", "label"), DRAWN)
+def test_drawing_version_is_raised_when_the_drawing_changes(staining: str, label: int) -> None:
+    image = draw_cell(label, STAININGS[staining], size_px=24, rng=generator("version", label)).astype(np.float64)
+
+    # One grey level more or less in one pixel of twenty, as another processor may round, is no other drawing.
+    assert DRAWING_VERSION == 1, "write down what the new version draws"
+    np.testing.assert_allclose([*image.mean(axis=(0, 1)), image.std()], DRAWN[staining, label], atol=0.05)

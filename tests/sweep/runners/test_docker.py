@@ -135,9 +135,9 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     script = store / "sweep.py"
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
-        "from wbc.processes import sigterm_exits\n"
+        "from wbc.processes import signals_exit\n"
         "from wbc.sweep.runners.docker import _environment, _failure, run_plan\n"
-        f"with sigterm_exits():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
+        f"with signals_exit():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
     )
 
     def start_and_end_by(signum: signal.Signals) -> None:
@@ -217,8 +217,8 @@ def test_run_that_has_ended_in_its_container_is_asked_for_alone(
     monkeypatch.setattr(sweep, "_create", lambda *_: ended)
     monkeypatch.setattr(sweeps, "search", lambda text: asked.append(text) or search(text))
     outcome = sweep.run(config)
-    fingerprint = mlflow.get_run(outcome.run_id).data.tags["fingerprint"]
-    assert asked == [f"tags.fingerprint = '{fingerprint}'"]
+    fingerprint = mlflow.get_run(outcome.run_id).data.tags["trained_as"]
+    assert asked == [f"tags.trained_as = '{fingerprint}'"]
     assert dataclasses.replace(outcome, done_already=True) == train_and_score(config)
 
 

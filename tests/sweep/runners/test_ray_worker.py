@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from wbc.code import locked_packages
 from wbc.config import RunConfig
-from wbc.environment import locked_packages
 from wbc.run import Outcome, load_domains
 from wbc.sweep.plan import survey
 from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here

@@ -31,6 +31,8 @@ from wbc.data.drawn.cell_shapes import (
 from wbc.errors import ConfigError, unknown
 from wbc.seeding import generator
 
+DRAWING_VERSION: Final = 1
+"""Raised whenever the images that `draw_cell` returns change: then drawn domains are drawn again."""
 SUPERSAMPLING: Final = 1.5
 _CHUNK: Final = 32
 

@@ -1,7 +1,6 @@
 """Fetches a domain's archives: from a hand-downloaded file, a mirror (WBC_MIRROR), the host, or Google Drive."""
 
 import logging
-import os
 import re
 import shutil
 import time
@@ -16,8 +15,8 @@ from wbc.data.fetch.archive import check_archive
 from wbc.data.fetch.checksums import check_sha256, expected_sha256
 from wbc.data.fetch.progress import progress
 from wbc.errors import DataError, first_line
+from wbc.surroundings import mirror
 
-MIRROR_VARIABLE: Final = "WBC_MIRROR"
 RETRY_WAITS_S: Final = (1.0, 4.0)
 _TIMEOUT_S: Final = (10.0, 60.0)
 _CHUNK: Final = 1 << 16
@@ -89,16 +88,16 @@ def _given_file(archive: Archive, domain: Domain, given: Path) -> Path:
 
 def _sources(archive: Archive, domain: Domain) -> Iterator[str]:
     """Yields addresses and, of a mirror that is a folder, paths; only those files that are there."""
-    mirror = os.environ.get(MIRROR_VARIABLE)
-    if mirror:
-        is_url = mirror.startswith(("http://", "https://"))
-        if not is_url and not Path(mirror).is_dir():
-            raise DataError(f"{MIRROR_VARIABLE} is '{mirror}', and no such folder is there; correct it or unset it.")
+    nearby = mirror()
+    if nearby:
+        is_url = nearby.startswith(("http://", "https://"))
+        if not is_url and not Path(nearby).is_dir():
+            raise DataError(f"WBC_MIRROR is '{nearby}', and no such folder is there; correct it or unset it.")
         for key in filter(None, (domain.key, archive.shared_with)):
-            place = f"{mirror.rstrip('/')}/{key}/{archive.basename}"
+            place = f"{nearby.rstrip('/')}/{key}/{archive.basename}"
             if is_url or Path(place).is_file():
                 yield place
-        _log.info("%s: not to be had from the mirror %s", archive.basename, mirror)
+        _log.info("%s: not to be had from the mirror %s", archive.basename, nearby)
     yield from archive.urls or (archive.origin,)
 
 

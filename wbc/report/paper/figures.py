@@ -1,78 +1,35 @@
-"""The figures: the paper's five with our runs, and training curves, ranks and all confusion matrices.
-
-Each function returns a figure at print size, or None where the runs do not hold what it shows.
-"""
-
-from collections.abc import Callable, Mapping
-from functools import partial
+"""The figures: the paper's with our runs, and training curves and all confusion matrices, at print size."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.evaluation.samples import SAMPLES
 from wbc.report import style
-from wbc.report.paper.projection import PER_CLASS, draw_projections
-from wbc.report.paper.ranks import draw_ranks
+from wbc.report.files import read_samples
 from wbc.report.paper.tables import analysed
-from wbc.report.query import read_samples
 from wbc.report.statistics import seed_interval
-from wbc.report.study import ScoredDomain, ScoredRun, Study, describe_model
+from wbc.report.study import ScoredDomain, Study, describe_arm
+from wbc.report.style import Plot
 from wbc.seeding import generator
 
 
-def draw_figures(study: Study) -> Mapping[str, tuple[Figure | None, str]]:
-    """Returns figures by file name, each with its caption; None where the runs do not hold what it shows."""
-    made: dict[str, tuple[Callable[[Study], Figure | None], str]] = {
-        "fig1_samples": (draw_samples, "Fig. 1. Sample cells of each class, as the networks see them, by domain."),
-        "fig2_seeds": (
-            draw_seeds,
-            f"Fig. 2. Accuracy of each of up to {len(study.seeds)} seeds (dots), with quartiles. The axes differ.",
-        ),
-        "fig3_tsne": (
-            draw_projections,
-            f"Fig. 3. t-SNE of what the last layer is given, up to {PER_CLASS} cells of each class and domain, of each "
-            "model's run closest to its mean. Marker: domain; colour: class.",
-        ),
-        "fig4_home_away": (
-            draw_home_away,
-            f"Fig. 4. Accuracy at home and away: mean and 95 % interval over up to {len(study.seeds)} seeds (Student). "
-            "Dashed: always the largest class; dotted: a class at random.",
-        ),
-        "fig5_confusion": (draw_analysed, _caption_5(study)),
-        "curves": (
-            draw_curves,
-            f"Training loss by epoch: mean over up to {len(study.seeds)} seeds, shaded from lowest to highest. "
-            "Logarithmic, one scale.",
-        ),
-        "ranks": (
-            draw_ranks,
-            "Mean rank over seeds, 1 the best. Bars join models that Nemenyi's test at 5 % does not tell apart "
-            "(CD: critical difference).",
-        ),
-    }
-    for domain in study.domains:
-        made[f"confusion_{domain.name}"] = (
-            partial(draw_confusions, domain=domain),
-            f"Confusion on {domain.name}, in % of the true class (rows), of all seeds together; n = "
-            f"{len(domain.labels)} images a seed.",
-        )
-    with style.figure_style():
-        return {name: (draw(study), caption) for name, (draw, caption) in made.items()}
-
-
-def draw_samples(study: Study) -> Figure | None:
+def samples(study: Study) -> Plot:
     """Returns Fig. 1: a row of cells for each domain, a block for each class."""
+    caption = "Fig. 1. Sample cells of each class, as the networks see them, by domain."
     sheets = {}
     for domain in study.domains:
         run = next((run for run in study.runs if domain.name in run.metrics), None)
         found = read_samples(run, domain.name) if run else None
         if found:
             sheets[domain.name] = np.asarray(found)
-    if not sheets:
-        return None
+    return Plot(name="fig1_samples", caption=caption, figure=_sheets(sheets) if sheets else None)
+
+
+def _sheets(sheets: dict[str, np.ndarray]) -> Figure:
     shown = SAMPLES // 2
     figure = style.new_figure(style.PAGE_IN, 0.25 + 0.42 * len(sheets))
     axes = figure.subplots(len(sheets), 1, squeeze=False)[:, 0]
@@ -91,14 +48,14 @@ def draw_samples(study: Study) -> Figure | None:
     return figure
 
 
-def draw_seeds(study: Study) -> Figure | None:
+def seeds(study: Study) -> Plot:
     """Returns Fig. 2: box plots over seeds, at home and on the first target."""
     domains = [domain for domain in (study.home, study.away) if domain]
-    figure = style.new_figure(style.PAGE_IN, 1.15 + 0.17 * len(study.models))
+    figure = style.new_figure(style.PAGE_IN, 1.15 + 0.17 * len(study.arms))
     axes = figure.subplots(1, len(domains), sharey=True, squeeze=False)[0]
     for axis, domain in zip(axes, domains, strict=True):
-        for place, model in enumerate(study.models):
-            values = 100 * np.array(study.accuracies(model, domain.name))
+        for place, arm in enumerate(study.arms):
+            values = 100 * np.array(study.accuracies(arm, domain.name))
             if not len(values):
                 _missing(axis, place)
                 continue
@@ -113,27 +70,28 @@ def draw_seeds(study: Study) -> Figure | None:
                 whiskerprops={"linewidth": 0.6},
                 capprops={"linewidth": 0.6},
             )
-            shift = generator("jitter", model, domain.name).uniform(-0.14, 0.14, len(values))
-            axis.plot(values, place + shift, style.marker(model), color=style.colour(model), markersize=3.5, alpha=0.6)
+            shift = generator("jitter", study.label(arm), domain.name).uniform(-0.14, 0.14, len(values))
+            axis.plot(values, place + shift, style.marker(arm), color=style.colour(arm), markersize=3.5, alpha=0.6)
         axis.set_title(f"{domain.name} (n = {len(domain.labels)} images)")
         axis.set_xlabel("accuracy in %")
         low, high = axis.get_xlim()
         axis.set_xlim(min(low, high - 1), min(high, 100.4))
-        axis.set_ylim(len(study.models) - 0.5, -0.5)
+        axis.set_ylim(len(study.arms) - 0.5, -0.5)
         axis.grid(axis="x")
         axis.set_axisbelow(True)
-    axes[0].set_yticks(range(len(study.models)), [style.label(model) for model in study.models])
-    figure.legend(handles=style.norm_legend(study.models), loc="outside lower center", ncols=6)
-    return figure
+    axes[0].set_yticks(range(len(study.arms)), [style.label(study, arm) for arm in study.arms])
+    figure.legend(handles=style.norm_legend(study.arms), loc="outside lower center", ncols=6)
+    caption = f"Fig. 2. Accuracy of each of up to {len(study.seeds)} seeds (dots), with quartiles. The axes differ."
+    return Plot(name="fig2_seeds", caption=caption, figure=figure)
 
 
-def draw_home_away(study: Study) -> Figure | None:
-    """Returns Fig. 4: each model's accuracy on every domain, the models in the tables' order."""
-    figure = style.new_figure(style.PAGE_IN, 1.3 + 0.17 * len(study.models))
+def home_away(study: Study) -> Plot:
+    """Returns Fig. 4: each arm's accuracy on every domain, the arms in the tables' order."""
+    figure = style.new_figure(style.PAGE_IN, 1.3 + 0.17 * len(study.arms))
     panels = figure.subplots(1, len(study.domains), sharey=True, squeeze=False)[0]
     for axis, domain in zip(panels, study.domains, strict=True):
-        for place, model in enumerate(study.models):
-            values = study.accuracies(model, domain.name)
+        for place, arm in enumerate(study.arms):
+            values = study.accuracies(arm, domain.name)
             if not values:
                 _missing(axis, place)
                 continue
@@ -141,9 +99,9 @@ def draw_home_away(study: Study) -> Figure | None:
             axis.errorbar(
                 100 * interval.mean,
                 place,
-                xerr=None if interval.half_width is None else 100 * interval.half_width,
-                fmt=style.marker(model),
-                color=style.colour(model),
+                xerr=None if interval.reach is None else 100 * np.array(interval.reach)[:, None],
+                fmt=style.marker(arm),
+                color=style.colour(arm),
                 markersize=4.5,
                 capsize=2,
                 elinewidth=1,
@@ -152,73 +110,98 @@ def draw_home_away(study: Study) -> Figure | None:
         axis.axvline(100 * domain.majority, color="#555555", linestyle="--", linewidth=0.7, zorder=0)
         axis.axvline(100 / len(CLASSES), color="#555555", linestyle=":", linewidth=0.7, zorder=0)
         axis.set_xlim(0, 103)
-        axis.set_ylim(len(study.models) - 0.5, -0.5)
+        axis.set_ylim(len(study.arms) - 0.5, -0.5)
         axis.grid(axis="both")
         axis.set_axisbelow(True)
         axis.set_xlabel("accuracy in %")
-    panels[0].set_yticks(range(len(study.models)), [style.label(model) for model in study.models])
-    figure.legend(handles=style.norm_legend(study.models), loc="outside lower center", ncols=6)
-    return figure
+    panels[0].set_yticks(range(len(study.arms)), [style.label(study, arm) for arm in study.arms])
+    figure.legend(handles=style.norm_legend(study.arms), loc="outside lower center", ncols=6)
+    caption = (
+        f"Fig. 4. Accuracy at home and away: mean and 95 % interval over up to {len(study.seeds)} seeds (Student, cut at "
+        "0 and 100). Dashed: always the largest class; dotted: a class at random."
+    )
+    return Plot(name="fig4_home_away", caption=caption, figure=figure)
 
 
-def draw_analysed(study: Study) -> Figure | None:
+def analysed_confusion(study: Study) -> Plot:
     """Returns Fig. 5: the confusion matrix of the run in Table 3."""
     domain = study.away
-    run = study.representative(analysed(study, domain), domain.name) if domain else None
+    run = analysed(study, domain) if domain else None
     if not (domain and run):
-        return None
+        return Plot(name="fig5_confusion", caption="", figure=None)
     figure = style.new_figure(style.COLUMN_IN, 2.9)
     axis = figure.subplots()
     counts = run.metrics[domain.name].confusion
     _matrix(axis, counts, [[f"{count}" for count in row] for row in counts])
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
-    return figure
+    caption = (
+        f"Fig. 5. Confusion of {study.label(run.arm)}, seed {run.seed}, on {domain.name}, in images; shaded by the "
+        f"share of the true class. Accuracy {100 * run.metrics[domain.name].accuracy:.2f} %, n = {len(domain.labels)}."
+    )
+    return Plot(name="fig5_confusion", caption=caption, figure=figure, narrow=True)
 
 
-def draw_confusions(study: Study, domain: ScoredDomain) -> Figure | None:
-    """Returns the confusion matrices of all models on a domain, the counts of all seeds together."""
-    models = [model for model in study.models if study.of(model, domain.name)]
-    if not models:
+def confusions(study: Study) -> list[Plot]:
+    """Returns for each domain the confusion matrices of all arms, the counts of all seeds together."""
+    return [
+        Plot(
+            name=f"confusion_{domain.name}",
+            caption=f"Confusion on {domain.name}, in % of the true class (rows), of all seeds together; n = "
+            f"{len(domain.labels)} images a seed.",
+            figure=_matrices(study, domain),
+        )
+        for domain in study.domains
+    ]
+
+
+def _matrices(study: Study, domain: ScoredDomain) -> Figure | None:
+    arms = [arm for arm in study.arms if study.of(arm, domain.name)]
+    if not arms:
         return None
     columns = 3
-    rows = -(-len(models) // columns)
+    rows = -(-len(arms) // columns)
     figure = style.new_figure(style.PAGE_IN, 0.3 + 2.05 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, model in zip(axes, models, strict=False):
-        counts = np.sum([run.metrics[domain.name].confusion for run in study.of(model, domain.name)], axis=0)
+    for axis, arm in zip(axes, arms, strict=False):
+        counts = np.sum([run.metrics[domain.name].confusion for run in study.of(arm, domain.name)], axis=0)
         shares = 100 * counts / counts.sum(1, keepdims=True).clip(min=1)
         empty = counts.sum(1) == 0
         _matrix(
             axis, counts, [["–" if none else f"{s:.0f}" for s in row] for row, none in zip(shares, empty, strict=True)]
         )
-        axis.set_title(style.label(model))
-    for axis in axes[len(models) :]:
+        axis.set_title(style.label(study, arm))
+    for axis in axes[len(arms) :]:
         axis.set_axis_off()
     figure.supxlabel("predicted", fontsize=8)
     figure.supylabel("true", fontsize=8)
     return figure
 
 
-def draw_curves(study: Study) -> Figure | None:
-    """Returns the training loss of every model by epoch, a panel each, on one scale."""
-    curves = {model: _curves(study, model) for model in study.models}
-    curves = {model: values for model, values in curves.items() if values.size}
-    if not curves:
-        return None
+def curves(study: Study) -> Plot:
+    """Returns the training loss of every arm by epoch, a panel each, on one scale."""
+    caption = (
+        f"Training loss by epoch: mean over up to {len(study.seeds)} seeds, shaded from lowest to highest. "
+        "Logarithmic, one scale."
+    )
+    losses = {arm: values for arm in study.arms if (values := _losses(study, arm)).size}
+    return Plot(name="curves", caption=caption, figure=_curves(study, losses) if losses else None)
+
+
+def _curves(study: Study, curves: dict[Arm, np.ndarray]) -> Figure:
     columns = min(5, len(curves))
     rows = -(-len(curves) // columns)
     figure = style.new_figure(style.PAGE_IN, 0.3 + 1.35 * rows)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axis, (model, values) in zip(axes, curves.items(), strict=False):
+    for axis, (arm, values) in zip(axes, curves.items(), strict=False):
         epochs = np.arange(1, values.shape[1] + 1)
-        axis.fill_between(epochs, values.min(0), values.max(0), color=style.colour(model), alpha=0.3, linewidth=0)
-        axis.plot(epochs, values.mean(0), color=style.colour(model), marker="" if len(epochs) > 1 else ".")
+        axis.fill_between(epochs, values.min(0), values.max(0), color=style.colour(arm), alpha=0.3, linewidth=0)
+        axis.plot(epochs, values.mean(0), color=style.colour(arm), marker="" if len(epochs) > 1 else ".")
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("")
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axis.set_title(_short(model), fontsize=7)
+        axis.set_title(_short(study, arm), fontsize=7)
         axis.grid(axis="y")
     for axis in axes[len(curves) :]:
         axis.set_axis_off()
@@ -246,25 +229,14 @@ def _matrix(axis: Axes, counts: np.ndarray, texts: list[list[str]]) -> None:
     axis.spines[:].set_visible(True)
 
 
-def _curves(study: Study, model: str) -> np.ndarray:
-    """Returns the training loss of each run of a model by epoch, as far as all of them go."""
-    curves = [[run.losses[epoch] for epoch in sorted(run.losses)] for run in study.runs if run.model == model]
+def _losses(study: Study, arm: Arm) -> np.ndarray:
+    """Returns the training loss of each run of an arm by epoch, as far as all of them go."""
+    curves = [[run.losses[epoch] for epoch in sorted(run.losses)] for run in study.runs if run.arm == arm]
     shortest = min(map(len, curves), default=0)
     return np.array([curve[:shortest] for curve in curves], float).reshape(len(curves), shortest)
 
 
-def _short(model: str) -> str:
-    index = describe_model(model).index
-    text = f"{index} {model.removeprefix('resnet50_') if index.startswith('(i') else model}".strip()
+def _short(study: Study, arm: Arm) -> str:
+    index, name = describe_arm(arm).index, study.label(arm)
+    text = f"{index} {name.removeprefix('resnet50_') if index.startswith('(i') else name}".strip()
     return text if len(text) <= 22 else f"{text[:13]}…{text[-8:]}"
-
-
-def _caption_5(study: Study) -> str:
-    domain = study.away
-    run: ScoredRun | None = study.representative(analysed(study, domain), domain.name) if domain else None
-    if not (domain and run):
-        return ""
-    return (
-        f"Fig. 5. Confusion of {run.model}, seed {run.seed}, on {domain.name}, in images; shaded by the share of the "
-        f"true class. Accuracy {100 * run.metrics[domain.name].accuracy:.2f} %, n = {len(domain.labels)}."
-    )

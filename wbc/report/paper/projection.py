@@ -9,8 +9,9 @@ from threadpoolctl import threadpool_limits
 
 from wbc.cells import CLASSES
 from wbc.report import style
-from wbc.report.query import read_embeddings
+from wbc.report.files import read_embeddings
 from wbc.report.study import ScoredDomain, Study
+from wbc.report.style import Plot
 from wbc.seeding import derive_seed, generator
 
 PROJECTED: Final = ("resnet50", "vgg16", "resnet50_gn")
@@ -19,21 +20,30 @@ PER_CLASS: Final = 39
 """Cells of each class and domain in it: as many as LISC's smallest class has."""
 
 
-def draw_projections(study: Study) -> Figure | None:
+def projections(study: Study) -> Plot:
     """Returns Fig. 3: the embeddings of the paper's three models in two dimensions, home and first target together."""
+    return Plot(
+        name="fig3_tsne",
+        caption=f"Fig. 3. t-SNE of what the last layer is given, up to {PER_CLASS} cells of each class and domain, of "
+        "each model's run closest to its mean. Marker: domain; colour: class.",
+        figure=_draw(study),
+    )
+
+
+def _draw(study: Study) -> Figure | None:
     if not (study.home and study.away):
         return None
     domains = (study.home, study.away)
     panels = []
-    for model in PROJECTED:
-        run = study.representative(model, study.away.name)
+    for arm in study.named(PROJECTED):
+        run = study.representative(arm, study.away.name)
         parts = [read_embeddings(run, domain.name) for domain in domains] if run else [None]
         if run and all(part is not None for part in parts):
-            panels.append((model, _project([part for part in parts if part is not None], domains)))
+            panels.append((arm, _project([part for part in parts if part is not None], domains)))
     if not panels:
         return None
     figure = style.new_figure(style.PAGE_IN, 2.75)
-    for axis, (model, (points, labels, places)) in zip(
+    for axis, (arm, (points, labels, places)) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
         for place, _ in enumerate(domains):
@@ -42,7 +52,7 @@ def draw_projections(study: Study) -> Figure | None:
                 look = {"s": 11, "linewidths": 0.8} if place == 0 else {"s": 9, "linewidths": 0.8, "facecolors": "none"}
                 edge = {"color": colour} if place == 0 else {"edgecolors": colour}
                 axis.scatter(*chosen.T, marker=style.DOMAIN_MARKERS[place], **look, **edge)
-        axis.set_title(style.label(model))
+        axis.set_title(style.label(study, arm))
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_visible(True)

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from wbc.cells import CLASSES
+from wbc.report.render import percent
 from wbc.report.statistics import Interval
 
 FOLDER: Final = Path(__file__).parent / "published"
@@ -31,7 +32,8 @@ Verdict = Literal["equivalent", "different", "undecided", "one seed"]
 class Published:
     """An accuracy as published, in [0, 1]."""
 
-    model: str
+    arm: str
+    """The arm's name, such as resnet50_gn+mixup."""
     domain: str
     interval: Interval
     place: str
@@ -43,7 +45,7 @@ def read_published(value: Literal["main", "other"] = "main") -> list[Published]:
     with (FOLDER / "accuracies.csv").open(encoding="utf-8", newline="") as file:
         return [
             Published(
-                model=row["model"],
+                arm=row["arm"],
                 domain=row["domain"],
                 interval=Interval(
                     mean=float(row["accuracy"]) / 100, half_width=float(row["half_width"]) / 100, n=int(row["n"])
@@ -67,6 +69,16 @@ def published_classes() -> pd.DataFrame:
     return pd.read_csv(FOLDER / "classes.csv", index_col="class")
 
 
+def published_numbers() -> dict[str, str]:
+    """Returns the published accuracies for `numbers.tex`: published/ARM/DOMAIN/accuracy and interval, in percent."""
+    values = {}
+    for each in read_published():
+        name = f"published/{each.arm}/{each.domain}"
+        values[f"{name}/accuracy"] = percent(each.interval.mean)
+        values[f"{name}/interval"] = percent(each.interval.half_width or 0.0)
+    return values
+
+
 def compare(ours: Interval, theirs: Interval, margin: float) -> tuple[float, Verdict]:
     """Returns our mean minus theirs, in [-1, 1], and the verdict; both intervals are Student's at 95 %."""
     difference = ours.mean - theirs.mean
@@ -76,6 +88,7 @@ def compare(ours: Interval, theirs: Interval, margin: float) -> tuple[float, Ver
         side.half_width / stats.t.ppf(0.975, side.n - 1) for side in (ours, theirs) if side.half_width is not None
     ]
     error = (errors[0] ** 2 + errors[1] ** 2) ** 0.5
+    margin += 1e-9  # 0.75 is one point from 0.74, which binary fractions miss
     if error == 0:
         return difference, "equivalent" if abs(difference) <= margin else "different"
     freedom = error**4 / (errors[0] ** 4 / (ours.n - 1) + errors[1] ** 4 / (theirs.n - 1))

@@ -2,23 +2,23 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.data.catalog import DOMAINS
-from wbc.data.splits import Reference
-from wbc.report.paper.comparison import Contrast, best_model
+from wbc.data.splits import Split
 from wbc.report.paper.published import published_classes, published_counts
-from wbc.report.render import Cell, Table, cells
+from wbc.report.render import NOTHING, Cell, Table, cells, percent
 from wbc.report.statistics import CHANCE, RESAMPLES, seed_interval, two_way_interval
-from wbc.report.study import ScoredDomain, ScoredRun, Study, describe_model
+from wbc.report.study import ScoredDomain, ScoredRun, Study, describe_arm
 
 ANALYSED: Final = "resnet50_gn"
 """The model that the paper's Table 3 and Fig. 5 look into."""
-NOTHING: Final = "–"
 _ENOUGH: Final = 5
 _NARROW: Final = "; too narrow with so few seeds, of whose variance it sees but a part"
 _ABLATION: Final = ("resnet50", "resnet50_fc", "vgg16", "vgg16_bn")
@@ -51,17 +51,19 @@ def data_sets(study: Study) -> Table:
     )
 
 
-def ablation(study: Study, contrasts: Sequence[Contrast]) -> Table | None:
+def ablation(study: Study) -> Table | None:
     """Returns Table 2: fully-connected layers and batch norm, added and left out; None without one of the four rows."""
     domains = [domain for domain in (study.home, study.away) if domain]
-    best = {domain.name: best_model(study, domain, contrasts, among=_ABLATION) for domain in domains}
+    arms = study.named(_ABLATION)
+    best = {domain.name: study.best(domain, arms) for domain in domains}
     rows, data = [], []
-    for model in (model for model in _ABLATION if model in study.models):
-        row = describe_model(model)
+    for arm in arms:
+        row = describe_arm(arm)
         layers = {"fc": row.head == "fc" or row.backbone.startswith("vgg"), "bn": row.norm == "batch"}
-        values = [_accuracy(study, model, domain, bold=best[domain.name] == model) for domain in domains]
-        rows.append(cells(row.index, model, *("✓" if has else NOTHING for has in layers.values()), *values))
-        data += [{**layers, **_numbers(study, model, domain)} for domain in domains]
+        values = [_accuracy(study, arm, domain, bold=best[domain.name] == arm) for domain in domains]
+        marks = ("✓" if has else NOTHING for has in layers.values())
+        rows.append((arm, cells(row.index, study.label(arm), *marks, *values)))
+        data += [{**layers, **_numbers(study, arm, domain)} for domain in domains]
     if not rows:
         return None
     return Table(
@@ -76,51 +78,51 @@ def ablation(study: Study, contrasts: Sequence[Contrast]) -> Table | None:
 
 
 def classes(study: Study) -> Table | None:
-    """Returns Table 3: precision, recall and F by class of the run closest to its model's mean on the first target.
+    """Returns Table 3: precision, recall and F by class of the run closest to its arm's mean on the first target.
 
-    Its CSV has that run of every model. None where no target was scored.
+    Its CSV has that run of every arm. None where no target was scored.
     """
     domain = study.away
     if domain is None:
         return None
-    model = analysed(study, domain)
-    run = study.representative(model, domain.name)
+    run = analysed(study, domain)
     if run is None:
         return None
+    name = study.label(run.arm)
     metrics = run.metrics[domain.name]
-    beside = study.profile == "paper" and model == ANALYSED and domain.name == "lisc"
+    beside = study.profile == "paper" and run.arm.name == ANALYSED and domain.name == "lisc"
     rows = []
-    for name, label in (("precision", "Precision"), ("recall", "Recall"), ("f1", "F-measure")):
-        paper = [f"{value:.2f}" for value in published_classes()[name]] if beside else [""] * len(CLASSES)
-        values = zip(getattr(metrics, name), paper, strict=True)
+    for merit, label in (("precision", "Precision"), ("recall", "Recall"), ("f1", "F-measure")):
+        paper = [f"{value:.2f}" for value in published_classes()[merit]] if beside else [""] * len(CLASSES)
+        values = zip(getattr(metrics, merit), paper, strict=True)
         rows.append(cells(label, *(Cell(text=percent(value), second=theirs, sort=value) for value, theirs in values)))
-    every = [(each, study.representative(each, domain.name)) for each in study.models]
+    every = [study.representative(arm, domain.name) for arm in study.arms]
     return Table(
         name="table3",
-        title=f"Table 3. {model} on {domain.name} by class, in %",
+        title=f"Table 3. {name} on {domain.name} by class, in %",
         note=(
             f"Run {run.stored.id}, seed {run.seed}: its accuracy of {percent(metrics.accuracy)} % is closest to the "
-            f"mean of {_count(study.of(model, domain.name), 'seed')}. n = {metrics.images} images. {NOTHING}: no image "
+            f"mean of {_count(study.of(run.arm, domain.name), 'seed')}. n = {metrics.images} images. {NOTHING}: no image "
             f"of the class, or never predicted.{' Second lines: the paper’s Table 3.' if beside else ''}"
         ),
         header=("", *ABBREVIATIONS),
         groups=(tuple(rows),),
         left=1,
-        data=pd.DataFrame([row for each, found in every if found for row in _class_rows(each, found, domain)]),
+        data=pd.DataFrame([row for found in every if found for row in _class_rows(study, found, domain)]),
     )
 
 
-def accuracies(study: Study, contrasts: Sequence[Contrast]) -> Table:
+def accuracies(study: Study) -> Table:
     """Returns Table 4: the accuracy of every model on every domain, with both intervals and the trivial answers."""
-    best = {domain.name: best_model(study, domain, contrasts) for domain in study.domains}
+    best = {domain.name: study.best(domain, study.arms) for domain in study.domains}
     rows = []
-    for model in study.models:
-        values = [_accuracy(study, model, domain, bold=best[domain.name] == model) for domain in study.domains]
-        rows.append(cells(describe_model(model).index, model, *values))
+    for arm in study.arms:
+        values = [_accuracy(study, arm, domain, bold=best[domain.name] == arm) for domain in study.domains]
+        rows.append((arm, cells(describe_arm(arm).index, study.label(arm), *values)))
     guesses = [Cell(text=percent(domain.majority), sort=domain.majority) for domain in study.domains]
     chance = [Cell(text=percent(CHANCE), sort=CHANCE)] * len(study.domains)
     trivial = (cells("", "always the largest class", *guesses), cells("", "a class at random", *chance))
-    data = [_numbers(study, model, domain) for model in study.models for domain in study.domains]
+    data = [_numbers(study, arm, domain) for arm in study.arms for domain in study.domains]
     return Table(
         name="table4",
         title="Table 4. Accuracy in % of every model on every domain",
@@ -136,14 +138,14 @@ def merits(study: Study) -> Table:
     """Returns balanced accuracy, macro F1 and calibration error: the means over seeds, by model and domain."""
     names = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "ece": "calibration error"}
     rows, data = [], []
-    for model in study.models:
+    for arm in study.arms:
         for domain in study.domains:
-            runs = study.of(model, domain.name)
+            runs = study.of(arm, domain.name)
             values = {name: [getattr(run.metrics[domain.name], name) for run in runs] for name in names}
             text = [_merit(study, each) for each in values.values()]
-            rows.append(cells(describe_model(model).index, model, domain.name, *text))
+            rows.append((arm, cells(describe_arm(arm).index, study.label(arm), domain.name, *text)))
             data += [
-                {"model": model, "domain": domain.name, "seed": run.seed, "run": run.stored.id}
+                {"model": study.label(arm), "domain": domain.name, "seed": run.seed, "run": run.stored.id}
                 | {name: getattr(run.metrics[domain.name], name) for name in ("accuracy", *names)}
                 for run in runs
             ]
@@ -151,12 +153,13 @@ def merits(study: Study) -> Table:
         name="merits",
         title="Figures of merit that do not reward the largest class, in %",
         note=(
-            f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t). Classes that a domain has no images of "
+            f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100). Classes that a domain has no images of "
             "are left out of the balanced accuracy (mean recall) and macro F1. Calibration error: 15 bins."
         ),
         header=("", "model", "domain", *names.values()),
-        groups=_grouped(rows, len(study.domains)),
+        groups=_grouped(rows),
         left=3,
+        appendix=True,
         data=pd.DataFrame(data),
     )
 
@@ -164,53 +167,49 @@ def merits(study: Study) -> Table:
 def _merit(study: Study, values: Sequence[float]) -> Cell:
     if not values:
         return Cell(text="missing")
-    return Cell(text=seed_interval(values).percent() + study.few(len(values)), sort=float(np.mean(values)))
+    return Cell(text=seed_interval(values).share() + study.few(len(values)), sort=float(np.mean(values)))
 
 
-def analysed(study: Study, domain: ScoredDomain) -> str:
-    """Returns the model to look into: the paper's, or the first that was scored on the domain."""
-    scored = [model for model in study.models if study.of(model, domain.name)]
-    return ANALYSED if ANALYSED in scored else scored[0]
+def analysed(study: Study, domain: ScoredDomain) -> ScoredRun | None:
+    """Returns the run to look into, closest to its arm's mean: of the paper's model, or of the first that was scored."""
+    runs = (study.representative(arm, domain.name) for arm in [*study.named([ANALYSED]), *study.arms])
+    return next((run for run in runs if run), None)
 
 
 def reading(study: Study) -> str:
     """Returns how to read accuracies with their intervals."""
-    narrow = _NARROW if len(study.seeds) < _ENOUGH else ""
+    seeds = [len(study.of(arm, domain.name)) for arm in study.arms for domain in study.domains]
+    narrow = _NARROW if any(1 < count < _ENOUGH for count in seeds) else ""
     return (
-        f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t); in brackets the interval over seeds and "
+        f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100); in brackets the interval over seeds and "
         f"images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than the next by a paired test "
         "over seeds and images, Holm-corrected, at 5 %."
     )
-
-
-def percent(value: float) -> str:
-    """Returns a share in percent to two decimals, and a dash for one that is not defined."""
-    return NOTHING if np.isnan(value) else f"{100 * value:.2f}"
 
 
 def _heading(domain: ScoredDomain) -> str:
     return f"{domain.name} (n = {len(domain.labels)})"
 
 
-def _accuracy(study: Study, model: str, domain: ScoredDomain, *, bold: bool) -> Cell:
-    values = study.accuracies(model, domain.name)
+def _accuracy(study: Study, arm: Arm, domain: ScoredDomain, *, bold: bool) -> Cell:
+    values = study.accuracies(arm, domain.name)
     if not values:
         return Cell(text="missing")
     interval = seed_interval(values)
-    both = two_way_interval(study.hits(model, domain))
+    both = two_way_interval(study.hits(arm, domain))
     second = f"[{percent(both[0])}, {percent(both[1])}]" if both else ""
-    return Cell(text=interval.percent() + study.few(len(values)), second=second, bold=bold, sort=interval.mean)
+    return Cell(text=interval.share() + study.few(len(values)), second=second, bold=bold, sort=interval.mean)
 
 
-def _numbers(study: Study, model: str, domain: ScoredDomain) -> dict[str, Any]:
+def _numbers(study: Study, arm: Arm, domain: ScoredDomain) -> dict[str, Any]:
     """Returns the numbers behind a cell of Table 2 or 4, in [0, 1], and the runs that they come from."""
-    runs = study.of(model, domain.name)
-    values = study.accuracies(model, domain.name)
+    runs = study.of(arm, domain.name)
+    values = study.accuracies(arm, domain.name)
     interval = seed_interval(values) if values else None
-    low, high = (two_way_interval(study.hits(model, domain)) if runs else None) or (None, None)
+    low, high = (two_way_interval(study.hits(arm, domain)) if runs else None) or (None, None)
     return {
-        "index": describe_model(model).index,
-        "model": model,
+        "index": describe_arm(arm).index,
+        "model": study.label(arm),
         "domain": domain.name,
         "accuracy": interval.mean if interval else None,
         "half_width_seeds": interval.half_width if interval else None,
@@ -223,13 +222,13 @@ def _numbers(study: Study, model: str, domain: ScoredDomain) -> dict[str, Any]:
     }
 
 
-def _class_rows(model: str, run: ScoredRun, domain: ScoredDomain) -> Iterable[dict[str, Any]]:
+def _class_rows(study: Study, run: ScoredRun, domain: ScoredDomain) -> Iterable[dict[str, Any]]:
     metrics = run.metrics[domain.name]
     for label, name in enumerate(CLASSES):
         merit = {key: getattr(metrics, key)[label] for key in ("precision", "recall", "f1")}
         counts = dict(zip((f"predicted_{each}" for each in CLASSES), metrics.confusion[label].tolist(), strict=True))
         yield {
-            "model": model,
+            "model": study.label(run.arm),
             "domain": domain.name,
             "run": run.stored.id,
             "seed": run.seed,
@@ -245,8 +244,9 @@ def _counts(study: Study) -> list[tuple[str, str, tuple[int, ...]]]:
     for run in study.runs:
         for dataset in run.stored.datasets:
             if dataset.context == "training" and dataset.profile:
-                profile = json.loads(dataset.profile)
-                trained[dataset.name] = tuple(profile[name] for name in CLASSES)
+                with suppress(ValueError, TypeError, KeyError):  # a damaged one is not counted
+                    counts = json.loads(dataset.profile)
+                    trained[dataset.name] = tuple(int(counts[name]) for name in CLASSES)
     scored = [
         (domain.name, "home test" if domain.home else "target", tuple(np.bincount(domain.labels, minlength=5).tolist()))
         for domain in study.domains
@@ -257,19 +257,18 @@ def _counts(study: Study) -> list[tuple[str, str, tuple[int, ...]]]:
 def _title(name: str) -> str:
     """Returns what a split is of, by the catalogue; a user's folder goes by its name."""
     for domain in DOMAINS.values():
-        if name in {Reference(domain.key, split).name for split in domain.splits}:
+        if name in {Split(domain.key, split).name for split in domain.splits}:
             return domain.title
     return "folder" if name.startswith("folder_") else NOTHING
 
 
-def _grouped(rows: list[tuple[Cell, ...]], per_model: int = 1) -> tuple[tuple[tuple[Cell, ...], ...], ...]:
+def _grouped(rows: list[tuple[Arm, tuple[Cell, ...]]]) -> tuple[tuple[tuple[Cell, ...], ...], ...]:
     """Returns the rows in the paper's groups: ResNet50, VGG16, the later networks, and what the paper has not."""
     groups: dict[str, list[tuple[Cell, ...]]] = {}
-    for row in rows:
-        index, model = row[0].text, row[1].text
-        backbone = describe_model(model).backbone
-        family = next((each for each in ("vgg", "resnet50") if index and backbone.startswith(each)), index and "later")
-        groups.setdefault(family or "others", []).append(row)
+    for arm, row in rows:
+        model = describe_arm(arm)
+        family = next((each for each in ("vgg", "resnet50") if model.backbone.startswith(each)), "later")
+        groups.setdefault(family if model.index else "others", []).append(row)
     return tuple(tuple(group) for group in groups.values())
 
 

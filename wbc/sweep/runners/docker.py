@@ -5,40 +5,35 @@ store as the caller, and takes the settings of its run as options of `entrypoint
 belongs to: what a killed sweep leaves behind, the next one stops and removes.
 """
 
-import getpass
 import logging
-import math
 import os
 import queue
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import docker
-import huggingface_hub
 import requests
-import torch
 from docker.errors import APIError, DockerException
 from docker.models.containers import Container
-from docker.types import DeviceRequest, Mount
-from docker.utils import parse_bytes
+from docker.types import DeviceRequest
 
-from wbc.config import ReproduceConfig, RunConfig, data_dir
+from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
-from wbc.run import Outcome, references
+from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
-from wbc.sweep.runners.elsewhere import is_local, passed_variables, proxy_variables
+from wbc.sweep.runners.base import Results, Runner, alike
+from wbc.sweep.runners.containers import container_settings, memory_bytes
 from wbc.sweep.runners.gpu import visible_gpus
 from wbc.sweep.runners.image import connect_engine, find_image
+from wbc.sweep.runners.local import learn_weights
 from wbc.tracking.claims import START_TOLERANCE, process_start
-from wbc.tracking.store import store_location
-from wbc.tracking.sweeps import find_records
+from wbc.tracking.read import read_trainings
 
 _STOP_S: Final = 30
 """How long a run may take to mark itself as interrupted before it is killed."""
@@ -46,15 +41,34 @@ _SIGNALLED: Final = {128 + signum: signum.name for signum in signal.Signals}
 _log = logging.getLogger(__name__)
 
 
-def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | WbcError]]:
-    """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
+class DockerRunner(Runner):
+    """Containers on the engine that DOCKER_HOST names, which sees this machine's disk."""
 
-    Raises:
-        ConfigError: `memory` or `cpus` are not what the engine can give.
-        RunnerError: there is no engine, no GPU runtime, or no image of the code that is here.
-    """
-    engine, image = check(options)
-    sweep = _Sweep(engine, image, configs, options)
+    def check(self, configs: Sequence[RunConfig]) -> None:
+        """Looks for the engine and the image, and stops what killed sweeps of this user have left running."""
+        super().check(configs)
+        self._connected()
+
+    def prepare(self, configs: Sequence[RunConfig]) -> None:
+        """Learns weights here: containers can only read this machine's data folder."""
+        learn_weights(configs, self.options)
+
+    def run(self, configs: Sequence[RunConfig]) -> Results:
+        """Yields each run as it ends; those that use the machine in the same way go together."""
+        engine, image = self._connected()
+        for group in alike(configs):
+            yield from _run_all(_Sweep(engine, image, group, self.options), group)
+
+    def _connected(self) -> tuple[docker.DockerClient, str]:
+        if self.options.memory:
+            memory_bytes(self.options.memory)
+        engine = connect_engine()
+        image = find_image(engine, self.options.image)
+        _remove_abandoned(engine)
+        return engine, str(image.id)
+
+
+def _run_all(sweep: "_Sweep", configs: Sequence[RunConfig]) -> Results:
     _log.info("%d runs, %d containers at a time", len(configs), sweep.jobs)
     with ThreadPoolExecutor(sweep.jobs) as pool:
         runs: dict[Future[Outcome], RunConfig] = {pool.submit(sweep.run, config): config for config in configs}
@@ -73,21 +87,6 @@ def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator
             sweep.stop(runs)
 
 
-def check(options: ReproduceConfig) -> tuple[docker.DockerClient, str]:
-    """Returns the engine and the id of the image to run in; stops what killed sweeps of this user have left running.
-
-    Raises:
-        ConfigError: `memory` is not an amount of memory.
-        RunnerError: there is no engine, or no image of the code that is here.
-    """
-    if options.memory:
-        _bytes(options.memory)
-    engine = connect_engine()
-    image = find_image(engine, options.image)
-    _remove_abandoned(engine)
-    return engine, str(image.id)
-
-
 def _remove_abandoned(engine: docker.DockerClient) -> None:
     """Stops and removes the containers of this user whose sweep was killed; their runs can go on later."""
     for container in engine.containers.list(all=True, filters={"label": f"wbc.owner={_owner()}"}, ignore_removed=True):
@@ -102,15 +101,14 @@ def _remove_abandoned(engine: docker.DockerClient) -> None:
 
 
 class _Sweep:
-    """What the containers of one sweep have in common."""
+    """What the containers of runs that use the machine in the same way have in common."""
 
     def __init__(
         self, engine: docker.DockerClient, image: str, configs: Sequence[RunConfig], options: ReproduceConfig
     ) -> None:
         cores = engine.info()["NCPU"]
-        gpus = visible_gpus() if any(config.device == "cuda" for config in configs) else []
-        thin = all(config.scale == "tiny" for config in configs)
-        self.jobs = min(options.jobs or len(gpus) or (cores if thin else 1), len(configs)) or 1
+        gpus = visible_gpus() if configs[0].device == "cuda" else []
+        self.jobs = min(options.jobs or len(gpus) or (cores if configs[0].scale == "tiny" else 1), len(configs))
         self._engine, self._image = engine, image
         self._gpus: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         for job in range(self.jobs):
@@ -120,23 +118,7 @@ class _Sweep:
         cpus = max(1, cores // self.jobs) if options.cpus is None else options.cpus
         if not 1 <= cpus <= cores:
             raise ConfigError(f"cpus={cpus}: must be from 1 to the {cores} that the Docker engine has.")
-        uri, written = store_location()
-        self._settings: dict[str, Any] = {
-            "mounts": _mounts(configs, written),
-            "environment": _environment(uri, self.jobs, len(gpus), cpus),
-            "network_mode": "host" if is_local(uri) else None,
-            "nano_cpus": cpus * 10**9,
-            "shm_size": "1g",  # PyTorch's own worker processes need more than the default of 64 MB
-            # Processes here and in containers see each other by name and number: a claim ends with its process.
-            "hostname": socket.gethostname(),
-            "pid_mode": "host",
-            "user": f"{os.getuid()}:{os.getgid()}",
-            "group_add": [str(group) for group in os.getgroups()],
-            "security_opt": ["no-new-privileges"],
-        }
-        if options.memory:
-            limit = _bytes(options.memory)
-            self._settings |= {"mem_limit": limit, "memswap_limit": limit}
+        self._settings = container_settings(configs, options.memory, cpus=cpus, jobs=self.jobs, gpus=len(gpus))
         self._memory = options.memory
 
     def run(self, config: RunConfig) -> Outcome:
@@ -168,8 +150,8 @@ class _Sweep:
         if code:
             raise TrainingError(_failure(code, said, self._memory, container.attrs["State"]["OOMKilled"]))
         (cell,) = survey([config], [])
-        if cell.fingerprint:
-            (cell,) = survey([config], find_records(cell.fingerprint))
+        if cell.trained_as:
+            (cell,) = survey([config], read_trainings(cell.trained_as))
         if cell.outcome is None:
             raise RunnerError(
                 f"{name} has ended well in its container, but under another fingerprint than it has here: `make setup` "
@@ -224,63 +206,13 @@ def _failure(code: int, said: str, memory: str | None, out_of_memory: bool) -> s
     """Returns why a container ended with an exit code other than 0, given its last error line and its limit."""
     if out_of_memory:
         if memory:
-            return f"killed for want of memory beyond {memory}: give it more (memory=…)."
-        return "killed for want of memory: choose fewer jobs, or a machine with more."
+            return f"killed, since it needed more memory than memory={memory}: give it more."
+        return "killed, since memory ran out: choose fewer jobs (jobs=…), or a machine with more memory."
     if code == 2 and said:
         return said
     if code in _SIGNALLED:
         return f"its container was ended by {_SIGNALLED[code]}; the same command goes on with it."
     return f"its container ended with exit code {code}; its log above says why."
-
-
-def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
-    """Returns what a container sees of this machine's disk: what runs read, read-only, and what they write."""
-    read = {data_dir()}
-    for config in configs:
-        train, tests = references(config)
-        read |= {Path(each.key.removeprefix("folder:")) for each in (train, *tests) if each.key.startswith("folder:")}
-        if config.pretrained == "imagenet":
-            read |= {path for path in _hubs().values() if path.exists()}
-        elif config.pretrained not in ("none", "patterns"):
-            read.add(Path(config.pretrained).expanduser().absolute())
-    if any(config.device == "cuda" for config in configs):
-        written = written | {data_dir() / "compiled"}  # as wbc.compute has it: code for the GPU, which runs share
-    for folder in (data_dir(), *written):
-        folder.mkdir(parents=True, exist_ok=True)
-    return [Mount(str(path), str(path), type="bind") for path in written] + [
-        Mount(str(path), str(path), type="bind", read_only=True) for path in read - written
-    ]
-
-
-def _hubs() -> dict[str, Path]:
-    """Returns where downloaded ImageNet weights lie, by the variable that names the place."""
-    return {
-        "HF_HUB_CACHE": Path(huggingface_hub.constants.HF_HUB_CACHE).absolute(),
-        "TORCH_HOME": Path(torch.hub.get_dir()).absolute().parent,
-    }
-
-
-def _environment(uri: str, jobs: int, gpus: int, cpus: int) -> dict[str, str]:
-    """Returns the variables of a container: those passed on from this process, and where things are."""
-    return {
-        **passed_variables(),
-        **proxy_variables(),
-        **{name: str(path) for name, path in _hubs().items()},
-        "MLFLOW_TRACKING_URI": uri,
-        "WBC_DATA_DIR": str(data_dir()),
-        "WBC_JOBS": str(jobs),
-        "WBC_GPU_JOBS": str(math.ceil(jobs / max(1, gpus))),
-        "TINI_SUBREAPER": "true",  # tini is not process 1 where processes are numbered as on the host
-        "USER": getpass.getuser(),
-        "OMP_NUM_THREADS": str(cpus),
-    }
-
-
-def _bytes(memory: str) -> int:
-    try:
-        return int(parse_bytes(memory))
-    except DockerException:
-        raise ConfigError(f"memory={memory}: must be a number with a unit, such as 16g or 800m.") from None
 
 
 def _refusal(error: DockerException | requests.RequestException) -> RunnerError:

@@ -3,7 +3,6 @@
 import logging
 import math
 import multiprocessing
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +14,7 @@ from wbc.compute import autocast, place
 from wbc.config import RunConfig
 from wbc.models.build import build_model
 from wbc.processes import cores
+from wbc.surroundings import named_gpus
 from wbc.training.loop import build_optimiser
 
 MOST: Final = 4
@@ -31,8 +31,7 @@ _log = logging.getLogger(__name__)
 
 def visible_gpus() -> list[str]:
     """Returns the GPUs that this process may use, by the number or id that CUDA and Docker know them by."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+    return named_gpus() or [str(index) for index in range(torch.cuda.device_count())]
 
 
 def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:

@@ -3,21 +3,19 @@
 docker build --tag wbc-benchmark $(python -m wbc.sweep.runners.image) .     is what `make image` does
 """
 
-import os
 import re
 import subprocess
 import tomllib
-from pathlib import Path
 from typing import Final
 
 import docker
 from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image
 
-from wbc.environment import code_version, git_commit, lock_version
+from wbc.code import ROOT, code_version, git_commit, lock_version
 from wbc.errors import RunnerError, first_line, mask
+from wbc.surroundings import docker_host
 
-_ROOT: Final = Path(__file__).parents[2]
 _ALL_CODE: Final = (".", "../entrypoints")
 
 
@@ -40,7 +38,7 @@ def no_engine(error: Exception) -> tuple[str, str]:
         remedy = "add yourself to its group (sudo usermod -aG docker $USER) and log in again"
     else:
         remedy = "install Docker Engine (docs.docker.com/engine/install), start it, or set DOCKER_HOST"
-    where = os.environ.get("DOCKER_HOST", "the default socket")
+    where = docker_host()
     found = re.search(r"Error\(\d+, '([^']+)'\)", str(error))  # the system's own words, within two libraries'
     return f"no Docker engine answers at {where} ({found[1] if found else first_line(error)})", remedy
 
@@ -68,7 +66,7 @@ def find_image(engine: docker.DockerClient, name: str) -> Image:
 
 def build_arguments() -> dict[str, str]:
     """Returns what the image's labels say: contents, version, repository, and commit (`+`: files differ from it)."""
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     git = {"REVISION": git_commit() or "", "SOURCE": _remote()}
     return {"VERSION": project["version"], **git, **_contents()}
 
@@ -82,7 +80,7 @@ def _remote() -> str:
     """Returns the address of the repository, without a password that may be in it; empty if there is none."""
     try:
         found = subprocess.run(
-            ["git", "-C", str(_ROOT), "remote", "get-url", "origin"], capture_output=True, text=True, check=True
+            ["git", "-C", str(ROOT), "remote", "get-url", "origin"], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -17,57 +17,73 @@ from typing import Final, TypeVar
 import torch
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import TrainingError
+from wbc.errors import TrainingError, WeightsError
 from wbc.models.catalog import find_model
-from wbc.processes import cores
-from wbc.run import Outcome, train_and_score
+from wbc.processes import TERMINAL_SIGNALS, cores
+from wbc.run import train_and_score
+from wbc.scoring import Outcome
+from wbc.surroundings import change
+from wbc.sweep.runners.base import Results, Runner, alike
 from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus
 from wbc.training.pretrain import starting_weights
 
 ATTEMPTS: Final = 2
 """How often a run is started whose worker was killed."""
 
+_KILLED: Final = "its worker process was killed twice, probably because memory ran out: choose fewer jobs (jobs=…)."
+
 _log = logging.getLogger(__name__)
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
-def run_plan(configs: Sequence[RunConfig], options: ReproduceConfig) -> Iterator[tuple[RunConfig, Outcome | Exception]]:
-    """Yields each run of the plan as it ends, with what it came to; a run that fails does not stop the others.
+class LocalRunner(Runner):
+    """Worker processes of this machine: `jobs` of them share its cores, and its GPUs, each on one."""
 
-    Args:
-        configs: the runs, started in this order.
-        options: `jobs` worker processes share the machine's cores, and its GPUs, each of them on one.
-    """
-    jobs = min(options.jobs or default_jobs(configs), len(configs))
-    _log.info("%d runs, %d at a time", len(configs), jobs)
-    with _workers(jobs) as workers:
-        _learn(configs, workers)
-        for config, result in _each(_work, configs, workers):
-            if isinstance(result, BaseException) and not isinstance(result, Exception):
-                raise result
-            yield config, result
+    def run(self, configs: Sequence[RunConfig]) -> Results:
+        """Yields each run as it ends; those that use the machine in the same way go together, in their order."""
+        for group in alike(configs):
+            jobs = min(self.options.jobs or default_jobs(group), len(group))
+            _log.info("%d runs, %d at a time", len(group), jobs)
+            with _workers(jobs) as workers:
+                _learn(_backbones(group), workers)
+                for config, result in _each(_work, group, workers):
+                    if isinstance(result, BaseException) and not isinstance(result, Exception):
+                        raise result
+                    yield config, result
 
 
 def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
-    """Learns the patterns that runs start from, for runners whose runs do not all see this machine's data folder."""
-    if configs:
-        with _workers(min(options.jobs or cores(), len(configs))) as workers:  # on the CPU, whatever runs train on
-            _learn(configs, workers)
+    """Learns the weights that are not here yet, for places whose runs do not all see this machine's data folder."""
+    missing = [config for config in _backbones(configs) if not _has_weights(config)]
+    if missing:
+        with _workers(min(options.jobs or cores(), len(missing))) as workers:  # on the CPU, whatever runs train on
+            _learn(missing, workers)
 
 
-def default_jobs(configs: Sequence[RunConfig]) -> int:
+def default_jobs(alike: Sequence[RunConfig]) -> int:
     """Returns one job per core for thin models on a CPU, which do not fill more than one; on GPUs what they hold."""
-    if all(config.device == "cuda" for config in configs):
-        return jobs_per_gpu(configs) * len(visible_gpus())
-    thin = all(config.device == "cpu" and config.scale == "tiny" for config in configs)
-    return min(len(configs), cores()) if thin else 1
+    if alike[0].device == "cuda":
+        return jobs_per_gpu(alike) * len(visible_gpus())
+    return cores() if alike[0].scale == "tiny" else 1
 
 
-def _learn(configs: Iterable[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
+def _backbones(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """Returns a run for each backbone, whose weights it shares with the others that have it."""
+    return list({find_model(config.model).backbone: config for config in configs}.values())
+
+
+def _has_weights(config: RunConfig) -> bool:
+    try:
+        starting_weights(config, make=False)
+    except WeightsError:
+        return False
+    return True
+
+
+def _learn(backbones: Sequence[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
     """Makes the weights that runs share, each once, before the first of them asks; a run tells what is wrong itself."""
-    backbones = {find_model(config.model).backbone: config for config in configs}
-    for count, _ in enumerate(_each(starting_weights, backbones.values(), workers), start=1):
+    for count, _ in enumerate(_each(starting_weights, backbones, workers), start=1):
         _log.info("weights to start from: %d of %d backbones", count, len(backbones))
 
 
@@ -96,13 +112,10 @@ def _each(
                 continue
             _replace(index, workers)
             if attempt < ATTEMPTS:
-                _log.warning("a worker process was killed, for want of memory perhaps; its run starts once more")
+                _log.warning("a worker process was killed, probably because memory ran out; its run starts once more")
                 waiting.append((task, attempt + 1))
             else:
-                yield (
-                    task,
-                    TrainingError("its worker process was killed twice, for want of memory perhaps: fewer jobs?"),
-                )
+                yield task, TrainingError(_KILLED)
 
 
 @contextmanager
@@ -149,8 +162,9 @@ def _work(config: RunConfig) -> Outcome:
 
 
 def _start_worker(jobs: int, variables: dict[str, str]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
-    os.environ.update(variables)  # before the first use of CUDA, which reads them then
+    for signum in (signal.SIGINT, *TERMINAL_SIGNALS):  # they reach the parent too, which ends the workers
+        signal.signal(signum, signal.SIG_IGN)
+    change(variables)  # before the first use of CUDA, which reads them then
     torch.set_num_threads(max(1, cores() // jobs))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 

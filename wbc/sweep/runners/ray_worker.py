@@ -1,7 +1,6 @@
 """What a node of a Ray cluster does: it compares its code and libraries with the sweep's, then trains and scores."""
 
 import logging
-import os
 import platform
 import signal
 import socket
@@ -10,14 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from wbc.code import PACKAGE, code_version, library_versions
 from wbc.config import RunConfig
 from wbc.errors import WbcError
+from wbc.surroundings import change
 
 if TYPE_CHECKING:
-    from wbc.run import Outcome
+    from wbc.scoring import Outcome
 
 _OTHER_INPUTS: Final = (
     "node {host} has other images or weights than the sweep, or made them itself on another kind of processor, which "
@@ -51,7 +51,7 @@ def run_here(
         threads: as many as Ray gave the run CPUs.
         fingerprint: what the run has by the sweep's images and weights; None if it does not know.
     """
-    os.environ.update(environment)
+    change(environment)
     different = difference(versions)
     if different:
         return Misfit(_node(), different)
@@ -80,13 +80,13 @@ def _node() -> str:
 
 def _fingerprint(config: RunConfig) -> str | None:
     """Returns the run's fingerprint on this node, having made its images and weights ready."""
-    from wbc.run import load_domains
+    from wbc.inputs import load_inputs
     from wbc.sweep.plan import survey
     from wbc.training.pretrain import starting_weights
 
-    load_domains(config)
+    load_inputs(config)
     starting_weights(config)
-    return survey([config], [])[0].fingerprint
+    return survey([config], [])[0].trained_as
 
 
 def difference(versions: dict[str, str]) -> str | None:
@@ -103,7 +103,7 @@ def difference(versions: dict[str, str]) -> str | None:
     told = "; ".join(different[:_TOLD]) + (f" and {len(different) - _TOLD} more" if len(different) > _TOLD else "")
     return (
         f"node {socket.gethostname()} has {told}: its runs would not be the sweep's. Install the same "
-        f"requirements.lock there (make setup); its code is at {Path(__file__).parents[1]}."
+        f"requirements.lock there (make setup); its code is at {PACKAGE}."
     )
 
 
@@ -115,11 +115,9 @@ def versions_here(packages: Iterable[str]) -> dict[str, str]:
     Raises:
         ImportError: one that has a part in it is missing.
     """
-    from wbc.environment import code_version, library_versions
-
     python = ".".join(platform.python_version_tuple()[:2])
     others = {name: found for name in packages if (found := _version(name))}
-    return {"python": python, "code of wbc": code_version((".",)), **library_versions(), **others}
+    return {"python": python, "code of wbc": code_version(), **library_versions(), **others}
 
 
 @cache

@@ -1,0 +1,138 @@
+"""What changes to the code do to finished runs: tried in a copy of the project, each by the command a user types.
+
+A new row, metric, target, adaptation or wording finds a finished run done; a change to what an epoch computes does not
+pass unseen.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import write_cells
+
+ROOT = Path(__file__).parents[1]
+Edit = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project beside two folders of cells, in which one thin run is finished."""
+    root = tmp_path_factory.mktemp("copy")
+    for name in ("wbc", "entrypoints", "tests"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, root)
+    write_cells(root / "home", 6)
+    write_cells(root / "away", 2)
+    assert "(done already)" not in train(root)
+    assert "(done already)" in train(root)
+    return root
+
+
+def train(root: Path, *options: str, model: str = "resnet50") -> str:
+    """Returns what `train` prints in a copy of the project; fails where it does."""
+    settings = "--scale tiny --pretrained none --image_size 32 --epochs 1 --batch_size 8 --device cpu"
+    folders = ["--source", "folder:home", "--targets", "folder:away", *options]
+    done = run(root, "-m", "entrypoints.train", "--model", model, *settings.split(), *folders)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python in a copy of the project, with a store and data folder there."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "WBC_"))}
+    variables |= {"WBC_DATA_DIR": str(root / "data"), "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db"}
+    return subprocess.run([sys.executable, *words], cwd=root, env=variables, capture_output=True, text=True)
+
+
+def replaced(old: str, new: str) -> Edit:
+    def edit(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return edit
+
+
+def added(code: str) -> Edit:
+    return lambda text: f"{text}\n{code}\n"
+
+
+HARMLESS: dict[str, tuple[str, Edit]] = {
+    "a model row": (
+        "wbc/models/catalog.py",
+        added('MODELS["resnet50_too"] = Model(title="Once more", backbone="resnet50", norm="batch")'),
+    ),
+    "a method row": ("wbc/methods/catalog.py", added('METHODS["other"] = Method(title="other", access="source")')),
+    "an adaptation row": (
+        "wbc/methods/catalog.py",
+        added('ADAPTATIONS["other"] = Adaptation(title="other", access="target")'),
+    ),
+    "a metric": (
+        "wbc/evaluation/metrics.py",
+        added("def error(labels, scores):\n    return 1 - score(labels, scores).accuracy"),
+    ),
+    "a reworded error": (
+        "wbc/training/loop.py",
+        replaced("training needs at least 2", "at least 2 are needed to train"),
+    ),
+    "a study": ("wbc/studies.py", added('STUDIES["mine"] = STUDIES["demo"]')),
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS)
+def test_finished_run_is_found_done_after(project: Path, change: str) -> None:
+    path, edit = HARMLESS[change]
+    before = (project / path).read_text()
+    (project / path).write_text(edit(before))
+    try:
+        assert "(done already)" in train(project)
+    finally:
+        (project / path).write_text(before)
+
+
+def test_further_target_is_scored_and_trains_nothing_again(project: Path) -> None:
+    write_cells(project / "third", 2)
+    told = train(project, "--targets", "folder:third,folder:away")
+    assert told.split(" run ")[1].split()[0] == train(project).split(" run ")[1].split()[0]
+    assert "(done already)" in train(project, "--targets", "folder:away,folder:third")
+
+
+def test_change_of_the_epoch_loop_makes_the_golden_losses_fail(project: Path) -> None:
+    path = project / "wbc" / "training" / "loop.py"
+    before = path.read_text()
+    path.write_text(replaced("optimiser.zero_grad()", "pass")(before))
+    try:
+        golden = run(project, "-m", "pytest", "-q", "-x", "tests/training/test_golden.py", "-k", "resnet50")
+    finally:
+        path.write_text(before)
+    assert golden.returncode == 1
+    assert "TRAINING_VERSION" in golden.stdout
+
+
+def test_raised_training_version_trains_again(project: Path) -> None:
+    path = project / "wbc" / "identity.py"
+    before = path.read_text()
+    path.write_text(before.replace("TRAINING_VERSION: Final = ", "TRAINING_VERSION: Final = 9"))
+    try:
+        assert "(done already)" not in train(project)
+    finally:
+        path.write_text(before)
+
+
+def test_method_is_one_row_and_one_function(project: Path) -> None:
+    paths = [project / "wbc" / "methods" / name for name in ("catalog.py", "mix.py")]
+    before = [path.read_text() for path in paths]
+    paths[0].write_text(added('METHODS["dim"] = Method(title="dimmed", access="source", mixing="dim")')(before[0]))
+    paths[1].write_text(added("def dim(images, labels, rng):\n    return images.float() / 2, labels")(before[1]))
+    try:
+        plain, dimmed = train(project), train(project, model="resnet50+dim")
+    finally:
+        for path, text in zip(paths, before, strict=True):
+            path.write_text(text)
+    assert dimmed.startswith("resnet50+dim/seed0")
+    assert dimmed.split(" run ")[1] != plain.split(" run ")[1]

@@ -1,0 +1,149 @@
+"""Training, pretraining and scoring give the numbers that they gave when their versions were last raised.
+
+A version is part of what a run is *trained as* or *scored as*: a change of the code that moves a number has to raise
+it. `python -m tests.training.test_golden` renews the numbers.
+
+The tolerance is what another processor, number of threads or layout may move: measured, at most 2e-4 of a loss. A
+change of the loop moves one by 1e-2 and more: the settings are such that each of its parts shows.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+import torch
+
+from wbc.compute import place
+from wbc.config import RunConfig, TrainConfig
+from wbc.data.cache import PixelCache
+from wbc.data.prepare import Images
+from wbc.data.splits import Reference
+from wbc.evaluation import predict
+from wbc.methods.catalog import METHODS
+from wbc.models.catalog import MODELS
+from wbc.run import build
+from wbc.studies import resolve
+from wbc.training import loop, pretrain
+from wbc.training.feed import Feed
+from wbc.training.loop import build_optimiser, train_epoch
+
+FILE: Final = Path(__file__).with_name("golden.json")
+RENEW: Final = "python -m tests.training.test_golden"
+TOLERANCE: Final = 2e-3
+ARMS: Final = (
+    *((model, "paper") for model in MODELS),
+    *((f"resnet50+{method}", "paper") for method in METHODS if method != "erm"),
+    ("resnet50", "released"),
+    ("resnet50+mixup", "released"),
+)
+
+
+def golden_config(arm: str, recipe: str) -> RunConfig:
+    """Returns a run with rates so high that few steps show each part of the loop."""
+    return resolve(
+        TrainConfig(
+            **{"model": arm, "recipe": recipe, "scale": "tiny", "pretrained": "none", "source": "drawn"},
+            **{"image_size": 32, "epochs": 12, "batch_size": 11, "lr": 3e-3, "weight_decay": 10.0, "device": "cpu"},
+        )
+    )
+
+
+def golden_images(recipe: str) -> Images:
+    """Returns 22 images of noise on a ramp, so that flips, crops and order are seen."""
+    size, rng = 32 if recipe == "paper" else 37, np.random.default_rng(0)
+    labels = np.arange(22) % 5
+    ramp = np.linspace(0, 80, size)[:, None, None] + np.linspace(0, 40, size)[None, :, None]
+    noise = rng.normal(0, 20, (22, size, size, 3)) + rng.normal(0, 30, (22, 1, 1, 3))
+    pixels = (40 + 20 * labels[:, None, None, None] + ramp + noise).clip(0, 255).astype(np.uint8)
+    return Images(
+        name="drawn",
+        labels=labels,
+        labs=np.arange(22) % 2,
+        digest="",
+        reference=Reference("drawn", "train"),
+        ids=tuple(map(str, range(22))),
+        pixels=PixelCache(pixels.ravel(), np.full((22, 2), size)),
+        origin="",
+    )
+
+
+def training_losses(arm: str, recipe: str) -> list[float]:
+    """Returns the mean loss of each of three epochs of two steps."""
+    config = golden_config(arm, recipe)
+    model = build(config, None)
+    place(model, config)
+    optimiser, feed = build_optimiser(model, config), Feed(model, golden_images(recipe), config)
+    return [train_epoch(model, optimiser, feed, epoch, config).loss for epoch in range(3)]
+
+
+def pretraining_losses() -> list[float]:
+    """Returns the mean loss of each of two short epochs of pretraining on drawn patterns."""
+    _, losses = pretrain.learn_patterns("resnet50", 32, images=64, epochs=2)
+    return losses
+
+
+def scores(recipe: str) -> list[float]:
+    """Returns the probabilities of a thin model with random weights, of each image and class in turn."""
+    config = golden_config("resnet50_gn", recipe)
+    model = build(config, None)
+    place(model, config)
+    with torch.no_grad():
+        model.head[-1].weight.mul_(20)  # else each probability is near a fifth, whatever the image
+    return predict.predict(model, golden_images(recipe), config).scores.astype(float).ravel().tolist()
+
+
+NUMBERS: Final[dict[str, dict[str, Callable[[], list[float]]]]] = {
+    "TRAINING_VERSION": {f"{arm} {recipe}": partial(training_losses, arm, recipe) for arm, recipe in ARMS},
+    "PRETRAIN_VERSION": {"resnet50": pretraining_losses},
+    "SCORING_VERSION": {recipe: partial(scores, recipe) for recipe in ("paper", "released")},
+}
+VERSIONS: Final = {
+    "TRAINING_VERSION": loop.TRAINING_VERSION,
+    "PRETRAIN_VERSION": pretrain.PRETRAIN_VERSION,
+    "SCORING_VERSION": predict.SCORING_VERSION,
+}
+
+
+def fault(version: str, name: str) -> str | None:
+    """Returns why the numbers called `name` are not the ones kept, and what to do; None if they are."""
+    kept = json.loads(FILE.read_bytes()).get(version, {"value": None, "numbers": {}})
+    if name not in kept["numbers"]:
+        return f"no numbers are kept of '{name}': run {RENEW}."
+    if kept["value"] != VERSIONS[version]:
+        return f"{version} is {VERSIONS[version]}, the numbers kept are of {kept['value']}: run {RENEW}."
+    found, expected = NUMBERS[version][name](), kept["numbers"][name]
+    if found == pytest.approx(expected, rel=TOLERANCE, abs=TOLERANCE):
+        return None
+    return f"'{name}' gives {found}, not {expected}: raise {version} if that is meant, then run {RENEW}."
+
+
+@pytest.mark.parametrize(("version", "name"), [(version, name) for version in NUMBERS for name in NUMBERS[version]])
+def test_numbers_are_those_of_the_version(version: str, name: str) -> None:
+    reason = fault(version, name)
+    if reason:
+        pytest.fail(reason, pytrace=False)
+
+
+def renew() -> None:
+    """Writes all numbers; where one has moved since the version was last raised, it says so and writes nothing."""
+    torch.set_num_threads(1)
+    kept = json.loads(FILE.read_bytes()) if FILE.exists() else {}
+    for version, group in NUMBERS.items():
+        if version in kept and kept[version]["value"] == VERSIONS[version]:
+            reasons = (fault(version, name) for name in group if name in kept[version]["numbers"])
+            if reason := next(filter(None, reasons), None):
+                sys.exit(reason)
+    written = {
+        version: {"value": VERSIONS[version], "numbers": {name: compute() for name, compute in group.items()}}
+        for version, group in NUMBERS.items()
+    }
+    FILE.write_text(json.dumps(written, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    renew()

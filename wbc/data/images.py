@@ -1,0 +1,131 @@
+"""Images as a run takes them: a split's, or those of several labs behind each other."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int64
+
+from wbc.data.cache import Geometry, PixelCache, load_cache
+from wbc.data.catalog import find_domain
+from wbc.data.disk import disk_errors
+from wbc.data.domain import Domain
+from wbc.data.manifest import digest
+from wbc.data.prepare import image_root, prepare_domain, standing_manifest
+from wbc.data.splits import Split
+from wbc.errors import unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Images without their pixels."""
+
+    name: str
+    """As metrics carry it: "raabin_test_b"."""
+    ids: tuple[str, ...]
+    """Each image's path below the domain's image root."""
+    labels: Int64[np.ndarray, " n"]
+    """0 to 4, in the order of `wbc.cells.CLASSES`."""
+    contents: tuple[str, ...]
+    """SHA-256 of each image's file, in hexadecimal."""
+    groups: tuple[str, ...]
+    """What each image shares with those that must stay together with it: its slide where known, else its id."""
+    digest: str
+    """SHA-256, in hexadecimal, over ids, labels and contents."""
+
+    @property
+    def guessing(self) -> float:
+        """The share of the largest class: the accuracy of always saying that class, in [0, 1]."""
+        return float(np.bincount(self.labels).max() / len(self.labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images(Listing):
+    """Images in memory-mapped form."""
+
+    labs: Int64[np.ndarray, " n"]
+    """The index of each image's lab; 0 where there is one."""
+    pixels: PixelCache
+    origin: str
+    """The address or path they came from."""
+
+
+Part = TypeVar("Part", bound=Listing)
+
+
+def load_images(split: Split, geometry: Geometry, *, data_dir: Path) -> Images:
+    """Returns a split's images at a geometry; prepares what is missing first.
+
+    Raises:
+        DataError: The domain cannot be prepared.
+    """
+    return load_domain_images(find_domain(split.key), split, geometry, data_dir=data_dir)
+
+
+def list_images(split: Split, *, data_dir: Path) -> Listing | None:
+    """Returns what is known of a split that is ready, None if it is not; prepares nothing."""
+    domain = find_domain(split.key)
+    rows = standing_manifest(domain, data_dir / domain.slug)
+    return None if rows is None else _list(rows, domain, split)
+
+
+def load_domain_images(domain: Domain, split: Split, geometry: Geometry, *, data_dir: Path) -> Images:
+    """Does what `load_images` does, for a domain that need not be in the catalogue."""
+    if split.split not in domain.splits:
+        raise unknown(f"split of {domain.key}", split.split, domain.splits)
+    rows = prepare_domain(domain, geometry, data_dir=data_dir)
+    home = data_dir / domain.slug
+    with disk_errors(data_dir):
+        pixels = load_cache(home, geometry, rows, image_root(domain, home), split.split)
+    return Images(
+        **vars(_list(rows, domain, split)),
+        labs=np.zeros(len(pixels), np.int64),
+        pixels=pixels,
+        origin=domain.origin(split.split),
+    )
+
+
+def pick(images: Part, rows: Int64[np.ndarray, " picked"], name: str) -> Part:
+    """Returns the images of these rows, in this order, under a name; no pixel is copied."""
+    columns = {field: tuple(getattr(images, field)[row] for row in rows) for field in ("ids", "groups", "contents")}
+    table = {"path": columns["ids"], "label": images.labels[rows], "split": "", "sha256": columns["contents"]}
+    changes: dict[str, Any] = columns | {"labels": images.labels[rows], "digest": digest(pd.DataFrame(table))}
+    if isinstance(images, Images):
+        changes |= {"labs": images.labs[rows], "pixels": images.pixels.pick(rows)}
+    return replace(images, name=name, **changes)
+
+
+def join(parts: Sequence[Images]) -> Images:
+    """Returns the images of several labs, one lab behind the other; no pixel is copied. One part stays as it is.
+
+    Ids and groups get the name of their part in front, and `labs` says which part each image is of.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return Images(
+        name="+".join(part.name for part in parts),
+        ids=tuple(f"{part.name}/{each}" for part in parts for each in part.ids),
+        labels=np.concatenate([part.labels for part in parts]),
+        contents=tuple(each for part in parts for each in part.contents),
+        groups=tuple(f"{part.name}/{each}" for part in parts for each in part.groups),
+        digest=hashlib.sha256("\n".join(part.digest for part in parts).encode()).hexdigest(),
+        labs=np.repeat(np.arange(len(parts)), [len(part.ids) for part in parts]),
+        pixels=PixelCache.join([part.pixels for part in parts]),
+        origin=", ".join(dict.fromkeys(part.origin for part in parts)),
+    )
+
+
+def _list(rows: pd.DataFrame, domain: Domain, split: Split) -> Listing:
+    rows = rows[rows["split"] == split.split]
+    return Listing(
+        name=split.name,
+        ids=tuple(rows["path"]),
+        labels=rows["label"].to_numpy(np.int64),
+        contents=tuple(rows["sha256"]),
+        groups=tuple(map(domain.group_of, rows["path"])),
+        digest=digest(rows),
+    )

@@ -1,0 +1,129 @@
+"""What a run takes: the splits it trains on and is scored on, their images, and the weights it starts from."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Literal
+
+from wbc.config import RunConfig
+from wbc.data.cache import Geometry
+from wbc.data.catalog import find_domain
+from wbc.data.hold_out import hold_out
+from wbc.data.images import Images, Listing, Part, list_images, load_images
+from wbc.data.splits import Split, expand_targets, parse_sources
+from wbc.errors import ConfigError
+from wbc.models.catalog import find_model
+from wbc.recipes import RECIPES
+from wbc.surroundings import data_dir
+
+Role = Literal["home", "away"]
+"""What a split that is scored is to a run: of a lab that it was trained on, or of another."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Generic[Part]):
+    """A run's images, or what is known of them."""
+
+    train: Sequence[Part]
+    """Of each lab trained on, in order."""
+    tests: Sequence[Part]
+    """What is scored: held-out parts and test splits of the labs trained on, then the targets."""
+    homes: frozenset[str]
+    """The names of those in `tests` that are of a lab trained on."""
+
+    def role(self, test: Listing) -> Role:
+        """Returns what a split that is scored is to the run."""
+        return "home" if test.name in self.homes else "away"
+
+
+def splits_of(config: RunConfig) -> tuple[tuple[Split, ...], list[Split], list[Split]]:
+    """Returns the splits to train on, the test splits of the same labs, if any, and the targets.
+
+    Raises:
+        ConfigError: a split is not known, or a target is trained on.
+    """
+    sources = parse_sources(config.source)
+    own = [Split(source.key, find_domain(source.key).test_splits[0]) for source in sources if _has_test(source)]
+    homes = [split for split in dict.fromkeys(own) if split not in sources]
+    targets = expand_targets(",".join(config.targets)) if config.targets else ()
+    for target in targets:
+        if target in sources:
+            raise ConfigError(f"target {target} is what the model trains on: name another target or split.")
+    return sources, homes, [target for target in targets if target not in homes]
+
+
+def load_inputs(config: RunConfig) -> Inputs[Images]:
+    """Returns a run's images; prepares what is missing first.
+
+    Raises:
+        DataError: a domain cannot be prepared.
+    """
+    inputs = _collect(config, lambda split: load_images(split, geometry(config), data_dir=data_dir()))
+    _warn_of_shared(inputs.train, inputs.tests)
+    return inputs
+
+
+def load_targets(config: RunConfig, targets: str | None) -> Inputs[Images]:
+    """Returns the images that a trained run is scored on: `targets`, by commas, or those of the run.
+
+    Raises:
+        ConfigError: a split is not known, or was trained on.
+        DataError: a domain cannot be prepared.
+    """
+    sources, homes, own = splits_of(replace(config, targets=(targets,)) if targets else config)
+    chosen = [split for split in homes if split in expand_targets(targets)] + own if targets else homes + own
+    tests = [load_images(split, geometry(config), data_dir=data_dir()) for split in chosen]
+    trained_on = [listing for split in sources if (listing := list_images(split, data_dir=data_dir()))]
+    _warn_of_shared(trained_on, tests)
+    return Inputs(train=[], tests=tests, homes=frozenset(split.name for split in homes))
+
+
+def list_inputs(config: RunConfig, look: Callable[[Split], Listing | None] | None = None) -> Inputs[Listing] | None:
+    """Returns what is known of a run's images, None if one of its splits is not ready; prepares nothing.
+
+    `look` finds a split's listing; given, several runs look each split up once.
+    """
+    sources, homes, targets = splits_of(config)
+    look = look or (lambda split: list_images(split, data_dir=data_dir()))
+    found = {split: look(split) for split in (*sources, *homes, *targets)}
+    ready = {split: listing for split, listing in found.items() if listing is not None}
+    return _collect(config, ready.__getitem__) if len(ready) == len(found) else None
+
+
+def geometry(config: RunConfig) -> Geometry:
+    """Returns how the run's images are stored in the pixel cache."""
+    return RECIPES[config.recipe].geometry(config.image_size)
+
+
+def weights_key(config: RunConfig) -> tuple[object, ...]:
+    """Returns what decides which file of weights a run starts from."""
+    return find_model(config.model).backbone, config.scale, config.pretrained, config.image_size
+
+
+def _warn_of_shared(train: Sequence[Listing], tests: Sequence[Listing]) -> None:
+    """Says of each split that is scored how many of its images were trained on."""
+    seen = {content for part in train for content in part.contents}
+    for test in tests:
+        shared = sum(content in seen for content in test.contents)
+        if shared:
+            _log.warning(
+                "%s: %d of its %d images are among the training images; its score says nothing of other images",
+                *(test.name, shared, len(test.ids)),
+            )
+
+
+def _has_test(source: Split) -> bool:
+    return bool(find_domain(source.key).test_splits)
+
+
+def _collect(config: RunConfig, load: Callable[[Split], Part]) -> Inputs[Part]:
+    sources, homes, targets = splits_of(config)
+    train: list[Part] = [load(source) for source in sources]
+    held: list[Part] = []
+    if config.validation:
+        pairs = [hold_out(part, config.validation) for part in train]
+        train, held = [part for part, _ in pairs], [part for _, part in pairs]
+    own = [*held, *(load(split) for split in homes)]
+    names = frozenset(part.name for part in own)
+    return Inputs(train=train, tests=[*own, *(load(split) for split in targets)], homes=names)

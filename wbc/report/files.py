@@ -1,0 +1,90 @@
+"""The files of a tracked run, read back: its settings, its predictions, embeddings and pictures."""
+
+import hashlib
+import json
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int64
+from PIL import Image
+
+from wbc.arms import Arm
+from wbc.errors import DamageError
+from wbc.evaluation.metrics import score
+from wbc.evaluation.records import read_scores
+from wbc.report.study import ScoredRun
+from wbc.tracking import schema
+from wbc.tracking.read import StoredRun, fetch, read_curve
+
+Truth = dict[str, tuple[str, Int64[np.ndarray, " images"]]]
+"""By domain: a digest of the images scored, and their labels."""
+
+
+def read_config(run: StoredRun, folder: Path) -> dict[str, Any] | None:
+    """Returns the settings that a run logged; None where they are missing or damaged."""
+    with suppress(ValueError, TypeError, DamageError):
+        path = fetch(run, schema.CONFIG, folder / run.id)
+        return dict(json.loads(path.read_bytes())) if path else None
+    return None
+
+
+def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[ScoredRun, Truth] | str:
+    """Returns a run with its scores, and by domain what was scored; or why it cannot be read."""
+    try:
+        found = fetch(run, schema.PREDICTIONS, folder / run.id)
+    except DamageError as error:
+        return str(error)
+    paths = sorted(found.glob("*.csv")) if found else []
+    if not paths:
+        return "its predictions are missing"
+    scores, metrics, truth = {}, {}, {}
+    for path in paths:
+        try:
+            labels, scores[path.stem] = read_scores(path)
+            ids = pd.read_csv(path, usecols=["id"], dtype=str)["id"]
+            if np.isnan(scores[path.stem]).any() or not len(labels):
+                raise ValueError
+        except (ValueError, KeyError):  # pandas' own errors among them
+            return f"its predictions/{path.name} is damaged"
+        metrics[path.stem] = score(labels, scores[path.stem])
+        logged = sorted({each.digest for each in run.datasets if each.name == path.stem})
+        digest = hashlib.sha256("\n".join([*logged, *ids, *map(str, labels)]).encode()).hexdigest()
+        truth[path.stem] = (digest, labels)
+    try:
+        environment = fetch(run, schema.ENVIRONMENT, folder / run.id)
+        known = dict(json.loads(environment.read_bytes())) if environment else {}
+    except (ValueError, TypeError, DamageError):
+        return "its environment.json is damaged"
+    scored = ScoredRun(
+        stored=run,
+        arm=arm,
+        seed=seed,
+        environment=known,
+        scores=scores,
+        metrics=metrics,
+        losses=read_curve(run, schema.LOSS),
+    )
+    return scored, truth
+
+
+def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images dim"] | None:
+    """Returns what the last layer of a run's model was given for each image; None where that is missing or damaged."""
+    with tempfile.TemporaryDirectory() as folder, suppress(ValueError, EOFError, DamageError):
+        path = fetch(run.stored, schema.embeddings(domain), Path(folder))
+        if path:
+            embeddings = np.load(path).astype(np.float32)
+            whole = len(embeddings) == len(run.scores[domain]) and np.isfinite(embeddings).all()
+            return embeddings if whole else None
+    return None
+
+
+def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
+    """Returns the picture of a domain's cells (`wbc.evaluation.samples`); None where it is missing or damaged."""
+    with tempfile.TemporaryDirectory() as folder, suppress(OSError, SyntaxError, DamageError):
+        path = fetch(run.stored, schema.samples(domain), Path(folder))
+        return Image.open(path).copy() if path else None
+    return None

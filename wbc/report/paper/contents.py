@@ -1,0 +1,33 @@
+"""What the report beside the paper holds, in the page's order: each table and figure is a function of a study, and a line.
+
+make report PROFILE=paper
+"""
+
+from typing import Final
+
+from wbc.report.paper import comparison, figures, tables
+from wbc.report.paper.projection import projections
+from wbc.report.paper.published import published_numbers
+from wbc.report.paper.ranks import ranks
+from wbc.report.report import Contents
+
+PAPER: Final = Contents(
+    parts=(
+        tables.data_sets,
+        tables.ablation,
+        tables.classes,
+        tables.accuracies,
+        comparison.comparison,
+        tables.merits,
+        comparison.differences,
+        figures.samples,
+        figures.seeds,
+        projections,
+        figures.home_away,
+        figures.analysed_confusion,
+        figures.curves,
+        ranks,
+        figures.confusions,
+    ),
+    numbers=published_numbers,
+)

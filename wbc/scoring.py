@@ -1,0 +1,86 @@
+"""Scores: a run's model on splits, logged with its predictions; also those of an earlier run or a checkpoint file."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wbc.compute import choose_device, enough_memory, place
+from wbc.config import EvaluateConfig, RunConfig
+from wbc.data.fetch.checksums import file_sha256
+from wbc.data.images import Images
+from wbc.errors import CheckpointError
+from wbc.evaluation.metrics import score
+from wbc.evaluation.predict import predict
+from wbc.identity import scored_as
+from wbc.inputs import Inputs, load_targets
+from wbc.models.build import Classifier
+from wbc.tracking.read import read_run
+from wbc.tracking.runs import fetch_checkpoint, open_scoring
+from wbc.tracking.score_log import ScoreLog
+from wbc.tracking.store import latest_run
+from wbc.training.checkpoint import read_checkpoint, restore_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to: its MLflow id, and by domain its accuracy and that of guessing, in [0, 1]."""
+
+    run_id: str
+    config: RunConfig
+    accuracies: dict[str, float]
+    guessing: dict[str, float]
+    """The share of each domain's largest class: the accuracy of always saying that class."""
+    done_already: bool
+
+    def line(self) -> str:
+        """Returns the result as one line for a terminal."""
+        scores = "  ".join(
+            f"{domain} {100 * accuracy:.2f} % (guessing {100 * self.guessing[domain]:.2f} %)"
+            for domain, accuracy in self.accuracies.items()
+        )
+        return f"{self.config.name}  {scores}  run {self.run_id}{' (done already)' if self.done_already else ''}"
+
+
+def score_splits(
+    model: Classifier, inputs: Inputs[Images], config: RunConfig, log: ScoreLog, scores: Mapping[str, str]
+) -> None:
+    """Logs predictions and figures of merit on each split whose score, by its name, the run does not hold yet."""
+    for images in inputs.tests:
+        if not log.has(images, scores[images.name]):
+            predictions = predict(model, images, config)
+            metrics = score(predictions.labels, predictions.scores)
+            log.log(images, inputs.role(images), scores[images.name], predictions, metrics)
+
+
+def score_run(options: EvaluateConfig) -> Outcome:
+    """Scores the model of an earlier run on further splits, logged to it; that of a checkpoint file, to a new run.
+
+    Raises:
+        CheckpointError: the checkpoint is of another model than `options.model`.
+        ConfigError: a target is not known, or holds what the model was trained on.
+    """
+    path = Path(options.run)
+    run_id = None if path.exists() or path.suffix == ".pt" else options.run
+    if options.run == "latest":
+        run_id = latest_run()
+    checkpoint = fetch_checkpoint(run_id) if run_id else read_checkpoint(path)
+    if options.model not in (None, checkpoint.config.model):
+        raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
+    config = dataclasses.replace(checkpoint.config, device=choose_device(options.device))
+    inputs = load_targets(config, options.targets)
+    identity = (read_run(run_id).trained_as or run_id) if run_id else file_sha256(path)
+    scores = {images.name: scored_as(identity, images) for images in inputs.tests}
+    with open_scoring(config, run_id) as log:
+        with enough_memory(config):
+            model = restore_model(checkpoint)
+            place(model, config)
+            score_splits(model, inputs, config, log, scores)
+        return outcome(log, config, inputs, done_already=False)
+
+
+def outcome(log: ScoreLog, config: RunConfig, inputs: Inputs[Images], *, done_already: bool) -> Outcome:
+    """Returns what the store holds of a run's scores."""
+    guessing = {images.name: images.guessing for images in inputs.tests}
+    accuracies = log.accuracies(guessing)
+    return Outcome(run_id=log.id, config=config, accuracies=accuracies, guessing=guessing, done_already=done_already)

@@ -1,0 +1,150 @@
+"""What scoring logs to a run: of each domain its predictions, embeddings, pictures and figures of merit.
+
+The tag `scored_as.<domain>` is written last. A domain that has it is not scored again, and never overwritten by another
+that goes by the same name.
+"""
+
+import dataclasses
+import math
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import mlflow
+from mlflow.entities import RunTag
+
+from wbc.cells import CLASSES
+from wbc.config import RunConfig
+from wbc.data.fetch.checksums import file_sha256
+from wbc.data.images import Images, Listing
+from wbc.errors import TrackingError
+from wbc.evaluation.confusion import draw_confusion
+from wbc.evaluation.metrics import Metrics
+from wbc.evaluation.records import Predictions, write_predictions
+from wbc.evaluation.samples import draw_samples
+from wbc.tracking import schema
+from wbc.tracking.claims import Claim
+from wbc.tracking.datasets import log_input, short
+from wbc.tracking.read import StoredRun, stored_run
+from wbc.tracking.store import store_errors
+from wbc.tracking.whole import is_scored, lack
+
+_FIGURES: Final = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
+_BY_CLASS: Final = ("precision", "recall", "f1")
+
+
+class ScoreLog:
+    """The scores of one run; a TrackingError tells that the store fails."""
+
+    def __init__(self, run_id: str, config: RunConfig, claim: Claim | None = None) -> None:
+        """Takes the claim to a run that is open for writing."""
+        self.id, self._config, self._claim = run_id, config, claim
+        self._scores: dict[str, str] = {}
+
+    @store_errors()
+    def has(self, listing: Listing, scored_as: str) -> bool:
+        """Returns whether the run holds this score, whole.
+
+        Raises:
+            TrackingError: it holds one of other images that go by the same name.
+        """
+        run = self._stored()
+        logged = run.scored.get(listing.name)
+        earlier = [each for each in run.datasets if each.name == listing.name and each.role != "training"]
+        if run.trained_as is None and schema.score(listing.name, "accuracy") in run.metrics:  # of before, or of a file
+            other = all(each.digest != short(listing.digest) for each in earlier)
+            logged = logged or ("" if other else scored_as)
+        if logged not in (None, scored_as):
+            origin = f"{earlier[0].origin} ({earlier[0].digest[:8]})" if earlier else "other images"
+            raise TrackingError(
+                f"run {self.id} holds scores on '{listing.name}' of {origin}; these images ({listing.digest[:8]}) go "
+                "by the same name: give their folder another one."
+            )
+        found = logged == scored_as and (run.trained_as is None or is_scored(run, listing.name, scored_as))
+        if found:
+            self._scores[listing.name] = scored_as
+        return found
+
+    def log(
+        self, images: Images, role: schema.Role, scored_as: str, predictions: Predictions, metrics: Metrics
+    ) -> None:
+        """Logs a domain's score; figures that a stopped process logged already stay as they are.
+
+        Raises:
+            BusyError: another process took the run over.
+        """
+        name = images.name
+        with tempfile.TemporaryDirectory() as text:
+            record = [schema.predictions(name), schema.embeddings(name)]
+            paths = {
+                artifact: Path(text, artifact) for artifact in (*record, schema.samples(name), schema.confusion(name))
+            }
+            for path in paths.values():
+                path.parent.mkdir()
+            write_predictions(predictions, *(paths[artifact] for artifact in record))
+            draw_samples(images.ids, images.labels, images.pixels).save(paths[schema.samples(name)])
+            figure = draw_confusion(metrics, f"{self._config.name} on {name}")
+            figure.savefig(paths[schema.confusion(name)], dpi=150)
+            tags = {schema.sha256(artifact): file_sha256(paths[artifact]) for artifact in record}
+            self._confirm()
+            with store_errors():
+                mlflow.log_artifacts(text, run_id=self.id)
+        with store_errors():
+            self._log_figures(images, role, metrics)
+            self._confirm()
+            tags[schema.scored_as(name)] = scored_as
+            mlflow.MlflowClient().log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._scores[name] = scored_as
+
+    @store_errors()
+    def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
+        """Returns the accuracy logged for each of the domains, in [0, 1]."""
+        metrics = self._stored().metrics
+        return {domain: metrics[schema.score(domain, "accuracy")] for domain in domains}
+
+    @store_errors()
+    def complete(self) -> None:
+        """Marks the run as complete, having looked whether all that it rests on is there.
+
+        Raises:
+            TrackingError: something is not.
+        """
+        self._confirm()
+        run = self._stored()
+        missing = lack(dataclasses.replace(run, tags=run.tags | {schema.COMPLETE: "true"}), self._scores)
+        if missing:
+            raise TrackingError(f"run {self.id} cannot be completed, since {missing}: run the same command again.")
+        mlflow.MlflowClient().set_tag(self.id, schema.COMPLETE, "true")
+
+    def _log_figures(self, images: Images, role: schema.Role, metrics: Metrics) -> None:
+        """Logs the figures to the run and its model: at the time of those that were logged before, if any were.
+
+        MLflow keeps the same point at the same time once. A stop may have come between the run's and the model's.
+        """
+        run, time_ms = self._stored(), int(1000 * time.time())
+        figures = _flat(metrics, images.name)
+        before = {name: run.metrics[name] for name in figures if name in run.metrics}
+        if before:
+            history = mlflow.MlflowClient().get_metric_history(self.id, next(iter(before)))
+            figures, time_ms = before, history[0].timestamp
+        dataset = log_input(self.id, images, role)
+        self._confirm()
+        model_id = run.tags.get(schema.MODEL_ID)
+        mlflow.log_metrics(figures, run_id=self.id, timestamp=time_ms, model_id=model_id, dataset=dataset)
+
+    def _confirm(self) -> None:
+        if self._claim:
+            self._claim.confirm()
+
+    def _stored(self) -> StoredRun:
+        return stored_run(mlflow.get_run(self.id))
+
+
+def _flat(metrics: Metrics, domain: str) -> dict[str, float]:
+    """Returns the metrics by name; those that are not defined on the domain are left out."""
+    values = {name: getattr(metrics, name) for name in _FIGURES}
+    for name in _BY_CLASS:
+        values |= {f"{name}/{cell}": value for cell, value in zip(CLASSES, getattr(metrics, name), strict=True)}
+    return {schema.score(domain, name): value for name, value in values.items() if not math.isnan(value)}
