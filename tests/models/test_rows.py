@@ -64,7 +64,7 @@ def test_gradients_reach_exactly_the_trainable_parameters(name: str) -> None:
     reached = {key for key, value in model.named_parameters() if value.grad is not None}
     assert reached == {key for key, value in model.named_parameters() if value.requires_grad}
     frozen = len(list(model.parameters())) - len(reached)
-    assert (frozen > 0) == (MODELS[name].norm == "frozen_batch")
+    assert (frozen > 0) == (MODELS[name].norm == "frozen_batch" or MODELS[name].trainable != "all")
 
 
 @each_row

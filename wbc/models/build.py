@@ -14,12 +14,7 @@ from wbc.config import RunConfig
 from wbc.data.disk import whole_file
 from wbc.errors import ConfigError, WeightsError, first_line
 from wbc.models.catalog import TIMM_PREFIX, Backbone, find_backbone, find_model
-from wbc.models.surgery import (
-    build_head,
-    freeze_all_but_last_convolutions,
-    freeze_batch_norm,
-    split_at_first_trainable,
-)
+from wbc.models.surgery import build_head, freeze_layers, frozen_batch_norms, split_at_first_trainable
 from wbc.models.thin import build_network
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights, load_weights
 from wbc.recipes import RECIPES
@@ -39,12 +34,11 @@ class Classifier(nn.Module):
         head: nn.Sequential,
         mean: tuple[float, ...],
         std: tuple[float, ...],
-        frozen_batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
-        self.frozen_batch_norm = frozen_batch_norm
+        self._frozen_norms = frozen_batch_norms(backbone)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
@@ -89,7 +83,7 @@ class Classifier(nn.Module):
         The first takes images and depends on nothing but each image; the second takes what it returns. With
         `embeddings` the two make up `embed`.
         """
-        parts = split_at_first_trainable(self.backbone) if self.frozen_batch_norm else None
+        parts = split_at_first_trainable(self.backbone)
         if parts is None:
             return None
         first, rest = parts
@@ -99,8 +93,8 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> "Classifier":
         """Sets training mode; frozen batch norms stay frozen."""
         super().train(mode)
-        if self.frozen_batch_norm:
-            freeze_batch_norm(self.backbone)
+        for norm in self._frozen_norms:
+            norm.eval()
         return self
 
 
@@ -141,12 +135,10 @@ def build_model(
         load_weights(backbone, find_weights(pretrained, row.backbone, record), row.backbone, record)
     with _stream(seed, "head"):
         head = build_head(row.head, width)
-    if row.trainable == "last16":
-        freeze_all_but_last_convolutions(backbone)
+    freeze_layers(backbone, row.trainable, norms=row.norm != "frozen_batch")
     imagenet = scale == "tiny" or normalisation == "imagenet"
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if imagenet else declared_normalisation(record)
-    frozen = row.norm == "frozen_batch"
-    return Classifier(backbone=backbone, head=head, mean=mean, std=std, frozen_batch_norm=frozen).train()
+    return Classifier(backbone=backbone, head=head, mean=mean, std=std).train()
 
 
 def build(config: RunConfig, weights: Path | None) -> Classifier:

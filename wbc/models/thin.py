@@ -3,15 +3,19 @@
 timm fixes the width of VGG's layers and of ResNet's stem; here they are replaced by the same layers, narrower.
 """
 
+from collections import OrderedDict
 from functools import partial
 from typing import Any
 
 import timm
 from timm.layers.classifier import ClassifierHead
+from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm import GroupNorm
+from timm.models.efficientnet import _gen_efficientnet_lite
 from timm.models.vgg import VGG, ConvMlp
 from torch import nn
 from torchvision.models import VisionTransformer
+from torchvision.models.squeezenet import Fire
 
 from wbc.models.catalog import Backbone
 
@@ -24,6 +28,10 @@ def build_network(backbone: Backbone, keywords: dict[str, Any], image_size: int)
         keywords: the backbone's `full` or `tiny`.
         image_size: height and width in pixels, for networks whose position embedding depends on it.
     """
+    if "divisor" in keywords:
+        return _squeezenet(**keywords)
+    if "channel_multiplier" in keywords:
+        return _thin_lite(backbone.name, **keywords)
     if backbone.library == "torchvision":
         transformer: nn.Module = VisionTransformer(image_size=image_size, **keywords)
         transformer.heads = nn.Identity()
@@ -53,6 +61,38 @@ def _thin_vgg(*, batch_norm: bool, widths: tuple[int, ...], hidden: int) -> nn.M
     network.head = ClassifierHead(hidden, 0, drop_rate=0.5)
     network._initialize_weights()
     return network
+
+
+def _thin_lite(name: str, *, channel_multiplier: float) -> nn.Module:
+    network: nn.Module = _gen_efficientnet_lite(
+        name, channel_multiplier=channel_multiplier, pretrained=False, num_classes=0, pad_type="same", bn_eps=1e-3
+    )
+    return network
+
+
+def _squeezenet(*, divisor: int) -> nn.Module:
+    """Returns SqueezeNet 1.1 in torchvision's names, its widths divided, as Keras has it.
+
+    From torchvision's it differs in two ways. The first convolution pads as TensorFlow's "same" does, at any image
+    size, where torchvision's pads nothing. Pooling leaves out a last row and column that fill no window, where
+    torchvision's takes them in.
+
+    Reference: Iandola et al. 2016, arXiv:1602.07360.
+    """
+    stem, widths = 64 // divisor, [16 // divisor, 32 // divisor, 48 // divisor, 64 // divisor]
+    layers: list[nn.Module] = [Conv2dSame(3, stem, kernel_size=3, stride=2), nn.ReLU(inplace=True)]
+    given = stem
+    for place, width in enumerate(widths):
+        if place < 3:
+            layers.append(nn.MaxPool2d(kernel_size=3, stride=2))
+        layers += [Fire(given, width, 4 * width, 4 * width), Fire(8 * width, width, 4 * width, 4 * width)]
+        given = 8 * width
+    for layer in nn.Sequential(*layers).modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    parts = {"features": nn.Sequential(*layers), "pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    return nn.Sequential(OrderedDict(parts))
 
 
 def _narrow_stem(network: Any, channels: int, norm_layer: Any) -> None:

@@ -18,11 +18,13 @@ import safetensors.torch
 import timm
 import torch
 import torchvision
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from wbc.errors import WeightsError, first_line
 from wbc.models.catalog import Backbone
+from wbc.models.packages import find_package_file, read_squeezenet, rename_lite
 from wbc.surroundings import hub_is_offline
 
 EXTENSIONS: Final = (".safetensors", ".pth", ".pt", ".bin")
@@ -34,6 +36,9 @@ _TIMEOUT_S: Final = 10
 
 def declared_normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation of red, green and blue, in [0, 1], that the weights were trained with."""
+    package = backbone.package
+    if package and package.mean and package.std:
+        return package.mean, package.std
     if backbone.library == "torchvision":
         preset = torchvision.models.get_weight(backbone.weights).transforms()
         return tuple(preset.mean), tuple(preset.std)
@@ -78,6 +83,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
+        if path.suffix == ".pkl":
+            return read_squeezenet(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
         raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
@@ -127,6 +134,8 @@ def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -
 
 
 def _imagenet_file(backbone: Backbone, download: bool) -> Path:
+    if backbone.package:
+        return find_package_file(backbone.package)
     if not backbone.weights:
         raise WeightsError(f"timm has no weights for '{backbone.name}': give pretrained=PATH or pretrained=none.")
     try:
@@ -178,6 +187,8 @@ def _check_reachable(url: str, download: bool) -> None:
 def _translate(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     if isinstance(network, torchvision.models.VisionTransformer):
         return dict(interpolate_embeddings(network.image_size, network.patch_size, state))
+    if isinstance(network, EfficientNet) and "_conv_stem.weight" in state:
+        return rename_lite(state, network)
     source = sys.modules[type(network).__module__]
     translate = getattr(source, "checkpoint_filter_fn", None) or getattr(source, "_filter_fn", None)
     if translate is None:
@@ -189,7 +200,7 @@ def _translate(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor
 
 def _classifier_names(backbone: Backbone) -> tuple[str, ...]:
     if backbone.library == "torchvision":
-        return ("heads.",)
+        return ("heads.", "classifier.")
     declared = timm.get_pretrained_cfg(backbone.weights or backbone.name)
     names = declared.classifier if declared and declared.classifier else ()
     # With its classifier timm also drops what only serves it: levit's "head.linear" takes "head.bn" along.

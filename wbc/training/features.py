@@ -1,4 +1,4 @@
-"""What frozen layers make of an image, computed once per image and variant: row (iii) trains the last part only.
+"""What frozen layers make of an image, computed once per image and variant: row (iii) trains its last part only.
 
 The frozen layers come first, have no dropout, and their batch norms use fixed statistics: what comes out of them
 depends on the image alone. With flips as the only augmentation there are four variants of each; a random crop has
@@ -36,23 +36,23 @@ _log = logging.getLogger(__name__)
 class FeatureCache:
     """The features of a training set's images, in each of their variants; gone with the process, however it ends."""
 
-    def __init__(self, values: Float[Tensor, "samples height width channels"], variants: int) -> None:
-        """Takes images × variants rows of features, on a GPU or in a file."""
+    def __init__(self, values: Float[Tensor, "samples *size channels"], variants: int) -> None:
+        """Takes images × variants rows of features, on a GPU or in a file; pooled ones have no size."""
         self._values, self._variants = values, variants
         self.on_gpu = values.is_cuda
 
     def get(
         self, rows: Int64[np.ndarray, " batch"], variants: Int64[np.ndarray, " batch"]
-    ) -> Float[Tensor, "batch channels height width"]:
+    ) -> Float[Tensor, "batch channels *size"]:
         """Returns the features of the images of `rows`, each in the variant said."""
         places = torch.from_numpy(rows * self._variants + variants).to(self._values.device, non_blocking=True)
-        return self._values[places].permute(0, 3, 1, 2)
+        return self._values[places].movedim(-1, 1)
 
 
 def compute_features(
     images: int,
     variants: int,
-    compute: Callable[[Int64[np.ndarray, " some"], int], Float[Tensor, "some channels height width"]],
+    compute: Callable[[Int64[np.ndarray, " some"], int], Float[Tensor, "some channels *size"]],
     device: torch.device,
 ) -> FeatureCache | None:
     """Returns what `compute` gives for each image and variant, kept on the GPU or in a file; None without room there.
@@ -60,19 +60,18 @@ def compute_features(
     Images go through in the same groups whenever this is called, so that a resumed run trains on the same bits.
     """
     example = compute(np.array([0]), 0)
-    _, channels, height, width = example.shape
     size = example.nbytes * variants * images
     told = f"features of the frozen layers for {images:,} images, each in {variants} variants"
     room = _room(size, example.dtype, device, told)
     if room is None:
         return None
     _log.info("%s: %.1f GB are computed once", told, size / 1e9)
-    values = room.view(images * variants, height, width, channels)
+    values = room.view(images * variants, *example.movedim(1, -1).shape[1:])
     for start in range(0, images, GROUP):
         stop_if_asked()
         rows = np.arange(start, min(start + GROUP, images))
         for variant in range(variants):
-            values[rows * variants + variant] = compute(rows, variant).permute(0, 2, 3, 1).to(values.device)
+            values[rows * variants + variant] = compute(rows, variant).movedim(1, -1).to(values.device)
     return FeatureCache(values, variants)
 
 
