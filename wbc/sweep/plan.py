@@ -69,7 +69,7 @@ class _Inputs:
 
     def fingerprint(self, config: RunConfig, images: list[Listing]) -> str | None:
         """Returns the run's fingerprint, or None if its weights are not here."""
-        key = (find_model(config.model).backbone, config.scale, config.pretrained, config.image_size)
+        key = (find_model(config.model).backbone, config.scale, config.pretrained, config.image_size, config.seed)
         if key not in self._weights:
             try:
                 self._weights[key] = True, starting_weights(config, make=False)

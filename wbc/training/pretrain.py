@@ -25,7 +25,6 @@ from wbc.seeding import derive_seed, generator
 from wbc.training.loop import batches, seeded
 from wbc.training.schedule import learning_rates
 
-SEED: Final = 0
 IMAGES: Final = 3000
 EPOCHS: Final = 5
 BATCH_SIZE: Final = 32
@@ -53,9 +52,9 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
     key = find_model(config.model).backbone
     if config.pretrained != "patterns":
         return find_weights(config.pretrained, key, find_backbone(key), download=make)
-    settings = (code_version(), IMAGES, EPOCHS, BATCH_SIZE, LR, SEED, torch.__version__)
+    settings = (code_version(), IMAGES, EPOCHS, BATCH_SIZE, LR, torch.__version__)
     version = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
-    path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-{version}.safetensors"
+    path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-seed{config.seed}-{version}.safetensors"
     if path.exists():  # also where the data folder can only be read
         return path
     if not make:
@@ -67,13 +66,16 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
 
 
 def _pretrain(config: RunConfig, path: Path) -> None:
-    """Trains the thin backbone to tell drawn patterns apart, on one thread as thin runs are, and writes its weights."""
+    """Trains the thin backbone to tell drawn patterns apart, on one thread as thin runs are, and writes its weights.
+
+    Weights, order and patterns are the run's seed's, so that a spread over seeds holds what they do.
+    """
     torch.set_num_threads(1)
-    backbone = find_model(config.model).backbone
-    model = build_model(backbone, scale="tiny", image_size=config.image_size, pretrained="none", seed=SEED)
-    images, labels = draw_patterns(IMAGES, config.image_size, derive_seed(SEED, "patterns"))
+    backbone, seed = find_model(config.model).backbone, config.seed
+    model = build_model(backbone, scale="tiny", image_size=config.image_size, pretrained="none", seed=seed)
+    images, labels = draw_patterns(IMAGES, config.image_size, derive_seed(seed, "patterns"))
     pixels, truth = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
-    with seeded(torch.device("cpu"), SEED, "patterns"):
+    with seeded(torch.device("cpu"), seed, "patterns"):
         head = nn.Linear(model.embed(pixels[:2]).shape[1], len(PATTERN_CLASSES))
         optimiser = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=LR)
         model.train()
@@ -81,7 +83,7 @@ def _pretrain(config: RunConfig, path: Path) -> None:
             for group in optimiser.param_groups:
                 group["lr"] = lr
             correct = 0
-            for rows in batches(generator(SEED, "patterns", epoch).permutation(IMAGES), BATCH_SIZE):
+            for rows in batches(generator(seed, "patterns", epoch).permutation(IMAGES), BATCH_SIZE):
                 scores = head(model.embed(pixels[rows]))
                 optimiser.zero_grad()
                 cross_entropy(scores, truth[rows]).backward()

@@ -66,9 +66,9 @@ def default_jobs(configs: Sequence[RunConfig]) -> int:
 
 def _learn(configs: Iterable[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
     """Makes the weights that runs share, each once, before the first of them asks; a run tells what is wrong itself."""
-    backbones = {find_model(config.model).backbone: config for config in configs}
-    for count, _ in enumerate(_each(starting_weights, backbones.values(), workers), start=1):
-        _log.info("weights to start from: %d of %d backbones", count, len(backbones))
+    starts = {(find_model(config.model).backbone, config.seed): config for config in configs}
+    for count, _ in enumerate(_each(starting_weights, starts.values(), workers), start=1):
+        _log.info("weights to start from: %d of %d", count, len(starts))
 
 
 def _each(
