@@ -108,7 +108,7 @@ def full_run(folder: Path, model: str, device: str, **settings: Any) -> RunConfi
     """
     defaults = {"profile": "paper", "source": f"folder:{folder}", "targets": f"folder:{folder}", "pretrained": "none"}
     batch = {"batch_size": 128 if device == "cuda" else 32, "epochs": EPOCHS, "checkpoint_every": EPOCHS + 1}
-    batch |= {"precision": "bf16" if computes_in_bf16(device) else "fp32"}
+    defaults["precision"] = "bf16" if computes_in_bf16(device) else "fp32"
     return resolve(TrainConfig(model=model, device=device, **(defaults | batch | settings)))
 
 

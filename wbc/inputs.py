@@ -98,7 +98,8 @@ def geometry(config: RunConfig) -> Geometry:
 
 def weights_key(config: RunConfig) -> tuple[object, ...]:
     """Returns what decides which file of weights a run starts from."""
-    return find_model(config.model).backbone, config.scale, config.pretrained, config.image_size
+    seed = config.seed if config.pretrained == "patterns" else None  # each seed learns patterns of its draw
+    return find_model(config.model).backbone, config.scale, config.pretrained, config.image_size, seed
 
 
 def _warn_of_shared(train: Sequence[Listing], tests: Sequence[Listing]) -> None:
