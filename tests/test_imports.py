@@ -13,12 +13,12 @@ RANKS = (
     ("entrypoints",),
     ("wbc.sweep", "wbc.doctor"),
     ("wbc.report",),
-    ("wbc.run", "wbc.serving", "wbc.studies"),
-    ("wbc.tracking",),
+    ("wbc.run", "wbc.scoring", "wbc.inputs", "wbc.identity", "wbc.serving", "wbc.studies"),
+    ("wbc.tracking", "wbc.analysis"),
     ("wbc.training",),
     ("wbc.methods",),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),
-    ("wbc.config", "wbc.seeding", "wbc.environment", "wbc.compute", "wbc.processes"),
+    ("wbc.config", "wbc.settings", "wbc.seeding", "wbc.environment", "wbc.compute", "wbc.processes"),
     ("wbc.cells", "wbc.errors", "wbc.arms", "wbc.code"),
 )
 MODULES = sorted(file for folder in ("wbc", "entrypoints") for file in (ROOT / folder).rglob("*.py"))

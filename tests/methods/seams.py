@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from wbc.data.prepare import Images
+from wbc.data.images import Images
 from wbc.methods.parts import Augmentation, Integers, Loss
 from wbc.models.build import Classifier
 from wbc.seeding import generator

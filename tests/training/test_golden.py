@@ -25,7 +25,7 @@ from wbc.compute import place
 from wbc.config import RunConfig, TrainConfig
 from wbc.data.batches import Draws, draw_augmentation
 from wbc.data.cache import PixelCache
-from wbc.data.prepare import Images
+from wbc.data.images import Images
 from wbc.evaluation import predict
 from wbc.methods.catalog import METHODS
 from wbc.models.build import build

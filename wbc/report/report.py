@@ -24,7 +24,7 @@ from wbc.report.render import Table, write_table
 from wbc.report.study import Study
 from wbc.report.style import Plot, figure_style, save
 from wbc.studies import study_name
-from wbc.tracking.runs import log_report, open_report
+from wbc.tracking.active import log_report, open_report
 
 _CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
 _ATTEMPTS: Final = 20

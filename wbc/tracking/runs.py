@@ -1,24 +1,23 @@
-"""Opening runs: the one to go on with, the finished one or a new one, for training, for scoring and for reports.
+"""Opening runs: the one to go on with, the finished one or a new one, for training and for scoring.
 
 A run is found again by its tag `trained_as`. One that is trained already is opened without touching its training.
 """
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlflow
 
 from wbc.config import RunConfig
-from wbc.errors import BusyError, DamageError, TrackingError, TrainingError
-from wbc.processes import asked_to_stop, signals_exit
+from wbc.errors import DamageError, TrackingError, TrainingError
+from wbc.processes import signals_exit
 from wbc.surroundings import leave_project_run
 from wbc.tracking import schema
-from wbc.tracking.claims import Claim, claim_run, claim_stored, create_run, end_complete
-from wbc.tracking.connection import impatient
+from wbc.tracking.active import active_run, new_run
+from wbc.tracking.claims import Claim, claim_run, claim_stored
 from wbc.tracking.read import StoredRun, read_run, stored_run
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import connect, fresh_run, store_errors
@@ -76,7 +75,7 @@ def open_run(config: RunConfig, trained_as: str, scores: Mapping[str, str]) -> I
         claim.hold(found)
         try:
             with (
-                nullcontext() if run.complete and is_trained(run) else _active_run(run, config.name),
+                nullcontext() if run.complete and is_trained(run) else active_run(run, config.name),
                 checkpoint_folder(run.id) as folder,
                 Writer(claim.confirm) as writer,
             ):
@@ -105,31 +104,10 @@ def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[ScoreLog]:
             finally:
                 claim.release()
         else:
-            with _new_run(experiment_id, f"{config.name}/evaluate", {schema.KIND: "evaluate"}) as scoring_id:
+            with new_run(experiment_id, f"{config.name}/evaluate", {schema.KIND: "evaluate"}) as scoring_id:
                 with store_errors():
                     log_settings(scoring_id, config)
                 yield ScoreLog(scoring_id, config)
-
-
-@contextmanager
-def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
-    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it.
-
-    Raises:
-        TrackingError: the store does not take it.
-    """
-    with store_errors():
-        experiment_id = connect()
-        tags = {schema.KIND: "report", schema.PROFILE: profile}
-        with _new_run(experiment_id, f"report/{profile}", tags) as run_id:
-            typed = mlflow.get_run(run_id).data.params
-            mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
-            yield run_id
-
-
-def log_report(folder: Path) -> None:
-    """Logs all files below a folder to the run that is open."""
-    mlflow.log_artifacts(str(folder))
 
 
 def fetch_checkpoint(run_id: str) -> Checkpoint:
@@ -159,42 +137,6 @@ def _opened(
 ) -> OpenRun:
     training = TrainingLog(run, config, writer, claim, folder)
     return OpenRun(id=run.id, done=done, training=training, scores=ScoreLog(run.id, config, claim))
-
-
-@contextmanager
-def _new_run(experiment_id: str, name: str, tags: dict[str, str]) -> Iterator[str]:
-    """Yields the run that `mlflow run` opened for this process, or a new one, tagged so; ends it as it went."""
-    with store_errors():
-        run_id = fresh_run() or create_run(experiment_id, name, tags)
-        for key, value in tags.items():
-            mlflow.MlflowClient().set_tag(run_id, key, value)
-        run = read_run(run_id)
-    with _active_run(run, name):
-        yield run_id
-
-
-@contextmanager
-def _active_run(run: StoredRun, name: str) -> Iterator[None]:
-    """Has MLflow take the run as the one that this process is in, and ends it as the block went."""
-    system_metrics = schema.KIND not in run.tags
-    with store_errors():
-        mlflow.start_run(run.id, log_system_metrics=system_metrics)
-    try:
-        with store_errors():
-            mlflow.set_tag(schema.RUN_NAME, name)
-        yield
-        with store_errors():
-            mlflow.end_run("FINISHED")
-    except BaseException as error:
-        status = "FAILED"
-        if isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop():
-            status = "KILLED"
-        elif isinstance(error, BusyError):  # taken over: it is not for this process to end it
-            status = "RUNNING"
-        with suppress(Exception), impatient():  # a store that failed may fail at this too
-            mlflow.end_run(status)
-            end_complete(mlflow.get_run(run.id))  # stopped after its last write
-        raise
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""The MLflow run that a process is in, from its making to its end; and the run that a report is logged to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+from wbc.errors import BusyError
+from wbc.processes import asked_to_stop
+from wbc.tracking import schema
+from wbc.tracking.claims import create_run, end_complete
+from wbc.tracking.connection import impatient
+from wbc.tracking.read import StoredRun, read_run
+from wbc.tracking.store import connect, fresh_run, store_errors
+
+
+@contextmanager
+def new_run(experiment_id: str, name: str, tags: dict[str, str]) -> Iterator[str]:
+    """Yields the run that `mlflow run` opened for this process, or a new one, tagged so; ends it as it went."""
+    with store_errors():
+        run_id = fresh_run() or create_run(experiment_id, name, tags)
+        for key, value in tags.items():
+            mlflow.MlflowClient().set_tag(run_id, key, value)
+        run = read_run(run_id)
+    with active_run(run, name):
+        yield run_id
+
+
+@contextmanager
+def active_run(run: StoredRun, name: str) -> Iterator[None]:
+    """Has MLflow take the run as the one that this process is in, and ends it as the block went."""
+    system_metrics = schema.KIND not in run.tags
+    with store_errors():
+        mlflow.start_run(run.id, log_system_metrics=system_metrics)
+    try:
+        with store_errors():
+            mlflow.set_tag(schema.RUN_NAME, name)
+        yield
+        with store_errors():
+            mlflow.end_run("FINISHED")
+    except BaseException as error:
+        status = "FAILED"
+        if isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop():
+            status = "KILLED"
+        elif isinstance(error, BusyError):  # taken over: it is not for this process to end it
+            status = "RUNNING"
+        with suppress(Exception), impatient():  # a store that failed may fail at this too
+            mlflow.end_run(status)
+            end_complete(mlflow.get_run(run.id))  # stopped after its last write
+        raise
+
+
+@contextmanager
+def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
+    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it.
+
+    Raises:
+        TrackingError: the store does not take it.
+    """
+    with store_errors():
+        experiment_id = connect()
+        tags = {schema.KIND: "report", schema.PROFILE: profile}
+        with new_run(experiment_id, f"report/{profile}", tags) as run_id:
+            typed = mlflow.get_run(run_id).data.params
+            mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
+            yield run_id
+
+
+def log_report(folder: Path) -> None:
+    """Logs all files below a folder to the run that is open."""
+    mlflow.log_artifacts(str(folder))
