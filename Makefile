@@ -86,7 +86,7 @@ mlproject: setup  ## renew MLproject from the options in wbc/config.py
 	@$(RUN) -m entrypoints.mlproject
 
 lock: setup  ## renew requirements.lock from pyproject.toml
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header \
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
 		--upgrade --output-file requirements.lock pyproject.toml
 
 clean:  ## remove .venv and caches; data and runs stay

@@ -68,7 +68,7 @@ def test_long_epoch_tells_how_far_it_has_come(
     with caplog.at_level("INFO", "wbc"):
         train_epoch(network, build_optimiser(network, config), Feed(network, train, config), 1, config)
     told = [message for message in caplog.messages if message.startswith("epoch")]
-        assert told == [f"epoch 2/3  {seen} of 30 images" for seen in (8, 16, 24, 30)]
+    assert told == [f"epoch 2/3  {seen} of 30 images" for seen in (8, 16, 24, 30)]
 
 
 def test_train_epoch_leaves_the_global_generators_alone(small_config: Callable[..., RunConfig]) -> None:
