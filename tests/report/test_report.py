@@ -161,14 +161,15 @@ def test_model_outside_the_profile_is_reported_after_it(
 def test_run_logged_before_there_were_methods_stands_under_its_arm(log_run: LogRun, options: ReportConfig) -> None:
     for seed in (0, 1):
         run_id = log_run("resnet50_gn_mixup", seed, {HOME: [], AWAY: [seed]})
-        mlflow.MlflowClient().delete_tag(run_id, "method") if "method" in mlflow.get_run(run_id).data.tags else None
+        if "method" in mlflow.get_run(run_id).data.tags:
+            mlflow.MlflowClient().delete_tag(run_id, "method")
     study = read_study(replace(options, models="resnet50_gn+mixup"))
     assert study.accuracies(arm("resnet50_gn+mixup"), AWAY) == [0.9, 0.9]
     assert study.missing == ()
     table = comparison(study)
     assert table
     assert table.data["model"].tolist() == ["resnet50_gn+mixup"] * 2
-    assert table.data["published"].tolist() == [0.9844, 0.635]
+    assert table.data["published"].round(4).tolist() == [0.9844, 0.635]
 
 
 def test_run_whose_tags_name_no_seed_is_left_out(
@@ -199,15 +200,15 @@ def test_arms_of_two_sources_are_told_apart_by_them(log_run: LogRun, options: Re
     file = tmp_path / "both.toml"
     demo = 'scale = "tiny"\npretrained = "patterns"\nimage_size = 48\nepochs = 12\nbatch_size = 32\nlr = 1e-3'
     file.write_text(
-        f'sources = ["smears_source", "smears_target"]\ntargets = ["smears_source:test", "smears_target"]\n'
+        f'sources = ["smears_source", "smears_target:all"]\ntargets = ["smears_source:test", "smears_target"]\n'
         f'models = ["resnet50"]\nseeds = 1\n{demo}\n'
     )
     log_run("resnet50", 0, {HOME: []}, profile=str(file), source="smears_source")
-    log_run("resnet50", 0, {HOME: [0]}, profile=str(file), source="smears_target", trained_on="f" * 64)
+    log_run("resnet50", 0, {HOME: [0]}, profile=str(file), source="smears_target:all", trained_on="f" * 64)
     study = read_study(replace(options, profile=str(file), models=None, seeds=None))
-    assert [study.label(each) for each in study.arms] == ["resnet50@smears_source", "resnet50@smears_target"]
+    assert [study.label(each) for each in study.arms] == ["resnet50@smears_source", "resnet50@smears_target:all"]
     accuracies_of = {study.label(run.arm): study.accuracies(run.arm, HOME) for run in study.runs}
-    assert accuracies_of == {"resnet50@smears_source": [1.0], "resnet50@smears_target": [0.9]}
+    assert accuracies_of == {"resnet50@smears_source": [1.0], "resnet50@smears_target:all": [0.9]}
     assert study.missing == study.excluded == ()
 
 
@@ -216,7 +217,7 @@ def test_group_norms_published_numbers_stand_beside_both_networks(log_run: LogRu
         log_run(model, 0, {HOME: [], AWAY: []})
     table = comparison(read_study(replace(options, models="resnet50_gn,resnetv2_50d_gn", seeds="0")))
     assert table
-    assert table.data.groupby("model")["published"].apply(list).to_dict() == {
+    assert table.data.round(4).groupby("model")["published"].apply(list).to_dict() == {
         "resnet50_gn": [0.9824, 0.7307],
         "resnetv2_50d_gn": [0.9824, 0.7307],
     }

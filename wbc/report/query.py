@@ -63,9 +63,8 @@ def read_study(options: PlanConfig) -> Study:
     excluded += [*left, *damaged, *strangers]
     if not runs:
         raise ReportError(_nothing_to_report(options, excluded))
-    arms = list(dict.fromkeys(config.arm for config in configs))
-    arms += sorted({run.arm for run in runs} - set(arms))
-    seeds = list(dict.fromkeys(config.seed for config in configs))
+    arms = list(dict.fromkeys([*(config.arm for config in configs), *sorted(run.arm for run in runs)]))
+    seeds = tuple(dict.fromkeys(config.seed for config in configs))
     present = {(run.arm, run.seed) for run in runs}
     domains = _domains(runs, labels, arms, study.targets)
     notes += _notes(runs, [domain.name for domain in domains], labels)
@@ -73,7 +72,7 @@ def read_study(options: PlanConfig) -> Study:
         options=options,
         usual=options.epochs in (None, study.epochs),
         settings={name: getattr(configs[0], name) for name in _COMPARED},
-        seeds=tuple(seeds),
+        seeds=seeds,
         arms=tuple(arms),
         runs=tuple(runs),
         domains=domains,
