@@ -55,6 +55,7 @@ def golden_config(arm: str, recipe: str) -> RunConfig:
         TrainConfig(
             **{"model": arm, "recipe": recipe, "scale": "tiny", "pretrained": "none", "source": "drawn"},
             **{"image_size": 32, "epochs": 12, "batch_size": 11, "lr": 3e-3, "weight_decay": 10.0, "device": "cpu"},
+            fast=False,  # whose kernels round least; others are compared with them in test_fast,
         )
     )
 
@@ -186,12 +187,11 @@ def test_change_of_the_loop_is_seen_and_the_message_says_what_to_do(
     assert reason.endswith(f"raise TRAINING_VERSION if that is meant, then run {RENEW}.")
 
 
-def test_rounding_of_another_layout_is_not_taken_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounding_of_other_kernels_is_not_taken_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     make = golden_config
-    monkeypatch.setattr(
-        sys.modules[__name__], "golden_config", lambda *arm: dataclasses.replace(make(*arm), fast=False)
-    )
-    moved = {arm: fault("TRAINING_VERSION", f"{arm} {recipe}") for arm, recipe in ARMS if recipe == "paper"}
+    monkeypatch.setattr(sys.modules[__name__], "golden_config", lambda *arm: dataclasses.replace(make(*arm), fast=True))
+    names = [model for model, row in MODELS.items() if row.norm != "batch"]  # which rounds coarsely, see wbc.compute
+    moved = {name: fault("TRAINING_VERSION", f"{name} paper") for name in names}
     assert not any(moved.values()), moved
 
 
