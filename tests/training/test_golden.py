@@ -3,8 +3,8 @@
 A version is part of what a run is *trained as* or *scored as*: a change of the code that moves a number has to raise
 it. `python -m tests.training.test_golden` renews the numbers.
 
-The tolerance is what another processor, number of threads or layout may move: measured, at most 2e-4 of a loss. A
-change of the loop moves one by 1e-2 and more: the settings are such that each of its parts shows.
+The tolerance lies between what rounding moves (another number of threads, other layouts and kernels: at most 3e-6 of
+a loss) and what changes of the loop move (7e-3 and more).
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ from wbc.training.schedule import learning_rates
 
 FILE: Final = Path(__file__).with_name("golden.json")
 RENEW: Final = "python -m tests.training.test_golden"
-TOLERANCE: Final = 2e-3
+TOLERANCE: Final = 2e-4
 ARMS: Final = (
     *((model, "paper") for model in MODELS),
     *((f"resnet50+{method}", "paper") for method in METHODS if method != "erm"),
@@ -49,11 +49,11 @@ ARMS: Final = (
 
 
 def golden_config(arm: str, recipe: str) -> RunConfig:
-    """Returns a run with rates so high that few steps show each part of the loop."""
+    """Returns a run whose weight decay few steps show; a high rate would turn rounding of batch norm into chaos."""
     return resolve(
         TrainConfig(
             **{"model": arm, "recipe": recipe, "scale": "tiny", "pretrained": "none", "source": "drawn"},
-            **{"image_size": 32, "epochs": 12, "batch_size": 11, "lr": 3e-3, "weight_decay": 10.0, "device": "cpu"},
+            **{"image_size": 32, "epochs": 12, "batch_size": 11, "lr": 1e-4, "weight_decay": 300.0, "device": "cpu"},
         )
     )
 
@@ -186,12 +186,12 @@ def test_change_of_the_loop_is_seen_and_the_message_says_what_to_do(
     assert reason.endswith(f"raise TRAINING_VERSION if that is meant, then run {RENEW}.")
 
 
-def test_rounding_of_another_layout_is_not_taken_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounding_of_other_kernels_is_not_taken_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     make = golden_config
     monkeypatch.setattr(
         sys.modules[__name__], "golden_config", lambda *arm: dataclasses.replace(make(*arm), fast=False)
     )
-    moved = {arm: fault("TRAINING_VERSION", f"{arm} {recipe}") for arm, recipe in ARMS if recipe == "paper"}
+    moved = {model: fault("TRAINING_VERSION", f"{model} paper") for model in MODELS}
     assert not any(moved.values()), moved
 
 
