@@ -168,6 +168,7 @@ def latest_run() -> str:
     return str(done[0].info.run_id)
 
 
+@store_errors()
 def database_file() -> Path | None:
     """Returns the file of a SQLite store; None for any other store."""
     if not mlflow.is_tracking_uri_set():  # MLflow's own default would make a folder "my%20work" beside "my work"
