@@ -161,9 +161,8 @@ def test_store_is_made_where_it_is_said_to_be_whatever_the_folder_is_called(
     shutil.copy(fresh_database, folder / "mlflow.db")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    client = mlflow.MlflowClient()
-    run = client.create_run(connect())
-    client.log_dict(run.info.run_id, {}, "config.json")
+    experiment, client = connect(), mlflow.MlflowClient()
+    client.log_dict(client.create_run(experiment).info.run_id, {}, "config.json")
     uri, folders = store_location()
     assert folders == {folder, folder / "mlartifacts"}
     assert make_url(uri).database == str(folder / "mlflow.db")
