@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import mlflow
 import pytest
@@ -16,7 +18,7 @@ from wbc.tracking.read import fetch, read_run
 
 
 def file_of(run_id: str, artifact: str) -> Path:
-    return Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{artifact}"))
+    return Path(url2pathname(urlparse(mlflow.get_run(run_id).info.artifact_uri).path), artifact)
 
 
 def flip_a_bit(path: Path) -> None:

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
@@ -181,20 +181,24 @@ def latest_run() -> str:
     return str(done[0].info.run_id)
 
 
+@store_errors()
 def database_file() -> Path | None:
     """Returns the file of a SQLite store; None for any other store."""
     if not mlflow.is_tracking_uri_set():  # MLflow's own default would make a folder "my%20work" beside "my work"
-        set_defaults(MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
+        set_defaults(MLFLOW_TRACKING_URI=_address(Path("mlflow.db").absolute()))
     uri = mlflow.get_tracking_uri()
     name = make_url(uri).database if uri.startswith("sqlite:") else None
     return Path(name).absolute() if name and name != ":memory:" else None
 
 
 def _address(database: Path) -> str:
-    """Returns the address of a SQLite store in another file, with the settings that the one in use has."""
-    uri = mlflow.get_tracking_uri()
-    settings = make_url(uri).query if uri.startswith("sqlite:") else {}
-    return URL.create("sqlite", database=str(database), query=settings).render_as_string(hide_password=False)
+    """Returns the address of a SQLite file, with the settings that the one in use has.
+
+    Only what SQLAlchemy would misread is quoted, for MLflow makes the folder above as the address spells it.
+    """
+    address = f"sqlite:///{str(database).replace('%', '%25').replace('?', '%3F')}"
+    _, mark, settings = mlflow.get_tracking_uri().partition("?")
+    return f"{address}{mark}{settings}"
 
 
 def _make_database(database: Path) -> None:
@@ -207,9 +211,8 @@ def _make_database(database: Path) -> None:
         return _refuse_half_made(database)
     making = database.with_name(f".{database.name}.making")
     making.unlink(missing_ok=True)
-    address = _address(Path(making.name) if making.parent == Path.cwd() else making)
     try:
-        mlflow.MlflowClient(address).search_experiments(max_results=1)
+        mlflow.MlflowClient(_address(making)).search_experiments(max_results=1)
         making.replace(database)
     finally:
         making.unlink(missing_ok=True)
