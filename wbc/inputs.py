@@ -103,9 +103,9 @@ def weights_key(config: RunConfig) -> tuple[object, ...]:
 
 def _warn_of_shared(train: Sequence[Listing], tests: Sequence[Listing]) -> None:
     """Says of each split that is scored how many of its images were trained on."""
-    seen = {content for part in train for content in part.contents}
+    seen = {content.partition("@")[0] for part in train for content in part.contents}
     for test in tests:
-        shared = sum(content in seen for content in test.contents)
+        shared = sum(content.partition("@")[0] in seen for content in test.contents)
         if shared:
             _log.warning(
                 "%s: %d of its %d images are among the training images; its score says nothing of other images",

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.samples import image_bytes, write_tree
 from tests.data.samples import images as files
-from tests.data.samples import write_tree
 from wbc.data.cache import Geometry
 from wbc.data.images import Images, join, list_images, load_images, pick
 from wbc.data.splits import parse_source
@@ -69,3 +69,17 @@ def test_pick_of_joined_images_is_a_view_of_each_lab(parts: list[Images]) -> Non
     for row, image in enumerate([parts[1].pixels[1], parts[0].pixels[0], parts[1].pixels[0]]):
         assert np.shares_memory(picked.pixels[row], image)
     assert [run.shape for run in picked.pixels.runs()] == [(1, 16, 16, 3)] * 3
+
+
+def test_crop_changes_what_images_are_known_by_and_not_what_files_they_share(tmp_path: Path) -> None:
+    folder = write_tree(
+        tmp_path / "cells", {f"{name}/1.png": image_bytes(size=(40, 30)) for name in ("Neutrophil", "lymph")}
+    )
+    whole, part = (
+        load_images(parse_source(f"folder:{folder}{crop}"), SQUASH, data_dir=tmp_path / "data")
+        for crop in ("", "?crop=0.9")
+    )
+    assert whole.digest != part.digest
+    assert pick(whole, np.array([1]), "one").digest != pick(part, np.array([1]), "one").digest
+    assert [content.partition("@")[0] for content in part.contents] == list(whole.contents)
+    assert not np.array_equal(whole.pixels.square, part.pixels.square)
