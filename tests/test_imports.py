@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 RANKS = (
     ("entrypoints",),
     ("wbc.sweep", "wbc.doctor"),
-    ("wbc.report",),
+    ("wbc.report", "wbc.analysis"),
     ("wbc.run", "wbc.serving", "wbc.studies"),
     ("wbc.tracking",),
     ("wbc.training",),

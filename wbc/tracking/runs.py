@@ -132,6 +132,12 @@ def log_report(folder: Path) -> None:
     mlflow.log_artifacts(str(folder))
 
 
+@store_errors()
+def log_analysis(run_id: str, folder: Path) -> None:
+    """Logs the files of a folder to a run that is complete, below `analysis`; those of an earlier analysis go."""
+    mlflow.MlflowClient().log_artifacts(run_id, str(folder), schema.ANALYSIS)
+
+
 def fetch_checkpoint(run_id: str) -> Checkpoint:
     """Returns the final checkpoint of a run, its tensors on the CPU.
 
