@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor bench test check mlproject lock clean
+.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench test check mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -70,6 +70,9 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 
 doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]
 	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(PROFILE)
+
+repoint: setup  ## after the project was moved: the store learns where its artifacts lie now [ARGS="--old FOLDER --new FOLDER"]
+	@$(RUN) -m entrypoints.repoint $(ARGS)
 
 bench: setup  ## speed against the released code's way, on this machine: make bench [ARGS="--cases data_path,grid"]
 	@$(RUN) -m benchmarks.bench $(ARGS)

@@ -4,7 +4,6 @@ import dataclasses
 import statistics
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import work
@@ -157,7 +156,7 @@ def _epoch_line(
         images=len(work.load(config).labels),
         side=side,
         walls=walls,
-        more=peaks_alone(config, Path(config.source.removeprefix("folder:")), work.Ours.train, Released.train)
+        more=peaks_alone(config, work.folder_of(config), work.Ours.train, Released.train)
         | {"share_of_limit": arithmetic_share(config, rates.median(side), bench.limits)},
     )
 

@@ -16,14 +16,17 @@ from wbc.code import git_commit
 from wbc.environment import hardware
 
 
-def describe_machine(device: str) -> dict[str, Any]:
-    """Returns the machine in words, and its limits in GFLOP/s and GB/s: at one thread of a CPU, or of the GPU."""
+def describe_machine(device: str, *, roughly: bool = False) -> dict[str, Any]:
+    """Returns the machine in words, and its limits in GFLOP/s and GB/s: at one thread of a CPU, or of the GPU.
+
+    `roughly` takes little time, by small matrices, which do not reach the limits.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with _tf32():
         limits = {
-            "fp32_gflops": _arithmetic(torch.float32, device),
-            "bf16_gflops": _arithmetic(torch.bfloat16, device),
+            "fp32_gflops": _arithmetic(torch.float32, device, roughly),
+            "bf16_gflops": _arithmetic(torch.bfloat16, device, roughly),
             "copy_gb_per_s": _bandwidth(device),
         }
     torch.set_num_threads(threads)
@@ -59,9 +62,9 @@ def _tf32() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _arithmetic(kind: torch.dtype, device: str) -> float:
+def _arithmetic(kind: torch.dtype, device: str, roughly: bool) -> float:
     """Returns the better rate of a matrix product and of a convolution; fp32 on a GPU is TF32, as convolutions are."""
-    side, batch = (8192, 512) if device == "cuda" else (1536, 16)
+    side, batch = (256, 1) if roughly else (8192, 512) if device == "cuda" else (1536, 16)
     a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     images, weights = (
         torch.randn(count, 256, px, px, device=device, dtype=kind).to(memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import math
 import multiprocessing
 import resource
 import statistics
@@ -45,16 +46,39 @@ class Rates:
         return [a / b for a, b in zip(self.by_side[side], self.by_side[baseline], strict=True)]
 
 
-def interleave(sides: Mapping[str, Side], rounds: int, *, device: str, threads: int = 1, wall: bool = False) -> Rates:
-    """Measures the sides in turn: by this process's time on a CPU, by time on the wall on a GPU or where asked for."""
+def interleave(
+    sides: Mapping[str, Side],
+    rounds: int,
+    *,
+    device: str,
+    threads: int = 1,
+    wall: bool = False,
+    warm: bool = False,
+    until: float = math.inf,
+) -> Rates:
+    """Measures the sides in turn: by this process's time on a CPU, by time on the wall on a GPU or where asked for.
+
+    Args:
+        sides: What is measured.
+        rounds: How often each is, at most.
+        device: cpu or cuda.
+        threads: Of this process meanwhile.
+        wall: Whether to go by time on the wall.
+        warm: Whether each side has worked before, so that nothing is left to compile.
+        until: The value of `time.perf_counter` after which no further round begins; the first one always does.
+    """
     clock = time.process_time if device == "cpu" and not wall else time.perf_counter
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     by_side: dict[str, list[float]] = {name: [] for name in sides}
     try:
-        for side in sides.values() if device == "cuda" else ():  # what compiles does so before it is measured
+        for side in (
+            sides.values() if device == "cuda" and not warm else ()
+        ):  # what compiles does so before it is measured
             side.work()
-        for _ in range(rounds):
+        for number in range(rounds):
+            if number and time.perf_counter() > until:
+                break
             for name, side in sides.items():
                 _allocate(keep=side.keeps_memory)
                 gc.collect()

@@ -15,10 +15,13 @@ Rates = Mapping[str, Mapping[str, float | None]]
 
 
 def rates_of(report: Mapping[str, Any]) -> Rates:
-    """Returns the images per second of each model: by precision in a file of rates, by side in one of the benchmark."""
+    """Returns the images per second of each model: by precision in a file of rates, by side in one of the benchmark.
+
+    A file of rates may say which models were not measured, and whose rates they are `taken_as`.
+    """
     if "images_per_s" in report:
         rates: Rates = report["images_per_s"]
-        return rates
+        return {**rates, **{model: rates[other] for model, other in report.get("taken_as", {}).items()}}
     epochs = [each for each in report["results"] if each["name"].endswith("_epoch")]
     return {each["name"].removesuffix("_epoch"): {side: each[side] for side in ("baseline", "ours")} for each in epochs}
 
@@ -58,9 +61,10 @@ def cost_told(report: Mapping[str, Any]) -> str:
         but = f", {', '.join(taken)} not measured and taken as {first}" if taken else ""
         told.append(f"{cost['hours'][kind]:,} {kind} ({100 * cost['saved'][kind]:.0f} % less{but})")
     study = STUDIES["paper"]
+    alike = "".join(f" {model} is taken as {other}." for model, other in report.get("taken_as", {}).items())
     return (
         f"{len(cost['models'])} of the paper's {cost['of']} models × {study.seeds} seeds × {study.epochs} epochs × "
-        f"{PAPER_IMAGES:,} images: {', '.join(told)}."
+        f"{PAPER_IMAGES:,} images: {', '.join(told)}.{alike}"
     )
 
 

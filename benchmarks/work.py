@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.baseline import Released
 from benchmarks.measure import Rates, Side, interleave
 from wbc.cells import CLASSES
-from wbc.compute import autocast, keep_memory, place
+from wbc.compute import autocast, computes_in_bf16, keep_memory, place
 from wbc.config import RunConfig, TrainConfig
 from wbc.data.batches import draw_augmentation
 from wbc.data.drawn.smears import STAININGS, draw_cell
@@ -102,10 +102,19 @@ def write_jpegs(folder: Path, count: int) -> Path:
 
 
 def full_run(folder: Path, model: str, device: str, **settings: Any) -> RunConfig:
-    """Returns a run of a full model at the paper's settings on a folder of images; it never saves a checkpoint."""
+    """Returns a run of a full model at the paper's settings on a folder of images; it never saves a checkpoint.
+
+    It is in bf16 where the device computes in it, unless told otherwise.
+    """
     defaults = {"profile": "paper", "source": f"folder:{folder}", "targets": f"folder:{folder}", "pretrained": "none"}
     batch = {"batch_size": 128 if device == "cuda" else 32, "epochs": EPOCHS, "checkpoint_every": EPOCHS + 1}
+    defaults["precision"] = "bf16" if computes_in_bf16(device) else "fp32"
     return resolve(TrainConfig(model=model, device=device, **(defaults | batch | settings)))
+
+
+def folder_of(config: RunConfig) -> Path:
+    """Returns the folder that a full run trains on."""
+    return Path(config.source.removeprefix("folder:"))
 
 
 def demo_run(seed: int, device: str, **settings: Any) -> RunConfig:
@@ -138,6 +147,8 @@ class Ours:
         self._optimiser = build_optimiser(self.model, config if fused else dataclasses.replace(config, fast=False))
         self._feed: Feed | None = None
         self._epoch = 0
+        self.loss = math.nan
+        """Of the last epoch."""
 
     @property
     def feed(self) -> Feed:
@@ -164,7 +175,7 @@ class Ours:
         """Trains an epoch, the next one unless it is said which; returns the number of images."""
         if epoch is None:
             epoch, self._epoch = self._epoch % (self.config.epochs - 1), self._epoch + 1
-        train_epoch(self.model, self._optimiser, self.feed, epoch, self.config)
+        self.loss = train_epoch(self.model, self._optimiser, self.feed, epoch, self.config).loss
         return self.feed.images
 
     def repeat_step(self) -> int:
@@ -254,8 +265,8 @@ def warm_workers(count: int) -> Iterator[list[ProcessPoolExecutor]]:
     """Yields worker processes that have PyTorch and this package imported."""
     pools = [ProcessPoolExecutor(1, mp_context=get_context("spawn")) for _ in range(count)]
     try:
-        for pool in pools:
-            pool.submit(torch.set_num_threads, 1).result()
+        for imported in [pool.submit(torch.set_num_threads, 1) for pool in pools]:
+            imported.result()
         yield pools
     finally:
         for pool in pools:

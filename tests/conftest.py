@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pytest
 from PIL import Image
 
 from wbc.cells import CLASSES
 from wbc.config import RunConfig, TrainConfig
+from wbc.data.splits import parse_source
 from wbc.studies import resolve
 
 
@@ -31,6 +31,8 @@ def _quiet_logger() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite store; MLflow takes seconds to make one, so each test gets a copy."""
+    import mlflow  # here, because the tests of a GPU run on machines without it
+
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     with chdir(path.parent):  # beside which MLflow's own experiment keeps its files
         mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
@@ -38,16 +40,22 @@ def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path) -> Path:
-    """A working directory with a data folder and two empty SQLite stores, the first in use; returns its path."""
-    for name in ("mlflow.db", "other.db"):
-        shutil.copy(fresh_database, tmp_path / name)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a data folder; returns its path."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WBC_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return tmp_path
+
+
+@pytest.fixture
+def store(workplace: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path) -> Path:
+    """A working directory with a data folder and two empty SQLite stores, the first in use; returns its path."""
+    for name in ("mlflow.db", "other.db"):
+        shutil.copy(fresh_database, workplace / name)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workplace}/mlflow.db")
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "WBC_MIRROR"):
         monkeypatch.delenv(name, raising=False)
-    return tmp_path
+    return workplace
 
 
 def write_cells(folder: Path, per_class: int, size_px: int = 24) -> Path:
@@ -61,10 +69,26 @@ def write_cells(folder: Path, per_class: int, size_px: int = 24) -> Path:
     return folder
 
 
+def name_of(folder: str) -> str:
+    """What images in a folder below the working directory are called in metrics and files."""
+    return parse_source(f"folder:{folder}").name
+
+
 @pytest.fixture
 def small_config(store: Path) -> Callable[..., RunConfig]:
     """Returns a function that makes a quick run of two folders of cells; keywords change its settings."""
-    home, away = write_cells(store / "home", 6), write_cells(store / "away", 2)
+    return config_maker(store)
+
+
+@pytest.fixture
+def untracked_config(workplace: Path) -> Callable[..., RunConfig]:
+    """Returns such a function where there is no store."""
+    return config_maker(workplace)
+
+
+def config_maker(folder: Path) -> Callable[..., RunConfig]:
+    """Returns a function that makes a quick run of two folders of cells below a folder."""
+    home, away = write_cells(folder / "home", 6), write_cells(folder / "away", 2)
 
     def make(**settings: object) -> RunConfig:
         defaults: dict[str, object] = {

@@ -21,12 +21,42 @@ from wbc.cells import class_index
         ("Eosinophil_1", 1),
         ("lymphs", 2),
         ("04_Neutrophils (seg)", 4),
+        ("neutrophil_band", 4),
+        ("neutrophil_segmented", 4),
+        ("lymphocyte_typical", 2),
+        ("LYT", 2),
+        ("NGS", 4),
+        ("NGB", 4),
+        ("MON", 3),
+        ("EOS", 1),
+        ("BAS", 0),
+        ("Monocyte (2)", 3),
     ],
 )
 def test_class_index_of_a_common_spelling(name: str, label: int) -> None:
     assert class_index(name) == label
 
 
-@pytest.mark.parametrize("name", ["platelet", "erythroblast", "lymphoblast", "", "basic", "train", "monolayer", "1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "platelet",
+        "erythroblast",
+        "lymphoblast",
+        "",
+        "basic",
+        "train",
+        "monolayer",
+        "1",
+        "B",
+        "M",
+        "n",
+        "Neutrophil (excluded, out of focus)",
+        "lymphocyte_atypical",
+        "atypical lymphocyte",
+        "lymphocyte_neoplastic",
+        "neutrophil_old",
+    ],
+)
 def test_class_index_of_no_class(name: str) -> None:
     assert class_index(name) is None

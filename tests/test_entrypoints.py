@@ -18,10 +18,10 @@ from entrypoints.evaluate import evaluate
 from entrypoints.prepare import prepare
 from entrypoints.reproduce import reproduce
 from entrypoints.train import train
-from tests.conftest import write_cells
+from tests.conftest import name_of, write_cells
 from tests.servers import free_port, wait_for
 from wbc.config import EvaluateConfig, PrepareConfig, ReproduceConfig, RunConfig, TrainConfig
-from wbc.run import build
+from wbc.models.build import build
 from wbc.training.checkpoint import Checkpoint, write_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -192,12 +192,12 @@ def test_train_then_evaluate_prints_one_line_each(
     options = ["--source", config.source, "--targets", config.targets[0], "--pretrained", "none", "--epochs", "1"]
     code, out, _ = run("train", "--model", "vgg16", *options)
     assert code == 0
-    assert out.startswith("vgg16/seed0  folder_away ")
+    assert out.startswith(f"vgg16/seed0  {name_of('away')} ")
     assert len(out.splitlines()) == 1
     write_cells(store / "slides", 1)
     code, out, _ = run("evaluate", "--targets", f"folder:{store / 'slides'}")
     assert code == 0
-    assert "folder_slides" in out
+    assert name_of("slides") in out
 
 
 def test_prepare_prints_the_images_by_split_and_class(run: Run, store: Path) -> None:

@@ -1,66 +1,32 @@
-"""The whole path on a CUDA GPU. Skips where there is none."""
+"""How a GPU trains, without tracking: `benchmarks/gpu.sh` runs this where MLflow is missing. Skips without CUDA."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
-import mlflow
-import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
-from tests.test_run import interrupted
-from tests.training.test_fast import LAST16, both_ways
+from benchmarks.work import Ours
 from wbc import compute
-from wbc.compute import GPU_SHARE, place
-from wbc.config import EvaluateConfig, RunConfig
+from wbc.compute import GPU_SHARE
+from wbc.config import RunConfig
 from wbc.data.batches import draw_augmentation
-from wbc.evaluation.records import read_scores
 from wbc.models.catalog import PAPER_ROWS
-from wbc.run import Outcome, build, load_domains, score_run, train_and_score
 from wbc.sweep.runners.gpu import MOST, jobs_per_gpu, measure
-from wbc.tracking.read import read_curve, read_runs
 from wbc.training.feed import Feed
 from wbc.training.loop import batches
 
+LAST16 = "resnet50_frozenbn_last16"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
 
-def scores(outcome: Outcome, domain: str) -> np.ndarray:
-    path = mlflow.artifacts.download_artifacts(f"runs:/{outcome.run_id}/predictions/{domain}.csv")
-    return read_scores(Path(path))[1]
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_run_on_cuda_learns_and_names_the_gpu(small_config: Callable[..., RunConfig], precision: str) -> None:
-    outcome = train_and_score(small_config(device="cuda", epochs=8, precision=precision))
-    (run,) = read_runs("demo")[0]
-    losses = read_curve(run, "train/loss")
-    assert losses[8] < losses[1] / 2
-    assert mlflow.artifacts.load_dict(f"runs:/{outcome.run_id}/environment.json")["gpus"] == [
-        torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
-    ]
-
-
-@pytest.mark.parametrize("model", ["resnet50", "vgg16", "vit_b_16"])
-def test_model_trained_on_cuda_scores_the_same_on_the_cpu(small_config: Callable[..., RunConfig], model: str) -> None:
-    outcome = train_and_score(small_config(device="cuda", model=model))
-    on_cuda = scores(outcome, "folder_away")
-    score_run(EvaluateConfig(run=outcome.run_id), "cpu")
-    np.testing.assert_allclose(scores(outcome, "folder_away"), on_cuda, atol=2e-3)  # tf32 convolutions
-
-
-def test_resumed_run_on_cuda_goes_on_where_it_stopped(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = small_config(device="cuda", epochs=4)
-    interrupted(config, monkeypatch, KeyboardInterrupt())
-    train_and_score(config)
-    (run,) = read_runs("demo")[0]
-    assert sorted(read_curve(run, "train/loss")) == [1, 2, 3, 4]
+def flat(run: Ours) -> Tensor:
+    return torch.cat([parameter.detach().flatten().cpu() for parameter in run.model.parameters()])
 
 
 @pytest.fixture
@@ -72,25 +38,33 @@ def exact() -> Iterator[None]:
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("model", PAPER_ROWS)
-def test_fast_training_on_cuda_agrees_with_the_plain_one(small_config: Callable[..., RunConfig], model: str) -> None:
-    fast, plain, cosine = both_ways(small_config, device="cuda", model=model)
-    assert fast == pytest.approx(plain, rel=1e-3)
-    assert cosine > 0.95
+def test_fast_training_on_cuda_agrees_with_the_plain_one(
+    untracked_config: Callable[..., RunConfig], model: str
+) -> None:
+    losses, moved = [], []
+    for fast in (True, False):
+        run = Ours(untracked_config(device="cuda", model=model, fast=fast, lr=1e-6, epochs=12))
+        before, found = flat(run), []
+        for epoch in range(3):
+            run.train(epoch)
+            found.append(run.loss)
+        losses.append(found)
+        moved.append(flat(run) - before)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert cosine_similarity(*moved, dim=0).item() > 0.95
 
 
 @pytest.mark.parametrize("share", [GPU_SHARE, 0.0], ids=["kept in its memory", "fetched ahead"])
 @pytest.mark.parametrize("recipe", ["paper", "released"])
 def test_batches_on_cuda_are_the_plain_ones_to_the_bit(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, recipe: str, share: float
+    untracked_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, recipe: str, share: float
 ) -> None:
     monkeypatch.setattr(compute, "GPU_SHARE", share)
-    config = small_config(device="cuda", recipe=recipe)
-    (train, _), found = load_domains(config), []
+    config, found = untracked_config(device="cuda", recipe=recipe), []
     for each in (config, replace(config, device="cpu", fast=False)):
-        model = build(each, None)
-        place(model, each)
-        drawn = draw_augmentation(0, 0, len(train.labels))
-        found.append(list(Feed(model, train, each).load(batches(drawn.order, 8), drawn)))
+        run = Ours(each)
+        drawn = draw_augmentation(0, 0, len(run.images.labels))
+        found.append(list(run.feed.load(batches(drawn.order, 8), drawn)))
     for (pixels, labels), (expected, truth) in zip(*found, strict=True):
         assert pixels.is_cuda
         assert torch.equal(pixels.cpu(), expected)
@@ -100,17 +74,15 @@ def test_batches_on_cuda_are_the_plain_ones_to_the_bit(
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("share", [GPU_SHARE, 0.0], ids=["kept in its memory", "in a file"])
 def test_features_on_cuda_are_what_frozen_layers_make_of_each_batch(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, share: float
+    untracked_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     monkeypatch.setattr(compute, "GPU_SHARE", share)
-    config = small_config(device="cuda", model=LAST16, epochs=12)
-    train, _ = load_domains(config)
-    model = build(config, None)
-    place(model, config)
-    drawn = draw_augmentation(0, 0, len(train.labels))
+    config = untracked_config(device="cuda", model=LAST16, epochs=12)
+    run = Ours(config)
+    drawn = draw_augmentation(0, 0, len(run.images.labels))
     rows = batches(drawn.order, 8)
-    kept, plain = Feed(model, train, config), Feed(model, train, replace(config, fast=False))
-    frozen, _ = model.split_frozen() or pytest.fail("nothing is frozen")
+    kept, plain = run.feed, Feed(run.model, run.images, replace(config, fast=False))
+    frozen, _ = run.model.split_frozen() or pytest.fail("nothing is frozen")
     for (features, labels), (pixels, truth) in zip(kept.load(rows, drawn), plain.load(rows, drawn), strict=True):
         with torch.no_grad():
             expected = frozen(pixels)
@@ -134,10 +106,10 @@ def test_compiled_full_model_computes_the_same_and_its_seeds_share_the_code(mode
 
 
 def test_runs_at_a_time_are_measured_on_the_gpu_whatever_else_the_plan_holds(
-    small_config: Callable[..., RunConfig],
+    untracked_config: Callable[..., RunConfig],
 ) -> None:
     models = ("timm:resnet18", "resnet50", "vgg16")  # the first has no thin variant
-    configs = [small_config(device="cuda", model=model) for model in models]
+    configs = [untracked_config(device="cuda", model=model) for model in models]
     free, need = measure(configs)
     assert 0 < need < free
     assert 1 <= jobs_per_gpu(configs) <= MOST

@@ -16,13 +16,41 @@ class Last:
         signal.raise_signal(self.signum)
 
 
-def test_sigterm_ends_the_block_as_an_exit_with_code_143() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)])
+def test_signal_ends_the_block_as_an_exit_with_its_code(signum: signal.Signals, code: int) -> None:
+    before = signal.getsignal(signum)
     with pytest.raises(SystemExit) as ended, signals_exit():
-        signal.raise_signal(signal.SIGTERM)
-    assert ended.value.code == 143
-    assert signal.getsignal(signal.SIGTERM) is before
+        signal.raise_signal(signum)
+    assert ended.value.code == code
+    assert signal.getsignal(signum) is before
     stop_if_asked()
+
+
+def test_closed_terminal_ends_nothing_below_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    went_on = []
+    try:
+        with signals_exit():
+            signal.raise_signal(signal.SIGHUP)
+            went_on.append(True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert went_on
+
+
+def test_signal_of_a_terminal_that_comes_twice_leaves_the_cleaning_alone() -> None:
+    cleaned = []
+
+    def clean() -> None:
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
+            cleaned.append(True)
+
+    with pytest.raises(SystemExit), signals_exit():
+        clean()
+    assert cleaned
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -20,12 +20,13 @@ import pytest
 import torch
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
-from tests.conftest import write_cells
+from tests.conftest import name_of, write_cells
 from wbc import run as run_module
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
-from wbc.models.build import backbone_state
-from wbc.run import build, score_run, train_and_score
+from wbc.models.build import backbone_state, build
+from wbc.run import train_and_score
+from wbc.scoring import score_run
 from wbc.tracking import writer
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.training_log import TrainingLog
@@ -67,18 +68,18 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
     assert {"model", "seed", "profile", "source", "trained_as", "complete"} <= set(logged.data.tags)
     assert logged.data.params["model"] == "resnet50"
     assert [point.step for point in client.get_metric_history(outcome.run_id, "train/loss")] == [1, 2, 3]
-    assert logged.data.metrics["test/folder_away/accuracy"] == outcome.accuracies["folder_away"]
-    assert {item.dataset.name for item in logged.inputs.dataset_inputs} == {"folder_home", "folder_away"}
+    assert logged.data.metrics[f"test/{name_of('away')}/accuracy"] == outcome.accuracies[name_of("away")]
+    assert {item.dataset.name for item in logged.inputs.dataset_inputs} == {name_of("home"), name_of("away")}
     folder = Path(mlflow.artifacts.download_artifacts(run_id=outcome.run_id, artifact_path=""))
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == {
         "config.json",
         "environment.json",
         "checkpoint/final.pt",
-        "predictions/folder_away.csv",
-        "embeddings/folder_away.npy",
-        "confusion/folder_away.png",
-        "samples/folder_away.png",
+        f"predictions/{name_of('away')}.csv",
+        f"embeddings/{name_of('away')}.npy",
+        f"confusion/{name_of('away')}.png",
+        f"samples/{name_of('away')}.png",
     }
     assert json.loads((folder / "config.json").read_text())["epochs"] == 3
     assert "torch" in json.loads((folder / "environment.json").read_text())["libraries"]
@@ -88,7 +89,9 @@ def test_logged_model_scores_whole_images_as_the_run_did(small_config: Callable[
     config = small_config()
     outcome = train_and_score(config)
     model = mlflow.pyfunc.load_model(f"runs:/{outcome.run_id}/model")
-    table = np.genfromtxt(predictions_of(outcome.run_id, "folder_away").decode().splitlines(), delimiter=",", dtype=str)
+    table = np.genfromtxt(
+        predictions_of(outcome.run_id, name_of("away")).decode().splitlines(), delimiter=",", dtype=str
+    )
     from PIL import Image
 
     folder = Path(config.targets[0].removeprefix("folder:"))
@@ -110,11 +113,11 @@ def test_same_identity_gives_the_same_predictions(
     small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train_and_score(small_config())
-    before = predictions_of(first.run_id, "folder_away")
+    before = predictions_of(first.run_id, name_of("away"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
     second = train_and_score(first.config)
     assert second.run_id != first.run_id
-    assert predictions_of(second.run_id, "folder_away") == before
+    assert predictions_of(second.run_id, name_of("away")) == before
 
 
 @pytest.mark.parametrize(
@@ -132,9 +135,9 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert resumed.run_id == stopped.info.run_id
     history = mlflow.MlflowClient().get_metric_history(resumed.run_id, "train/loss")
     assert [point.step for point in history] == list(range(1, epochs + 1))
-    predictions = predictions_of(resumed.run_id, "folder_away")
+    predictions = predictions_of(resumed.run_id, name_of("away"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
-    assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+    assert predictions_of(train_and_score(config).run_id, name_of("away")) == predictions
 
 
 def stop_in_the_third_epoch(*arguments: object) -> object:
@@ -160,9 +163,9 @@ def test_stopped_run_goes_on_after_its_last_whole_epoch_though_that_was_not_one_
     assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
     resumed = train_and_score(config)
     assert resumed.run_id == stopped.info.run_id
-    predictions = predictions_of(resumed.run_id, "folder_away")
+    predictions = predictions_of(resumed.run_id, name_of("away"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
-    assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+    assert predictions_of(train_and_score(config).run_id, name_of("away")) == predictions
 
 
 def test_run_whose_store_is_away_stops_all_the_same(
@@ -192,11 +195,11 @@ def test_run_stopped_after_training_logs_the_rest_once(
     outcome, client = train_and_score(small_config(epochs=1)), mlflow.MlflowClient()
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert (run.info.run_id, run.info.status) == (outcome.run_id, "FINISHED")
-    for name in ("train/loss", "test/folder_away/accuracy"):
+    for name in ("train/loss", f"test/{name_of('away')}/accuracy"):
         assert len(client.get_metric_history(outcome.run_id, name)) == 1
     (model,) = client.search_logged_models([run.info.experiment_id])
     assert model.model_id == run.data.tags["model_id"]
-    assert "test/folder_away/accuracy" in {metric.key for metric in model.metrics}
+    assert f"test/{name_of('away')}/accuracy" in {metric.key for metric in model.metrics}
 
 
 def test_epochs_logged_after_the_last_checkpoint_are_not_logged_twice(
@@ -338,19 +341,19 @@ def test_evaluate_scores_an_earlier_run_on_a_further_folder(
 ) -> None:
     trained = train_and_score(small_config(epochs=1))
     write_cells(store / "slides", 1)
-    scored = score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}"), "cpu")
+    scored = score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}", device="cpu"))
     assert scored.run_id == trained.run_id
-    assert set(scored.accuracies) == {"folder_slides"}
+    assert set(scored.accuracies) == {name_of("slides")}
     logged = mlflow.get_run(trained.run_id)
     assert logged.info.status == "FINISHED"
-    assert "test/folder_slides/macro_f1" in logged.data.metrics
-    assert score_run(EvaluateConfig(targets=f"folder:{store / 'slides'}"), "cpu").accuracies == scored.accuracies
+    assert f"test/{name_of('slides')}/macro_f1" in logged.data.metrics
+    assert score_run(EvaluateConfig(targets=f"folder:{store / 'slides'}", device="cpu")).accuracies == scored.accuracies
 
 
 def test_evaluate_of_a_checkpoint_file_is_a_run_of_its_own(small_config: Callable[..., RunConfig], store: Path) -> None:
     trained = train_and_score(small_config(epochs=1))
     path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
-    scored = score_run(EvaluateConfig(run=path), "cpu")
+    scored = score_run(EvaluateConfig(run=path, device="cpu"))
     assert scored.run_id != trained.run_id
     assert scored.accuracies == trained.accuracies
 
@@ -358,7 +361,7 @@ def test_evaluate_of_a_checkpoint_file_is_a_run_of_its_own(small_config: Callabl
 def test_evaluate_of_another_model_than_expected_is_refused(small_config: Callable[..., RunConfig]) -> None:
     trained = train_and_score(small_config(epochs=1))
     with pytest.raises(CheckpointError, match="holds resnet50, not vgg16"):
-        score_run(EvaluateConfig(run=trained.run_id, model="vgg16"), "cpu")
+        score_run(EvaluateConfig(run=trained.run_id, model="vgg16", device="cpu"))
 
 
 def test_evaluate_of_an_interrupted_run_is_refused_and_leaves_it_so(
@@ -367,7 +370,7 @@ def test_evaluate_of_an_interrupted_run_is_refused_and_leaves_it_so(
     interrupted(small_config(), monkeypatch, KeyboardInterrupt())
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     with pytest.raises(TrackingError, match="no completed training run"):
-        score_run(EvaluateConfig(run=stopped.info.run_id), "cpu")
+        score_run(EvaluateConfig(run=stopped.info.run_id, device="cpu"))
     assert mlflow.get_run(stopped.info.run_id).info.status == "KILLED"
 
 
@@ -382,7 +385,7 @@ def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
     monkeypatch.setattr(run_module, "predict", fail)
     for run in (trained.run_id, path):
         with pytest.raises(RuntimeError):
-            score_run(EvaluateConfig(run=run), "cpu")
+            score_run(EvaluateConfig(run=run, device="cpu"))
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert {run.info.run_name: run.info.status for run in runs} == {
         "resnet50/seed0": "FINISHED",
@@ -392,9 +395,9 @@ def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
 
 def test_evaluate_of_an_unknown_run_names_it(store: Path) -> None:
     with pytest.raises(TrackingError, match="no run 0123abc"):
-        score_run(EvaluateConfig(run="0123abc"), "cpu")
+        score_run(EvaluateConfig(run="0123abc", device="cpu"))
     with pytest.raises(TrackingError, match="no finished training run"):
-        score_run(EvaluateConfig(), "cpu")
+        score_run(EvaluateConfig(device="cpu"))
 
 
 def test_target_that_the_model_trains_on_is_refused(small_config: Callable[..., RunConfig]) -> None:

@@ -1,23 +1,31 @@
 """Stores: eight processes at once on SQLite and PostgreSQL lose no metric; one half made; passwords stay unsaid."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import mlflow
 import pytest
+from sqlalchemy import make_url
 
+from tests.conftest import name_of
 from tests.forks import forks
 from tests.servers import postgresql
 from wbc.config import RunConfig
 from wbc.errors import TrackingError
-from wbc.run import load_domains
+from wbc.inputs import load_inputs
+from wbc.tracking.connection import check_server
+from wbc.tracking.repoint import repoint
 from wbc.tracking.runs import open_run
-from wbc.tracking.store import EXPERIMENT, connect, describe_store, find_run
+from wbc.tracking.store import EXPERIMENT, connect, describe_store, find_run, store_location
 from wbc.training.loop import EpochResult
 
 WORKERS = 8
@@ -36,7 +44,7 @@ def shared_store(request: pytest.FixtureRequest, store: Path, monkeypatch: pytes
 
 def log_run(environment: dict[str, str], config: RunConfig) -> None:
     os.environ.update(environment)
-    train, tests = load_domains(config)
+    train, tests = load_inputs(config)
     with open_run(config, f"identity {config.seed}", {}) as run:
         run.training.start([train, *tests])
         for epoch in range(1, EPOCHS + 1):
@@ -48,7 +56,7 @@ def log_run(environment: dict[str, str], config: RunConfig) -> None:
 def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config: Callable[..., RunConfig]) -> None:
     configs = [small_config(seed=seed) for seed in range(WORKERS)]
     connect()
-    load_domains(configs[0])
+    load_inputs(configs[0])
     workers = [forks().Process(target=log_run, args=(dict(os.environ), config)) for config in configs]
     for worker in workers:
         worker.start()
@@ -64,7 +72,7 @@ def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config
             (step, seed + 1 / step) for step in range(1, EPOCHS + 1)
         ]
         assert len(client.get_metric_history(run.info.run_id, "train/images_per_s")) == EPOCHS
-        assert {item.dataset.name for item in run.inputs.dataset_inputs} == {"folder_home", "folder_away"}
+        assert {item.dataset.name for item in run.inputs.dataset_inputs} == {name_of("home"), name_of("away")}
 
 
 def make_store(environment: dict[str, str]) -> None:
@@ -143,3 +151,96 @@ def test_server_that_does_not_answer_is_named_without_its_password(
 def test_database_of_an_error_is_named_without_its_password() -> None:
     with pytest.raises(TrackingError, match=r"^no postgresql://\*\*\*@host:5432/mlflow here, nor ada@home$"):
         raise TrackingError("no postgresql://ada:s3c@ret@host:5432/mlflow here, nor ada@home")
+
+
+@pytest.mark.parametrize("name", ["my work", "a%20b", "a#b", "a?b", "müll", "plain"])
+def test_store_is_made_where_it_is_said_to_be_whatever_the_folder_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(fresh_database, folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    client = mlflow.MlflowClient()
+    run = client.create_run(connect())
+    client.log_dict(run.info.run_id, {}, "config.json")
+    uri, folders = store_location()
+    assert folders == {folder, folder / "mlartifacts"}
+    assert make_url(uri).database == str(folder / "mlflow.db")
+    assert [path.relative_to(folder).parts[0] for path in tmp_path.rglob("config.json")] == ["mlartifacts"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_settings_in_the_address_of_a_store_are_kept(no_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{no_database}?timeout=60")
+    connect()
+    assert no_database.exists()
+    assert store_location()[0] == f"sqlite:///{no_database}?timeout=60"
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Answers MLflow's search for experiments to those who know the password; has no /health."""
+
+    page = b'{"experiments": []}'
+
+    def do_POST(self) -> None:
+        known = self.headers["Authorization"] == f"Basic {b64encode(b'ada:s3cret').decode()}"
+        here = self.path == "/api/2.0/mlflow/experiments/search"
+        self.rfile.read(int(self.headers["Content-Length"]))
+        code = 200 if known and here else 404 if known else 401
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(self.page if code == 200 else b"no")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class _Proxy(_Server):
+    page = b"<html>Welcome to the clinic's network</html>"
+
+
+@pytest.fixture(params=[_Server, _Proxy])
+def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Server]]:
+    """A server that asks for a password, and the same behind a proxy that answers with a page."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        yield request.param
+        server.shutdown()
+
+
+def test_server_behind_a_password_is_asked_as_mlflow_asks(
+    guarded: type[_Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TrackingError, match=r"it does not know you \(401\): set MLFLOW_TRACKING_USERNAME"):
+        check_server("http://here")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
+    if guarded is _Server:
+        check_server("http://here")
+        return
+    with pytest.raises(TrackingError, match="no MLflow server at http://here"):
+        check_server("http://here")
+
+
+def test_moved_project_is_named_and_goes_on_once_it_is_repointed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path
+) -> None:
+    old, new = tmp_path / "old place", tmp_path / "new%20place"
+    old.mkdir()
+    shutil.copy(fresh_database, old / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    monkeypatch.chdir(old)
+    run_id = mlflow.MlflowClient().create_run(connect()).info.run_id
+    mlflow.MlflowClient().log_dict(run_id, {"epochs": 3}, "config.json")
+    old.rename(new)
+    monkeypatch.chdir(new)
+    with pytest.raises(TrackingError, match=f"at {old}/mlartifacts, but they lie at {new}/mlartifacts: `make repoint`"):
+        connect()
+    assert repoint() == 2
+    connect()
+    assert mlflow.artifacts.load_dict(f"{mlflow.get_run(run_id).info.artifact_uri}/config.json") == {"epochs": 3}
+    assert not old.exists()
+    assert repoint(old / "mlartifacts", new / "mlartifacts") == 0

@@ -8,12 +8,14 @@ from threading import Event
 import mlflow
 import pytest
 
-from tests.conftest import write_cells
+from tests.conftest import name_of, write_cells
 from tests.servers import breaking_proxy, free_port, mlflow_server
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
-from wbc.run import load_domains, score_run, train_and_score
+from wbc.inputs import load_inputs
+from wbc.run import train_and_score
+from wbc.scoring import score_run
 from wbc.tracking import writer as writing
 from wbc.tracking.datasets import log_input
 from wbc.tracking.store import EXPERIMENT, connect
@@ -42,7 +44,7 @@ def test_run_on_a_server_is_resumed_and_scored_elsewhere(
     artifacts = mlflow.artifacts.list_artifacts(run_id=trained.run_id, artifact_path="checkpoint")
     assert [artifact.path for artifact in artifacts] == ["checkpoint/final.pt"]
     slides = write_cells(store / "slides", 1)
-    assert set(score_run(EvaluateConfig(targets=f"folder:{slides}"), "cpu").accuracies) == {"folder_slides"}
+    assert set(score_run(EvaluateConfig(targets=f"folder:{slides}", device="cpu")).accuracies) == {name_of("slides")}
     assert not (store / "mlflow.db").stat().st_mtime > (store / "other.db").stat().st_mtime
 
 
@@ -57,7 +59,7 @@ def test_answers_that_break_off_lose_nothing_and_double_nothing(
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert (run.info.run_id, run.info.status, run.data.tags["complete"]) == (outcome.run_id, "FINISHED", "true")
     assert [point.step for point in client.get_metric_history(outcome.run_id, "train/loss")] == [1, 2, 3]
-    assert len(client.get_metric_history(outcome.run_id, "test/folder_away/accuracy")) == 1
+    assert len(client.get_metric_history(outcome.run_id, f"test/{name_of('away')}/accuracy")) == 1
     (model,) = client.search_logged_models([run.info.experiment_id])
     assert model.model_id == run.data.tags["model_id"]
     artifacts = mlflow.artifacts.list_artifacts(run_id=outcome.run_id, artifact_path="checkpoint")
@@ -67,7 +69,7 @@ def test_answers_that_break_off_lose_nothing_and_double_nothing(
 def test_experiment_is_created_once_and_beside_the_database(store: Path) -> None:
     assert connect() == connect()
     experiment = mlflow.get_experiment_by_name(EXPERIMENT)
-    assert experiment.artifact_location == str(store / "mlartifacts")
+    assert experiment.artifact_location == (store / "mlartifacts").as_uri()
 
 
 def test_run_of_mlflow_run_is_adopted_and_keeps_the_words_typed(
@@ -112,13 +114,13 @@ def test_runs_go_to_the_experiment_that_mlflow_run_was_given(store: Path, monkey
 
 def test_runs_that_start_at_once_on_the_same_images_log_them_all(small_config: Callable[..., RunConfig]) -> None:
     client, experiment = mlflow.MlflowClient(), connect()
-    train, _ = load_domains(small_config())
+    (train,) = load_inputs(small_config()).train
     runs = [client.create_run(experiment).info.run_id for _ in range(8)]
     with ThreadPoolExecutor(len(runs)) as pool:
         list(pool.map(lambda run: log_input(run, train, "training"), runs))
     for run in runs:
         (logged,) = client.get_run(run).inputs.dataset_inputs
-        assert logged.dataset.name == "folder_home"
+        assert logged.dataset.name == name_of("home")
 
 
 def test_writes_that_wait_when_a_stopped_run_has_parted_from_its_store_are_dropped(

@@ -8,12 +8,14 @@ CLASSES: Final = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophi
 ABBREVIATIONS: Final = ("Bas", "Eos", "Lymp", "Mono", "Neut")
 
 _LETTERS: Final = {"b": 0, "e": 1, "l": 2, "m": 3, "n": 4}
-# English, Romance and German names, whole or short, singular or plural: basophil, Basófilos, Lymphozyten, mono.
+_FORM: Final = r"(?:segmented|seg|band|stab|typical)"
+# English, Romance and German names, whole or short, singular or plural: basophil, Basófilos, Lymphozyten, mono; and
+# the codes of AML-LMU (NGS, NGB, LYT). A word that is not understood, or a letter alone, could mean anything.
 _SPELLING: Final = re.compile(
-    r"(?:\d+[\s_.-]*)?(?:(?:segmented|seg|band|stab)[\s_.-]*)?"  # 01_Neutrophil, band neutrophils
-    r"(?P<name>(?:baso|eosino|neutro)(?:ph|f)[iy]?l\w{0,2}|(?:lympho|linfo|mono)[cz][yi]t\w{0,3}"
-    r"|ba|bas|baso|eo|eos|eosi|eosin|eosino|ly|lym|lymp|lymph|lympho|mo|mon|mono|ne|neu|neut|neutro|[belmn])s?"
-    r"(?:[\s_.-]*granulo[cz]yt\w{0,2})?(?:[\s_.-]*(?:\d+|\(.*\)))?\.?"
+    rf"(?:\d+[\s_.-]*)?(?:{_FORM}[\s_.-]*)?"  # 01_Neutrophil, band neutrophils
+    r"(?P<name>(?:baso|eosino|neutro)(?:ph|f)[iy]?l[a-z]{0,2}|(?:lympho|linfo|mono)[cz][yi]t[a-z]{0,3}"
+    r"|ba|bas|baso|eo|eos|eosi|eosin|eosino|ly|lym|lymp|lymph|lympho|lyt|mo|mon|mono|ne|neu|neut|neutro|ngs|ngb)s?"
+    rf"(?:[\s_.-]*granulo[cz]yt[a-z]{{0,2}})?(?:[\s_.-]+{_FORM}|[\s_.-]*\({_FORM}\))?(?:[\s_.-]*(?:\d+|\(\d+\)))?\.?"
 )
 
 

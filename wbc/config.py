@@ -213,6 +213,14 @@ class RunConfig(Settings):
             raise ConfigError(f"seed={self.seed}: must be 0 or more.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class RepointConfig:
+    """Options of `repoint`: after a project was moved, record in its SQLite store where its artifacts lie now."""
+
+    old: str | None = option(None, "The folder that the store names; auto: that of the experiment in use.")
+    new: str | None = option(None, "The folder that the artifacts lie in now; auto: mlartifacts beside the database.")
+
+
 def split_names(text: str) -> list[str]:
     """Returns the names in a comma-separated list, each once, without the spaces around them."""
     return list(dict.fromkeys(name.strip() for name in text.split(",")))

@@ -153,7 +153,10 @@ def _driver_version() -> str | None:
 
 
 def _docker() -> Finding:
-    import docker
+    try:
+        import docker
+    except ImportError as error:
+        return Finding(status="note", found=first_line(error), remedy="only runner=docker needs it: make setup")
 
     from wbc.sweep.runners.image import no_engine
 

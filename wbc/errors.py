@@ -62,7 +62,7 @@ class BusyError(TrackingError):
 
 
 class DamageError(TrackingError):
-    """A file of a run that is not the one that was logged, or that has no place."""
+    """A file of a run that is missing, or is not the one that was logged."""
 
 
 class RunnerError(WbcError):

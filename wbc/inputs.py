@@ -9,7 +9,7 @@ from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.hold_out import hold_out
-from wbc.data.images import Images, Listing, Part, list_images, load_images
+from wbc.data.images import Images, Listing, Part, list_images, load_images, shared_images
 from wbc.data.splits import Split, expand_targets, parse_sources
 from wbc.errors import ConfigError
 from wbc.models.catalog import find_model
@@ -98,14 +98,14 @@ def geometry(config: RunConfig) -> Geometry:
 
 def weights_key(config: RunConfig) -> tuple[object, ...]:
     """Returns what decides which file of weights a run starts from."""
-    return find_model(config.model).backbone, config.scale, config.pretrained, config.image_size
+    seed = config.seed if config.pretrained == "patterns" else None  # each seed learns patterns of its draw
+    return find_model(config.model).backbone, config.scale, config.pretrained, config.image_size, seed
 
 
 def _warn_of_shared(train: Sequence[Listing], tests: Sequence[Listing]) -> None:
     """Says of each split that is scored how many of its images were trained on."""
-    seen = {content.partition("@")[0] for part in train for content in part.contents}
     for test in tests:
-        shared = sum(content.partition("@")[0] in seen for content in test.contents)
+        shared = sum(shared_images(part, test) for part in train)
         if shared:
             _log.warning(
                 "%s: %d of its %d images are among the training images; its score says nothing of other images",

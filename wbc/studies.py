@@ -12,6 +12,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from wbc.arms import PLAIN, Arm, parse_arm
 from wbc.config import PlanConfig, RunConfig, TrainConfig, numbers, split_names
+from wbc.data.splits import split_list
 from wbc.errors import ConfigError, unknown
 from wbc.methods.catalog import find_method
 from wbc.models.catalog import PAPER_ROWS, find_model
@@ -47,7 +48,7 @@ class Study(Settings):
 
     def domains(self) -> tuple[str, ...]:
         """Returns the keys of the domains that the study's runs need."""
-        splits = [*(part for source in self.sources for part in source.split(",")), *self.targets]
+        splits = [*(part for source in self.sources for part in split_list(source)), *self.targets]
         return tuple(dict.fromkeys(each if each.startswith("folder:") else each.split(":")[0] for each in splits))
 
 

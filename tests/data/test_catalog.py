@@ -85,6 +85,11 @@ def test_find_domain_names_the_nearest_when_unknown() -> None:
         find_domain("rabin")
 
 
+def test_find_domain_says_what_to_write_when_a_path_is_given_alone() -> None:
+    with pytest.raises(ConfigError, match="a folder of images is written folder:my/slides"):
+        find_domain("my/slides")
+
+
 def test_find_domain_says_what_to_write_when_a_folder_has_no_path() -> None:
     with pytest.raises(ConfigError, match="write folder:PATH"):
         find_domain("folder:")

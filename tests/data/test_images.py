@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from tests.data.samples import image_bytes, write_tree
 from tests.data.samples import images as files
 from wbc.data.cache import Geometry
-from wbc.data.images import Images, join, list_images, load_images, pick
+from wbc.data.images import Images, join, list_images, load_images, pick, shared_images
 from wbc.data.splits import parse_source
 
 SQUASH = Geometry("squash", 16)
@@ -81,5 +82,32 @@ def test_crop_changes_what_images_are_known_by_and_not_what_files_they_share(tmp
     )
     assert whole.digest != part.digest
     assert pick(whole, np.array([1]), "one").digest != pick(part, np.array([1]), "one").digest
-    assert [content.partition("@")[0] for content in part.contents] == list(whole.contents)
+    assert part.contents != whole.contents
+    assert shared_images(whole, part) == 2
     assert not np.array_equal(whole.pixels.square, part.pixels.square)
+
+
+def test_counts_by_class_are_logged_when_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_tree(tmp_path / "cells", files("Neutrophil/1.png", "lymph/1.png", "lymph/2.png"))
+    with caplog.at_level(logging.INFO):
+        load_images(parse_source(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "data")
+    assert ": 3 images: Basophil 0, Eosinophil 0, Lymphocyte 2, Monocyte 0, Neutrophil 1" in caplog.text
+
+
+def test_images_that_two_sets_share_are_counted_by_content(tmp_path: Path, parts: list[Images]) -> None:
+    copied = write_tree(
+        tmp_path / "third", files("mono/other.png", "eos/another.png") | {"eos/own.png": image_bytes(9)}
+    )
+    third = load_images(parse_source(f"folder:{copied}"), SQUASH, data_dir=tmp_path / "data")
+    assert shared_images(parts[0], third) == 2
+    assert shared_images(third, parts[0]) == 2
+    assert shared_images(parts[0], pick(third, np.flatnonzero(np.array(third.ids) == "eos/own.png"), "own")) == 0
+
+
+def test_one_picture_under_two_labels_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_tree(
+        tmp_path / "cells", files("Neutrophil/1.png") | {"lymph/2.png": image_bytes(0), "lymph/3.png": image_bytes(1)}
+    )
+    with caplog.at_level(logging.WARNING):
+        load_images(parse_source(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "data")
+    assert "2 images have a copy under another label, such as 'Neutrophil/1.png' and 'lymph/2.png'" in caplog.text

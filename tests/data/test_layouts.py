@@ -52,6 +52,77 @@ def test_file_whose_name_cannot_be_printed_is_named_in_one_line(tmp_path: Path, 
     assert str(caught.value).isprintable()
 
 
+def test_whatever_is_not_read_is_counted_by_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_tree(
+        tmp_path, images("Monocyte/1.png", "Monocyte/2.png") | {"Monocyte/a.txt": b"", "Monocyte/b.TXT": b""}
+    )
+    (root / "Monocyte/gone.png").symlink_to(root / "nowhere.png")
+    (root / "Monocyte/.hidden.png").write_bytes(image_bytes())
+    with caplog.at_level(logging.WARNING):
+        assert len(read_class_folders(root, {})) == 2
+    assert f"{root}: 4 files are not read: 2 (not an image: .txt), 1 (hidden), 1 (a broken link)" in caplog.text
+
+
+def test_linked_folders_are_followed_and_a_circle_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere = write_tree(tmp_path / "elsewhere", images("slide/1.png", "slide/2.png"))
+    root = write_tree(tmp_path / "root", images("Monocyte/3.png"))
+    (root / "Monocyte/more").symlink_to(elsewhere)
+    (elsewhere / "slide/back").symlink_to(root / "Monocyte")
+    (root / "Neutrophil").symlink_to(elsewhere / "slide")
+    with caplog.at_level(logging.WARNING):
+        paths = [entry.path for entry in read_class_folders(root, {})]
+    assert [path for path in paths if path.startswith("Mono")] == [
+        "Monocyte/3.png",
+        "Monocyte/more/slide/1.png",
+        "Monocyte/more/slide/2.png",
+    ]
+    assert {"Neutrophil/1.png", "Neutrophil/2.png"} <= set(paths)
+    assert "a link to a folder above it" in caplog.text
+
+
+def test_class_folder_that_is_a_broken_link_stops(tmp_path: Path) -> None:
+    (write_tree(tmp_path, images("Monocyte/1.png")) / "Basophil").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="Basophil' cannot be looked into: No such file"):
+        read_class_folders(tmp_path, {})
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "JP2", "tiff", "webp"])
+def test_images_of_any_common_suffix_are_read(tmp_path: Path, suffix: str) -> None:
+    write_tree(tmp_path, {f"Monocyte/1.{suffix}": image_bytes()})
+    assert [entry.path for entry in read_class_folders(tmp_path, {})] == [f"Monocyte/1.{suffix}"]
+
+
+def test_class_folder_that_ends_empty_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png") | {"Basophil/1.czi": b"x"})
+    with caplog.at_level(logging.WARNING):
+        read_class_folders(tmp_path, {})
+    assert "no image in the class folder 'Basophil'" in caplog.text
+    assert "1 files are not read: 1 (not an image: .czi)" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into any folder")
+def test_folder_that_cannot_be_looked_into_stops(tmp_path: Path) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png"))
+    (tmp_path / "Monocyte/shut").mkdir(mode=0)
+    with pytest.raises(DataError, match="shut' cannot be looked into: Permission denied"):
+        read_class_folders(tmp_path, {})
+
+
+def test_excluded_images_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png", "Monocyte/2, old.png"))
+    (tmp_path / "excluded.csv").write_text('path,reason\n"Monocyte/2, old.png",cut off\n')
+    with caplog.at_level(logging.WARNING):
+        assert [entry.path for entry in read_class_folders(tmp_path, {})] == ["Monocyte/1.png"]
+    assert "1 files are not read: 1 (named in excluded.csv)" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"Monocyte/1.png\nMonocyte/2.png\n", b"path\n\xff\n"])
+def test_table_of_excluded_images_that_is_none_stops(tmp_path: Path, content: bytes) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png", "Monocyte/2.png") | {"excluded.csv": content})
+    with pytest.raises(DataError, match=r"excluded\.csv' is no CSV in UTF-8 with a column 'path'"):
+        read_class_folders(tmp_path, {})
+
+
 def test_class_folders_of_no_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         read_class_folders(tmp_path / "absent", {})

@@ -1,7 +1,10 @@
 import hashlib
 import logging
 import os
+import re
 import resource
+import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +138,57 @@ def test_prepare_unpacks_again_when_the_images_are_spoilt(cells: Domain, tmp_pat
     pd.testing.assert_frame_equal(prepare_domain(cells, None, data_dir=tmp_path), first)
 
 
+def _lose(path: Path) -> None:
+    path.unlink()
+
+
+def _damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def _exchange(path: Path) -> None:
+    path.write_bytes(image_bytes(99))
+
+
+@pytest.mark.parametrize("spoil", [_lose, _damage, _exchange])
+def test_prepared_image_that_is_spoilt_is_unpacked_again(
+    spoil: Callable[[Path], None], cells: Domain, tmp_path: Path, site: Site
+) -> None:
+    split = Split("bccd", "all")
+    first = load_domain_images(cells, split, SQUASH, data_dir=tmp_path)
+    spoil(tmp_path / "cells/images/all/all/Neut/1.png")
+    second = load_domain_images(cells, split, Geometry("squash", 20), data_dir=tmp_path)
+    assert second.digest == first.digest
+    assert len(site.asked) == 1
+
+
+@pytest.mark.parametrize("spoil", [_lose, _damage, _exchange])
+def test_drawn_image_that_is_spoilt_is_drawn_again(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+    domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 1)})
+    first = prepare_domain(domain, None, data_dir=tmp_path)
+    spoil(tmp_path / "smears_target/images/all/Basophil/0000.png")
+    assert digest(prepare_domain(domain, SQUASH, data_dir=tmp_path)) == digest(first)
+
+
+def test_image_of_the_users_that_changed_is_never_written_to(folder: Path, tmp_path: Path) -> None:
+    rows = prepare(f"folder:{folder}", None, data_dir=tmp_path / "data")
+    _exchange(folder / "Neutrophils/1.png")
+    assert digest(prepare(f"folder:{folder}", SQUASH, data_dir=tmp_path / "data")) != digest(rows)
+    assert (folder / "Neutrophils/1.png").read_bytes() == image_bytes(99)
+
+
+def test_table_of_unusable_images_leaves_them_out_when_copied(folder: Path, tmp_path: Path) -> None:
+    write_tree(folder, {f"lymph/bad, {number}.png": b"" for number in range(5)})
+    key, data = f"folder:{folder}", tmp_path / "data"
+    with pytest.raises(
+        DataError, match=r"5 unusable image\(s\): .*, and 2 more\. All are listed in '(.*)'; to"
+    ) as caught:
+        prepare(key, None, data_dir=data)
+    table, target = re.findall("'([^']*csv)'", str(caught.value))
+    shutil.copy(table, target)
+    assert len(prepare(key, None, data_dir=data)) == 2
+
+
 def test_wrong_counts_stop_and_leave_no_images(cells: Domain, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"all Neutrophil: 2 found, 3 expected.* replace it, or use --archive"):
         prepare_domain(replace(cells, counts={"all": (0, 0, 1, 0, 3)}), SQUASH, data_dir=tmp_path)
@@ -216,4 +270,4 @@ def test_several_may_prepare_one_domain_at_once(folder: Path, tmp_path: Path, ca
     assert {digest(rows) for rows in manifests} == {digest(manifests[0])}
     with caplog.at_level(logging.INFO):
         load_images(expand_targets(key)[0], SQUASH, data_dir=data)
-    assert caplog.text == ""
+    assert [record.name for record in caplog.records] == ["wbc.data.images"]  # the counts; nothing is made again

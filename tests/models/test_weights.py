@@ -103,6 +103,27 @@ def test_tensor_that_does_not_fit_is_named(change: dict[str, Tensor | None], fau
         tiny("resnet50", tmp_path / "weights.safetensors")
 
 
+@pytest.mark.parametrize(("wrapper", "average"), [("state_dict", "state_dict_ema"), ("model", "model_ema")])
+def test_trained_weights_beside_averaged_ones_are_refused_with_the_choice(
+    wrapper: str, average: str, tmp_path: Path
+) -> None:
+    state = backbone_state(tiny("resnet50"))
+    torch.save({wrapper: state, average: state, "epoch": 3}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=f"hold both '{wrapper}' and '{average}'.* save the one that you mean"):
+        tiny("resnet50", tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("conv1.weight", float("nan")), ("bn1.bias", float("inf")), ("bn1.running_var", -1e-3)]
+)
+def test_values_that_no_network_can_have_are_refused_by_name(name: str, value: float, tmp_path: Path) -> None:
+    state = backbone_state(tiny("resnet50"))
+    state[name].view(-1)[0] = value
+    safetensors.torch.save_file(state, tmp_path / "weights.safetensors")
+    with pytest.raises(WeightsError, match=f"not finite, or variances below 0, in {name}: get the file again"):
+        tiny("resnet50", tmp_path / "weights.safetensors")
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_damaged_file_is_refused(suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"weights{suffix}").write_bytes(b"not weights at all")

@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from wbc.arms import Arm, parse_arm
 from wbc.config import ReportConfig, RunConfig, TrainConfig
 from wbc.data.cache import PixelCache
 from wbc.data.images import Images
@@ -30,6 +31,11 @@ WRONG = {
 LogRun = Callable[..., str]
 
 
+def arm(name: str, source: str = "smears_source") -> Arm:
+    """Returns the arm of the name that trains on the demo's source, or on others by commas."""
+    return parse_arm(name, tuple(source.split(",")))
+
+
 def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
     """Returns small grey images of the labels, 8 pixels a side."""
     shapes = np.full((len(labels), 2), 8)
@@ -41,7 +47,6 @@ def images(name: str, labels: Sequence[int], salt: str = "") -> Images:
         pixels=PixelCache(np.repeat(np.array(labels, np.uint8) * 50, 8 * 8 * 3), shapes),
         contents=tuple(f"{salt}{index}" for index in range(len(labels))),
         groups=tuple(f"{salt}{index}.png" for index in range(len(labels))),
-        labs=np.zeros(len(labels), np.int64),
         digest=f"{len(salt)}{name}".encode().hex().ljust(64, "0")[:64],
         origin="drawn for a test",
     )

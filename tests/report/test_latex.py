@@ -10,6 +10,7 @@ import pytest
 from tests.report.conftest import WRONG, LogRun
 from wbc.config import ReportConfig
 from wbc.report.latex import compile_document
+from wbc.report.paper.contents import PAPER
 from wbc.report.render import tex_escape
 from wbc.report.report import write_report
 
@@ -28,7 +29,7 @@ def test_report_compiles_whatever_a_model_is_called(log_run: LogRun, options: Re
     for model in ("resnet50", "vgg16", NASTY):
         for seed in (0, 1):
             log_run(model, seed, WRONG["resnet50", seed], fingerprint=f"{len(model)}-{seed}")
-    folder = write_report(replace(options, models=None))
+    folder = write_report(replace(options, models=None), PAPER)
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert {path.name for path in folder.iterdir()} == {
         *("report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures")
@@ -45,7 +46,7 @@ def test_report_compiles_whatever_a_model_is_called(log_run: LogRun, options: Re
 def test_numbers_are_macros_and_an_unknown_one_stops_latex(
     golden_runs: dict[tuple[str, int], str], options: ReportConfig
 ) -> None:
-    folder = write_report(options)
+    folder = write_report(options, PAPER)
     text = r"\documentclass{article}\input{numbers}\begin{document}\typeout{got:\wbc{%s}}\end{document}"
     assert "got:30.00" in compile_text(text % "resnet50/smears_target/accuracy", folder).stdout
     assert "got:65.00" in compile_text(text % "resnet50/drop", folder).stdout

@@ -12,6 +12,7 @@ from selenium.webdriver.common.by import By
 
 from tests.report.conftest import AWAY, HOME, LogRun
 from wbc.config import ReportConfig
+from wbc.report.paper.contents import PAPER
 from wbc.report.report import write_report
 
 NASTY = "timm:<b>a&b</b>"
@@ -41,7 +42,7 @@ def page(log_run: LogRun, options: ReportConfig, monkeypatch: pytest.MonkeyPatch
             log_run(model, seed, {HOME: [], AWAY: list(range(wrong))}, fingerprint=f"{len(model)}-{seed}")
     chromium = shutil.which("chromium")
     monkeypatch.setenv("PATH", str(Path(chromium).parent) if chromium else "")
-    return write_report(replace(options, models=None)) / "report.html"
+    return write_report(replace(options, models=None), PAPER) / "report.html"
 
 
 def column(browser: webdriver.Chrome, table: str, place: int) -> list[str]:

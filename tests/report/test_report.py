@@ -10,13 +10,15 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
-from tests.report.conftest import AWAY, HOME, WRONG, LogRun, latest_report
+from tests.report.conftest import AWAY, HOME, WRONG, LogRun, arm, latest_report
 from wbc.config import ReportConfig
 from wbc.errors import ConfigError, ReportError
 from wbc.report.latex import numbers
-from wbc.report.paper.comparison import compare_models, comparison, differences
-from wbc.report.paper.ranks import draw_ranks
+from wbc.report.paper.comparison import comparison, differences
+from wbc.report.paper.contents import PAPER
+from wbc.report.paper.ranks import ranks
 from wbc.report.paper.tables import accuracies
 from wbc.report.query import read_study
 from wbc.report.render import to_markdown
@@ -38,10 +40,10 @@ def test_tables_are_the_golden_ones(
 ) -> None:
     """Means by hand: home 10 and 9 of 10, 9 and 9; away 4 and 2, 8 and 10. Half-width: 12.706 × half the gap.
 
-    So 95 ± 63.53, 90 ± 0, 30 ± 127.06, 90 ± 127.06.
+    So 95 ± 63.53, 90 ± 0, 30 ± 127.06, 90 ± 127.06, of which 0 and 100 cut what is beyond.
     """
     monkeypatch.setenv("PATH", "")  # no LaTeX: the tables do not need it
-    tables = write_report(options) / "tables"
+    tables = write_report(options, PAPER) / "tables"
     for path in sorted(GOLDEN.iterdir()):
         assert normalised((tables / path.name).read_text(), golden_runs) == path.read_text(), path.name
 
@@ -49,10 +51,10 @@ def test_tables_are_the_golden_ones(
 def test_missing_cells_are_shown_with_the_command_that_fills_them(
     golden_runs: dict[tuple[str, int], str], options: ReportConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = write_report(replace(options, models="resnet50,resnet50_gn,vgg16", seeds="0,1,2"))
+    folder = write_report(replace(options, models="resnet50,resnet50_gn,vgg16", seeds="0,1,2"), PAPER)
     table = (folder / "tables" / "table4.md").read_text()
     assert re.search(r"\(b\) \| vgg16 \| missing \| missing", table)
-    assert "95.00 ± 63.53 (2 of 3 seeds)" in table
+    assert "95.00 −63.53/+5.00 (2 of 3 seeds)" in table
     command = 'make reproduce PROFILE=demo MODELS="resnet50 resnet50_gn vgg16" SEEDS="0 1 2"'
     assert command in caplog.text
     assert command.replace('"', "&#34;") in (folder / "report.html").read_text()
@@ -74,7 +76,7 @@ def test_runs_left_out_are_named_with_the_reason(
     client.update_run(left["running, or killed outright"], "RUNNING")
     study = read_study(options)
     assert {each.stored.id: each.why for each in study.excluded} == {run: why for why, run in left.items()}
-    assert study.accuracies("resnet50", AWAY) == [0.4, 0.2]
+    assert study.accuracies(arm("resnet50"), AWAY) == [0.4, 0.2]
 
 
 def test_a_cell_takes_its_latest_run_and_names_the_older(
@@ -82,7 +84,7 @@ def test_a_cell_takes_its_latest_run_and_names_the_older(
 ) -> None:
     again = log_run("resnet50", 0, {HOME: [], AWAY: []}, fingerprint="later code")
     study = read_study(options)
-    assert study.accuracies("resnet50", AWAY) == [1.0, 0.2]
+    assert study.accuracies(arm("resnet50"), AWAY) == [1.0, 0.2]
     ((left, why),) = [(each.stored.id, each.why) for each in study.excluded]
     assert left == golden_runs["resnet50", 0]
     assert why == f"older than {again}, with other code, images, weights or libraries"
@@ -93,8 +95,8 @@ def test_scores_on_other_images_are_not_mixed_in(
 ) -> None:
     other = log_run("resnet50", 0, {HOME: [], AWAY: [0]}, fingerprint="newest", salt="other/")
     study = read_study(options)
-    assert study.accuracies("resnet50", AWAY) == [0.2]
-    assert study.accuracies("resnet50_gn", AWAY) == [0.8, 1.0]
+    assert study.accuracies(arm("resnet50"), AWAY) == [0.2]
+    assert study.accuracies(arm("resnet50_gn"), AWAY) == [0.8, 1.0]
     assert f"resnet50/seed0 ({other}) was scored on other images of {HOME}, {AWAY}." in study.notes
 
 
@@ -104,7 +106,7 @@ def test_run_trained_on_other_images_is_left_out(
     other = log_run("resnet50", 0, WRONG["resnet50", 0], fingerprint="newest", trained_on="f" * 64)
     study = read_study(options)
     assert (other, "trained on other images than most runs") in [(each.stored.id, each.why) for each in study.excluded]
-    assert study.accuracies("resnet50", AWAY) == [0.2]
+    assert study.accuracies(arm("resnet50"), AWAY) == [0.2]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_run_whose_files_are_damaged_is_left_out_and_its_cell_missing(
         path.unlink()
     study = read_study(options)
     assert [(each.stored.id, each.why) for each in study.excluded] == [(run_id, why)]
-    assert study.missing == (("resnet50", 0),)
+    assert study.missing == ((arm("resnet50"), 0),)
 
 
 def test_damaged_embeddings_and_samples_cost_their_figures_only(
@@ -142,7 +144,7 @@ def test_damaged_embeddings_and_samples_cost_their_figures_only(
         for path in (root / "embeddings").iterdir():
             path.write_bytes(path.read_bytes()[:50])
         shutil.rmtree(root / "samples")
-    folder = write_report(options)
+    folder = write_report(options, PAPER)
     assert not {"fig1_samples.png", "fig3_tsne.png"} & {path.name for path in (folder / "figures").iterdir()}
     page = (folder / "report.html").read_text()
     assert "No fig1_samples: the runs do not hold what it shows." in page
@@ -153,15 +155,88 @@ def test_model_outside_the_profile_is_reported_after_it(
     golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
 ) -> None:
     log_run("timm:resnet18", 0, WRONG["resnet50", 0])
-    assert read_study(replace(options, models=None)).models[-1] == "timm:resnet18"
+    assert read_study(replace(options, models=None)).arms[-1] == arm("timm:resnet18")
+
+
+def test_run_logged_before_there_were_methods_stands_under_its_arm(log_run: LogRun, options: ReportConfig) -> None:
+    for seed in (0, 1):
+        run_id = log_run("resnet50_gn_mixup", seed, {HOME: [], AWAY: [seed]})
+        mlflow.MlflowClient().delete_tag(run_id, "method") if "method" in mlflow.get_run(run_id).data.tags else None
+    study = read_study(replace(options, models="resnet50_gn+mixup"))
+    assert study.accuracies(arm("resnet50_gn+mixup"), AWAY) == [0.9, 0.9]
+    assert study.missing == ()
+    table = comparison(study)
+    assert table
+    assert table.data["model"].tolist() == ["resnet50_gn+mixup"] * 2
+    assert table.data["published"].tolist() == [0.9844, 0.635]
+
+
+def test_run_whose_tags_name_no_seed_is_left_out(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig
+) -> None:
+    mlflow.MlflowClient().set_tag(golden_runs["resnet50", 0], "seed", "first")
+    study = read_study(options)
+    assert [each.why for each in study.excluded] == ["its tags name no model, source and seed"]
+
+
+def test_domain_outside_the_study_is_a_note_and_no_column(log_run: LogRun, options: ReportConfig) -> None:
+    log_run("resnet50", 0, {HOME: [], AWAY: [], "folder_slides": [0]})
+    study = read_study(replace(options, models="resnet50", seeds="0"))
+    assert [domain.name for domain in study.domains] == [HOME, AWAY]
+    assert study.notes == ("Some runs were also scored on images outside this study: folder_slides.",)
+
+
+def test_home_is_what_the_runs_logged_as_home(log_run: LogRun, options: ReportConfig) -> None:
+    run_id = log_run("resnet50", 0, {HOME: [], AWAY: []})
+    for name, role in ((HOME, "away"), (AWAY, "home")):
+        data = Dataset(name=name, digest=f"again {role}", source_type="local", source="{}")
+        mlflow.MlflowClient().log_inputs(run_id, [DatasetInput(data, [InputTag("role", role)])])
+    study = read_study(replace(options, models="resnet50", seeds="0"))
+    assert [(domain.name, domain.home) for domain in study.domains] == [(AWAY, True)]
+
+
+def test_arms_of_two_sources_are_told_apart_by_them(log_run: LogRun, options: ReportConfig, tmp_path: Path) -> None:
+    file = tmp_path / "both.toml"
+    demo = 'scale = "tiny"\npretrained = "patterns"\nimage_size = 48\nepochs = 12\nbatch_size = 32\nlr = 1e-3'
+    file.write_text(
+        f'sources = ["smears_source", "smears_target"]\ntargets = ["smears_source:test", "smears_target"]\n'
+        f'models = ["resnet50"]\nseeds = 1\n{demo}\n'
+    )
+    log_run("resnet50", 0, {HOME: []}, profile=str(file), source="smears_source")
+    log_run("resnet50", 0, {HOME: [0]}, profile=str(file), source="smears_target", trained_on="f" * 64)
+    study = read_study(replace(options, profile=str(file), models=None, seeds=None))
+    assert [study.label(each) for each in study.arms] == ["resnet50@smears_source", "resnet50@smears_target"]
+    accuracies_of = {study.label(run.arm): study.accuracies(run.arm, HOME) for run in study.runs}
+    assert accuracies_of == {"resnet50@smears_source": [1.0], "resnet50@smears_target": [0.9]}
+    assert study.missing == study.excluded == ()
+
+
+def test_group_norms_published_numbers_stand_beside_both_networks(log_run: LogRun, options: ReportConfig) -> None:
+    for model in ("resnet50_gn", "resnetv2_50d_gn"):
+        log_run(model, 0, {HOME: [], AWAY: []})
+    table = comparison(read_study(replace(options, models="resnet50_gn,resnetv2_50d_gn", seeds="0")))
+    assert table
+    assert table.data.groupby("model")["published"].apply(list).to_dict() == {
+        "resnet50_gn": [0.9824, 0.7307],
+        "resnetv2_50d_gn": [0.9824, 0.7307],
+    }
+    assert table.data["published_place"].tolist()[::2] == ["Table 4 (supplement)", "README of the released code"]
+    assert "the released code trains resnetv2_50d_gn" in table.note
+
+
+def test_bootstrap_is_called_too_narrow_by_the_seeds_that_there_are(log_run: LogRun, options: ReportConfig) -> None:
+    for seed in (0, 1):
+        log_run("resnet50", seed, WRONG["resnet50", seed])
+    study = read_study(replace(options, models="resnet50", seeds="0,1,2,3,4,5,6,7,8,9"))
+    assert "too narrow with so few seeds" in accuracies(study).note
 
 
 def test_one_seed_gives_no_interval_and_says_so(log_run: LogRun, options: ReportConfig) -> None:
     log_run("resnet50", 0, WRONG["resnet50", 0])
     study = read_study(replace(options, models="resnet50", seeds="0"))
-    assert "| (a) | resnet50 | 100.00 (one seed) | 40.00 (one seed) |" in to_markdown(accuracies(study, []))
-    assert differences(study, compare_models(study)) is None
-    assert draw_ranks(study) is None
+    assert "| (a) | resnet50 | 100.00 (one seed) | 40.00 (one seed) |" in to_markdown(accuracies(study))
+    assert differences(study) is None
+    assert ranks(study).figure is None
     assert "resnet50/smears_target/accuracy" in numbers(study)
     assert "resnet50/smears_target/interval" not in numbers(study)
 
@@ -172,19 +247,17 @@ def test_best_value_is_bold_only_where_the_difference_is_significant(log_run: Lo
         log_run("resnet50", seed, {HOME: [0] if seed else [], AWAY: list(range(10))})
         log_run("resnet50_gn", seed, {HOME: [], AWAY: []})
     study = read_study(options)
-    rows = to_markdown(accuracies(study, compare_models(study))).splitlines()
+    rows = to_markdown(accuracies(study)).splitlines()
     (row,) = (line for line in rows if line.startswith("| (i)"))
     assert row == "| (i) | resnet50\\_gn | 100.00 ± 0.00<br>[100.00, 100.00] | **100.00 ± 0.00**<br>[100.00, 100.00] |"
 
 
-def test_report_is_of_one_precision_that_of_most_runs_unless_one_is_asked_for(
-    log_run: LogRun, options: ReportConfig
-) -> None:
+def test_report_is_of_the_studys_precision_unless_another_is_asked_for(log_run: LogRun, options: ReportConfig) -> None:
     logged = {
         precision: [log_run("resnet50", seed, {HOME: [], AWAY: []}, precision=precision) for seed in seeds]
         for precision, seeds in (("bf16", (0, 1)), ("fp32", (2,)))
     }
-    for wanted, precision, missing in ((None, "bf16", 1), ("fp32", "fp32", 2), ("bf16", "bf16", 1)):
+    for wanted, precision, missing in ((None, "fp32", 2), ("bf16", "bf16", 1)):
         study = read_study(replace(options, models="resnet50", seeds="0,1,2", precision=wanted))
         assert {run.stored.id for run in study.runs} == set(logged[precision])
         assert study.settings["precision"] == precision
@@ -192,12 +265,13 @@ def test_report_is_of_one_precision_that_of_most_runs_unless_one_is_asked_for(
         assert all(f"precision={other}" in run.why for run in study.excluded for other in logged if other != precision)
 
 
-def test_command_for_missing_full_models_names_the_precision_that_the_others_have(
+def test_command_for_missing_cells_names_the_settings_that_were_asked_for(
     log_run: LogRun, options: ReportConfig
 ) -> None:
-    log_run("resnet50", 0, {"raabin_test_a": [], "lisc": []}, profile="paper", precision="bf16")
-    study = read_study(replace(options, profile="paper", models="resnet50", seeds="0,1"))
-    assert study.command() == 'make reproduce PROFILE=paper MODELS="resnet50" SEEDS="1" ARGS="--precision bf16"'
+    log_run("resnet50_gn+mixup", 0, {HOME: [], AWAY: []}, precision="bf16", fast=False)
+    asked = replace(options, models="resnet50_gn+mixup", precision="bf16", fast=False)
+    command = 'make reproduce PROFILE=demo MODELS="resnet50_gn+mixup" SEEDS="1" ARGS="--precision bf16 --fast off"'
+    assert read_study(asked).command() == command
 
 
 def test_verdict_is_given_on_the_papers_images_alone(
@@ -223,7 +297,7 @@ def test_verdict_is_given_on_the_papers_images_alone(
 
 
 def test_report_is_logged_to_a_run_of_its_own(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
-    write_report(options)
+    write_report(options, PAPER)
     run = latest_report()
     assert run.info.run_name == "report/demo"
     assert run.data.params["models"] == "resnet50,resnet50_gn"
@@ -234,22 +308,22 @@ def test_report_is_logged_to_a_run_of_its_own(golden_runs: dict[tuple[str, int],
 def test_report_again_replaces_the_report_and_nothing_else(
     golden_runs: dict[tuple[str, int], str], options: ReportConfig, store: Path
 ) -> None:
-    folder = write_report(options)
+    folder = write_report(options, PAPER)
     stale = folder / "tables" / "stale.csv"
     stale.touch()
-    write_report(options)
+    write_report(options, PAPER)
     assert not stale.exists()
     assert sorted(path.name for path in store.iterdir() if path.name.startswith(".")) == []
     (folder / "thesis.tex").touch()
     with pytest.raises(ReportError, match=r"holds 'thesis\.tex', which is no part of a report"):
-        write_report(options)
+        write_report(options, PAPER)
     assert (folder / "thesis.tex").exists()
 
 
 @pytest.mark.parametrize("output", ["mlflow.db", "mlflow.db/report", "/proc/report"])
 def test_folder_that_cannot_be_is_refused_before_anything_is_read(output: str, store: Path) -> None:
     with pytest.raises(ReportError, match="output="):
-        write_report(ReportConfig(output=output))
+        write_report(ReportConfig(output=output), PAPER)
 
 
 def test_two_reports_at_once_both_end_well(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:

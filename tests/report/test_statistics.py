@@ -20,6 +20,15 @@ def test_seed_interval_of_one_seed_has_no_width_and_says_so() -> None:
     assert interval.percent() == "50.00 (one seed)"
 
 
+def test_interval_of_a_share_is_printed_no_further_than_0_and_100() -> None:
+    interval = seed_interval([0.90, 1.00])
+    assert interval.percent() == "95.00 ± 63.53"
+    assert interval.share() == "95.00 −63.53/+5.00"
+    assert seed_interval([0.0, 1.0]).share() == "50.00 ± 50.00"
+    assert seed_interval([0.90, 0.92, 0.94]).share() == "92.00 ± 4.97"
+    assert seed_interval([0.5]).share() == "50.00 (one seed)"
+
+
 def test_two_way_interval_of_equal_seeds_is_that_of_a_proportion() -> None:
     """75 of 100 images in each seed: what is left is the binomial spread of the images, 0.75 ± 1.96 × 0.0433."""
     low, high = two_way_interval(np.tile(np.arange(100) < 75, (4, 1))) or (0, 0)
@@ -49,7 +58,7 @@ def test_paired_test_is_no_surer_than_over_images_alone_when_seeds_agree_by_luck
     assert (test.difference, test.n_seeds, test.n_images) == (0.5, 2, 4)
     assert test.p == pytest.approx(2 * stats.t.sf(0.5 * 24**0.5, 3)) == test.p_images
     assert test.p_seeds == 0
-    assert test.effect == np.inf
+    assert np.isnan(test.effect)
 
 
 def test_paired_test_with_spread_by_hand() -> None:
@@ -64,13 +73,36 @@ def test_paired_test_with_spread_by_hand() -> None:
     assert test.high - test.difference == pytest.approx(2.262157 * (1 / 12) ** 0.5)
     assert test.p_seeds == pytest.approx(stats.ttest_rel([2 / 3, 1 / 3], [0, 0]).pvalue)
     assert test.p_images == pytest.approx(stats.ttest_rel([1, 0.5, 0], [0, 0, 0]).pvalue)
-    assert test.effect == pytest.approx(0.5 / (1 / 18) ** 0.5)
+    assert np.isnan(test.effect)  # two seeds
+
+
+def test_effect_is_hedges_g_by_hand() -> None:
+    """Differences by seed 1, 1/2, 0: mean 1/2, deviation 1/2, so d = 1; with 2 degrees of freedom J is 1/√π."""
+    test = paired_test(np.array([[1, 1], [1, 0], [0, 0]], bool), np.zeros((3, 2), bool))
+    assert test
+    assert test.effect == pytest.approx(np.pi**-0.5)
+
+
+def test_effect_is_not_defined_where_seeds_differ_by_rounding_alone() -> None:
+    """A tenth is no binary fraction: means over ten images are equal and their deviation need not be 0."""
+    first = np.array([np.roll([1, 1, 1, 0, 0, 0, 0, 0, 0, 0], shift) for shift in range(3)], bool)
+    test = paired_test(first, np.zeros((3, 10), bool))
+    assert test
+    assert np.isnan(test.effect)
+
+
+def test_freedom_is_that_of_images_where_all_seeds_agree_on_all_images() -> None:
+    """Each seed: 1, 0, 0, 0. MS_images is 3 × 1/4 and nothing is left, so t = 1/4 / √(3/4 / 12) = 1 with 3."""
+    test = paired_test(np.tile([True, False, False, False], (3, 1)), np.zeros((3, 4), bool))
+    assert test
+    assert test.p == pytest.approx(2 * stats.t.sf(1, 3)) == test.p_images
 
 
 def test_paired_test_of_equal_models_finds_nothing() -> None:
     test = paired_test(FIRST, FIRST)
     assert test
-    assert (test.difference, test.p, test.p_seeds, test.p_images, test.effect) == (0, 1, 1, 1, 0)
+    assert (test.difference, test.p, test.p_seeds, test.p_images) == (0, 1, 1, 1)
+    assert np.isnan(test.effect)
 
 
 def test_paired_test_of_one_seed_is_none() -> None:

@@ -35,7 +35,7 @@ def test_epochs_after_the_last_checkpoint_are_left(
     )
     cell = Cell(
         config=small_config(epochs=30),
-        fingerprint="b",
+        trained_as="b",
         state="interrupted",
         record=record,
         outcome=None,

@@ -22,7 +22,7 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from tests.conftest import write_cells
+from tests.conftest import name_of, write_cells
 from tests.forks import forks
 from tests.servers import free_port, mlflow_server
 from tests.sweep.phases import PHASES, Reaper
@@ -34,7 +34,8 @@ from wbc.data.disk import one_writer
 from wbc.data.images import load_images
 from wbc.data.splits import parse_source
 from wbc.errors import TrackingError
-from wbc.run import load_domains, train_and_score
+from wbc.inputs import load_inputs
+from wbc.run import train_and_score
 from wbc.tracking.store import connect
 from wbc.training import fit
 from wbc.training.loop import train_epoch
@@ -71,7 +72,7 @@ def _work(environment: dict[str, str], configs: Sequence[RunConfig], ready: Even
     if reaper:
         reaper.watch()
     connect()
-    load_domains(configs[0])
+    load_inputs(configs[0])
     ready.set()
     for config in configs:
         train_and_score(config)
@@ -85,7 +86,7 @@ def check_run(run: Run, config: RunConfig) -> None:
     for key, points in history.items():
         steps = list(range(1, config.epochs + 1)) if key.startswith("train/") else [0]
         assert key.startswith("system/") or [point.step for point in points] == steps, (name, key)
-    assert {"train/loss", "train/lr", "test/folder_away/accuracy", "test/folder_away/ece"} <= set(history)
+    assert {"train/loss", "train/lr", f"test/{name_of('away')}/accuracy", f"test/{name_of('away')}/ece"} <= set(history)
     checkpoints = Path(run.info.artifact_uri.removeprefix("file://"), "checkpoint")
     assert [path.name for path in checkpoints.iterdir()] == ["final.pt"], name
     assert len(run.inputs.dataset_inputs) == 2, name
@@ -119,11 +120,11 @@ def test_grid_whose_worker_is_killed_over_and_over_ends_as_one_that_is_left_alon
     assert len(all_runs()) == len(runs) == len(configs)
     for config in configs:
         check_run(runs[f"{config.model}/seed{config.seed}"], config)
-    predictions = {name: predictions_of(run.info.run_id, "folder_away") for name, run in runs.items()}
+    predictions = {name: predictions_of(run.info.run_id, name_of("away")) for name, run in runs.items()}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
     worker = started(configs)
     worker.join()
-    assert {run.info.run_name: predictions_of(run.info.run_id, "folder_away") for run in all_runs()} == predictions
+    assert {run.info.run_name: predictions_of(run.info.run_id, name_of("away")) for run in all_runs()} == predictions
 
 
 def test_training_goes_on_while_the_server_is_away_and_all_metrics_are_there_after(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import name_of
 from wbc.config import RunConfig
 from wbc.run import train_and_score
 from wbc.sweep.plan import survey
@@ -40,7 +41,7 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
     configs = [small_config(seed=0, epochs=1)]
     configs += [type(configs[0])(**{**vars(configs[0]), "seed": seed}) for seed in range(1, 1000)]
     outcome = train_and_score(configs[0])
-    fingerprints = [cell.fingerprint for cell in survey(configs, [])]
+    fingerprints = [cell.trained_as for cell in survey(configs, [])]
     assert len(set(fingerprints)) == 1000
     copy_run(store / "mlflow.db", outcome.run_id, [str(name) for name in fingerprints[1:990]])
     asked: list[str] = []
@@ -48,6 +49,6 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
     cells = survey(configs, read_trainings())
     assert len(asked) == 1
     assert [cell.state for cell in cells] == ["done"] * 990 + ["to run"] * 10
-    assert {cell.outcome.accuracies["folder_away"] for cell in cells if cell.outcome} == {
-        outcome.accuracies["folder_away"]
+    assert {cell.outcome.accuracies[name_of("away")] for cell in cells if cell.outcome} == {
+        outcome.accuracies[name_of("away")]
     }

@@ -17,9 +17,11 @@ from mlflow.entities import Run
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, TrainingError
-from wbc.run import Outcome, train_and_score
-from wbc.studies import PROFILES, Profile
-from wbc.sweep.reproduce import reproduce_profile
+from wbc.run import train_and_score
+from wbc.scoring import Outcome
+from wbc.settings import Settings
+from wbc.studies import STUDIES, Study
+from wbc.sweep.reproduce import reproduce_study
 from wbc.sweep.runners import local
 from wbc.tracking.read import read_trainings
 from wbc.tracking.sweeps import end_orphans
@@ -28,20 +30,20 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def small_profile(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Profile:
-    """The demo's profile, replaced by two seeds of one quick model on small folders."""
+def small_study(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The demo, replaced by two seeds of one quick model on small folders."""
     config = small_config()
-    names = {field.name for field in dataclasses.fields(Profile)} - {"targets", "seeds", "models", "epochs"}
-    settings = {name: getattr(config, name) for name in names}
-    profile = Profile(targets=",".join(config.targets), seeds=2, models=("resnet50",), epochs=1, **settings)
-    monkeypatch.setitem(PROFILES, "demo", profile)
-    return profile
+    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(Settings)}
+    settings |= {"epochs": 1, "warmup_epochs": None}
+    study = Study(sources=config.arm.sources, targets=config.targets, seeds=2, models=("resnet50",), **settings)
+    monkeypatch.setitem(STUDIES, "demo", study)
+    return study
 
 
 def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
-    small_profile: Profile, capsys: pytest.CaptureFixture[str]
+    small_study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce_profile(ReproduceConfig())
+    reproduce_study(ReproduceConfig())
     table = capsys.readouterr().out
     assert "over seeds 0, 1 (Student t)" in table
     (row,) = (line for line in table.splitlines() if " resnet50 " in line)
@@ -61,13 +63,13 @@ def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
     assert Path("paper_artifacts/demo/report.html").exists()
 
 
-def test_reproduce_again_runs_only_what_is_not_done(small_profile: Profile, caplog: pytest.LogCaptureFixture) -> None:
-    reproduce_profile(ReproduceConfig(seeds="0", jobs=1))
+def test_reproduce_again_runs_only_what_is_not_done(small_study: Study, caplog: pytest.LogCaptureFixture) -> None:
+    reproduce_study(ReproduceConfig(seeds="0", jobs=1))
     caplog.clear()
     with caplog.at_level("INFO", logger="wbc"):
-        reproduce_profile(ReproduceConfig(seeds="0,3", jobs=1))
+        reproduce_study(ReproduceConfig(seeds="0,3", jobs=1))
         before = mlflow.search_runs(search_all_experiments=True, output_format="list")
-        reproduce_profile(ReproduceConfig(seeds="0,3", jobs=1))
+        reproduce_study(ReproduceConfig(seeds="0,3", jobs=1))
     ended = [message for message in caplog.messages if "/seed" in message]
     assert [message.split()[1] for message in ended] == ["resnet50/seed3"]
     assert "2 runs of demo: 1 done, 0 elsewhere, 1 to run" in caplog.messages
@@ -85,35 +87,35 @@ def fail_by_a_bug(config: RunConfig) -> Outcome:
 
 
 def test_reproduce_goes_on_after_an_error_that_nobody_foresaw_and_shows_where_it_came_from(
-    small_profile: Profile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    small_study: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(local, "_work", fail_by_a_bug)
     with caplog.at_level("INFO", logger="wbc"), pytest.raises(TrainingError, match="1 of 2 runs failed"):
-        reproduce_profile(ReproduceConfig(jobs=1))
+        reproduce_study(ReproduceConfig(jobs=1))
     assert "resnet50/seed0 failed: ZeroDivisionError: of a bug" in caplog.text
     assert "in fail_by_a_bug" in caplog.text
     assert all_runs()["resnet50/seed1"].info.status == "FINISHED"
 
 
-def test_sweep_of_mlflow_run_is_the_run_that_it_opened(small_profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_of_mlflow_run_is_the_run_that_it_opened(small_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = mlflow.MlflowClient().create_run("0").info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", opened)
-    reproduce_profile(ReproduceConfig(seeds="0", jobs=1))
+    reproduce_study(ReproduceConfig(seeds="0", jobs=1))
     runs = all_runs()
     assert set(runs) == {"sweep/demo", "resnet50/seed0", "report/demo"}
     assert runs["sweep/demo"].info.run_id == runs["resnet50/seed0"].data.tags["mlflow.parentRunId"] == opened
 
 
 def test_dry_run_prints_what_is_done_and_hours_by_measured_rates_alone(
-    small_profile: Profile, store: Path, capsys: pytest.CaptureFixture[str]
+    small_study: Study, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce_profile(ReproduceConfig(dry_run=True))
+    reproduce_study(ReproduceConfig(dry_run=True))
     assert "Images are not prepared yet" in capsys.readouterr().out
     assert not (store / "data").exists()
     assert not all_runs()
-    reproduce_profile(ReproduceConfig(seeds="0", jobs=1))
+    reproduce_study(ReproduceConfig(seeds="0", jobs=1))
     capsys.readouterr()
-    reproduce_profile(ReproduceConfig(models="resnet50,vgg16", seeds="0,1", dry_run=True))
+    reproduce_study(ReproduceConfig(models="resnet50,vgg16", seeds="0,1", dry_run=True))
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
     assert rows == [["resnet50", "done", "to run"], ["vgg16", "to run", "to run"]]
@@ -124,32 +126,32 @@ def test_dry_run_prints_what_is_done_and_hours_by_measured_rates_alone(
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["no store yet", "a store"])
-def test_dry_run_makes_nothing(small_profile: Profile, store: Path, there: bool) -> None:
+def test_dry_run_makes_nothing(small_study: Study, store: Path, there: bool) -> None:
     if there:
         read_trainings()
     else:
         (store / "mlflow.db").unlink()
     before = sorted(store.rglob("*"))
-    reproduce_profile(ReproduceConfig(dry_run=True))
+    reproduce_study(ReproduceConfig(dry_run=True))
     assert sorted(store.rglob("*")) == before
 
 
 def test_dry_run_says_that_cells_without_their_weights_may_be_done(
-    small_profile: Profile, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    small_study: Study, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce_profile(ReproduceConfig(jobs=1))
-    monkeypatch.setitem(PROFILES, "demo", dataclasses.replace(small_profile, pretrained="patterns"))
+    reproduce_study(ReproduceConfig(jobs=1))
+    monkeypatch.setitem(STUDIES, "demo", dataclasses.replace(small_study, pretrained="patterns"))
     capsys.readouterr()
-    reproduce_profile(ReproduceConfig(dry_run=True))
+    reproduce_study(ReproduceConfig(dry_run=True))
     told = "Weights to start from are not here yet for 2 of the cells: whether those are done cannot be told."
     assert told in capsys.readouterr().out
 
 
 def test_reproduce_goes_on_after_a_run_that_fails_and_says_so(
-    small_profile: Profile, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    small_study: Study, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO", logger="wbc"), pytest.raises(TrainingError, match="1 of 2 runs failed"):
-        reproduce_profile(ReproduceConfig(models="timm:resnet18,resnet50", seeds="0", jobs=1))
+        reproduce_study(ReproduceConfig(models="timm:resnet18,resnet50", seeds="0", jobs=1))
     assert "timm:resnet18/seed0 failed: model 'timm:resnet18' has no thin variant" in caplog.text
     assert "failed" in capsys.readouterr().out
     assert all_runs()["sweep/demo"].info.status == "FAILED"
@@ -161,14 +163,14 @@ def test_reproduce_goes_on_after_a_run_that_fails_and_says_so(
 )
 def test_reproduce_refuses_what_is_not_allowed(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        reproduce_profile(ReproduceConfig(**settings))  # type: ignore[arg-type]
+        reproduce_study(ReproduceConfig(**settings))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_and_what_they_would_run_next_end_with_their_parent(
-    small_profile: Profile, store: Path, signum: signal.Signals
+    small_study: Study, store: Path, signum: signal.Signals
 ) -> None:
-    parent = start_sweep(dataclasses.replace(small_profile, epochs=500), store)
+    parent = start_sweep(dataclasses.replace(small_study, epochs=500), store)
     wait_for(lambda: "resnet50/seed0" in all_runs() and "train/loss" in all_runs()["resnet50/seed0"].data.metrics)
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.send_signal(signum)
@@ -184,8 +186,8 @@ def test_workers_and_what_they_would_run_next_end_with_their_parent(
     assert all_runs()["sweep/demo"].info.status == "KILLED"
 
 
-def test_run_of_a_worker_that_is_killed_goes_on_in_another(small_profile: Profile, store: Path) -> None:
-    sweep = start_sweep(dataclasses.replace(small_profile, epochs=40), store, seeds="0,1")
+def test_run_of_a_worker_that_is_killed_goes_on_in_another(small_study: Study, store: Path) -> None:
+    sweep = start_sweep(dataclasses.replace(small_study, epochs=40), store, seeds="0,1")
     wait_for(lambda: "resnet50/seed0" in all_runs() and "checkpoint" in all_runs()["resnet50/seed0"].data.tags)
     tags = all_runs()["resnet50/seed0"].data.tags
     worker = next(json.loads(text)["pid"] for name, text in tags.items() if name.startswith("claim."))
@@ -195,8 +197,8 @@ def test_run_of_a_worker_that_is_killed_goes_on_in_another(small_profile: Profil
     check_whole(all_runs(), epochs=40)
 
 
-def test_sweep_that_is_started_twice_at_once_runs_each_cell_once(small_profile: Profile, store: Path) -> None:
-    profile = dataclasses.replace(small_profile, epochs=20)
+def test_sweep_that_is_started_twice_at_once_runs_each_cell_once(small_study: Study, store: Path) -> None:
+    profile = dataclasses.replace(small_study, epochs=20)
     sweeps = [start_sweep(profile, store, seeds="0,1", number=number) for number in range(2)]
     assert [sweep.wait(300) for sweep in sweeps] == [0, 0]
     check_whole(all_runs(), epochs=20)
@@ -221,19 +223,19 @@ def check_whole(runs: dict[str, Run], epochs: int) -> None:
         assert [point.step for point in history] == list(range(1, epochs + 1))
 
 
-def start_sweep(profile: Profile, store: Path, seeds: str = "0,1,2", number: int = 0) -> "subprocess.Popen[bytes]":
+def start_sweep(profile: Study, store: Path, seeds: str = "0,1,2", number: int = 0) -> "subprocess.Popen[bytes]":
     """Starts a sweep with one worker in a process of its own, its output in sweep<number>.out and .log."""
     script = store / f"sweep{number}.py"
     script.write_text(
         "import logging\n"
         "from wbc.config import ReproduceConfig\n"
-        "from wbc.studies import PROFILES, Profile\n"
+        "from wbc.studies import STUDIES, Study\n"
         "from wbc.sweep import reproduce\n"
         "if __name__ == '__main__':\n"
         "    logging.basicConfig(level=logging.INFO, format='%(message)s')\n"
         "    reproduce.WAIT_S = 0.5\n"
-        f"    PROFILES['demo'] = {profile!r}\n"
-        f"    reproduce.reproduce_profile(ReproduceConfig(seeds='{seeds}', jobs=1))\n"
+        f"    STUDIES['demo'] = {profile!r}\n"
+        f"    reproduce.reproduce_study(ReproduceConfig(seeds='{seeds}', jobs=1))\n"
     )
     with (store / f"sweep{number}.out").open("wb") as out, (store / f"sweep{number}.log").open("wb") as log:
         return subprocess.Popen(

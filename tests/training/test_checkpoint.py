@@ -9,7 +9,7 @@ import torch
 
 from wbc.config import RunConfig
 from wbc.errors import CheckpointError
-from wbc.run import build
+from wbc.models.build import build
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, restore_model, write_checkpoint
 
 

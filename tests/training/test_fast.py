@@ -22,9 +22,9 @@ from wbc.compute import computes_in_bf16, place
 from wbc.config import RunConfig
 from wbc.data.batches import draw_augmentation
 from wbc.evaluation.predict import predict_pixels
-from wbc.models.build import Classifier
+from wbc.inputs import load_inputs
+from wbc.models.build import Classifier, build
 from wbc.models.catalog import MODELS, PAPER_ROWS
-from wbc.run import build, load_domains
 from wbc.surroundings import data_dir
 from wbc.training import features, feed
 from wbc.training.feed import Feed
@@ -35,7 +35,7 @@ LAST16 = "resnet50_frozenbn_last16"
 
 def trained(config: RunConfig, epochs: int) -> tuple[list[float], Classifier]:
     """Returns the losses of a few epochs and the model after them."""
-    train, _ = load_domains(config)
+    (train,) = load_inputs(config).train
     model = build(config, None)
     place(model, config)
     optimiser, images = build_optimiser(model, config), Feed(model, train, config)
@@ -105,7 +105,7 @@ def test_features_are_not_kept_of_random_crops_nor_for_a_few_epochs(
 ) -> None:
     config = small_config(**({"model": LAST16, "epochs": 12} | settings))
     model = build(config, None)
-    assert Feed(model, load_domains(config)[0], config).plain is model
+    assert Feed(model, load_inputs(config).train[0], config).plain is model
 
 
 def test_features_without_room_are_computed_again_and_that_is_said(
@@ -133,7 +133,7 @@ def test_features_leave_no_file_behind(
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     config = small_config(model=LAST16, epochs=12)
     model = build(config, None)
-    kept = Feed(model, load_domains(config)[0], config)
+    kept = Feed(model, load_inputs(config).train[0], config)
     assert kept.plain is not model
     assert not list(scratch.iterdir())
 
@@ -143,7 +143,7 @@ def test_batches_fetched_ahead_are_those_fetched_in_turn(
 ) -> None:
     monkeypatch.setattr(Tensor, "pin_memory", Tensor.clone)  # which needs a GPU
     config = small_config(recipe="released")
-    train, _ = load_domains(config)
+    (train,) = load_inputs(config).train
     drawn = draw_augmentation(0, 0, len(train.labels))
     rows, images = batches(drawn.order, 8), Feed(build(config, None), train, config)
     in_turn = list(images.load(rows, drawn))
@@ -155,7 +155,7 @@ def test_batches_fetched_ahead_are_those_fetched_in_turn(
 
 def test_images_in_the_memory_of_a_gpu_give_the_same_batches(small_config: Callable[..., RunConfig]) -> None:
     config = small_config()
-    train, _ = load_domains(config)
+    (train,) = load_inputs(config).train
     drawn = draw_augmentation(0, 0, len(train.labels))
     rows, images = batches(drawn.order, 8), Feed(build(config, None), train, config)
     copied = list(images.load(rows, drawn))
@@ -209,7 +209,7 @@ def test_fast_scoring_agrees_with_the_plain_one_to_rounding(
     found = []
     for fast in (True, False):
         config = small_config(model=model, recipe=recipe, fast=fast)
-        train, _ = load_domains(config)
+        (train,) = load_inputs(config).train
         network = build(config, None)
         place(network, config)
         found.append(predict_pixels(network, train.pixels, config, device="cpu"))

@@ -7,6 +7,7 @@ The tolerance is what another processor, number of threads or layout may move: m
 change of the loop moves one by 1e-2 and more: the settings are such that each of its parts shows.
 """
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -17,20 +18,24 @@ from typing import Final
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+from torch.optim import AdamW
 
 from wbc.compute import place
 from wbc.config import RunConfig, TrainConfig
+from wbc.data.batches import Draws, draw_augmentation
 from wbc.data.cache import PixelCache
 from wbc.data.prepare import Images
-from wbc.data.splits import Reference
 from wbc.evaluation import predict
 from wbc.methods.catalog import METHODS
+from wbc.models.build import build
 from wbc.models.catalog import MODELS
-from wbc.run import build
 from wbc.studies import resolve
+from wbc.training import feed as feed_module
 from wbc.training import loop, pretrain
 from wbc.training.feed import Feed
-from wbc.training.loop import build_optimiser, train_epoch
+from wbc.training.loop import batches, build_optimiser, train_epoch
+from wbc.training.schedule import learning_rates
 
 FILE: Final = Path(__file__).with_name("golden.json")
 RENEW: Final = "python -m tests.training.test_golden"
@@ -65,8 +70,9 @@ def golden_images(recipe: str) -> Images:
         labels=labels,
         labs=np.arange(22) % 2,
         digest="",
-        reference=Reference("drawn", "train"),
         ids=tuple(map(str, range(22))),
+        contents=tuple(map(str, range(22))),
+        groups=tuple(map(str, range(22))),
         pixels=PixelCache(pixels.ravel(), np.full((22, 2), size)),
         origin="",
     )
@@ -83,7 +89,7 @@ def training_losses(arm: str, recipe: str) -> list[float]:
 
 def pretraining_losses() -> list[float]:
     """Returns the mean loss of each of two short epochs of pretraining on drawn patterns."""
-    _, losses = pretrain.learn_patterns("resnet50", 32, images=64, epochs=2)
+    _, losses = pretrain.learn_patterns("resnet50", 32, seed=0, images=64, epochs=2)
     return losses
 
 
@@ -127,6 +133,66 @@ def test_numbers_are_those_of_the_version(version: str, name: str) -> None:
     reason = fault(version, name)
     if reason:
         pytest.fail(reason, pytrace=False)
+
+
+def _doubled_rate(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loop, "learning_rates", lambda **settings: tuple(2 * rate for rate in learning_rates(**settings)))
+
+
+def _weight_decay_left_out(patch: pytest.MonkeyPatch) -> None:
+    def without(parameters: object, *, lr: float, weight_decay: float, fused: bool | None) -> torch.optim.Optimizer:
+        return AdamW(parameters, lr=lr, weight_decay=0.0, fused=fused)  # type: ignore[arg-type]
+
+    patch.setattr(torch.optim, "AdamW", without)
+
+
+def _flips_exchanged(patch: pytest.MonkeyPatch) -> None:
+    def exchanged(*arguments: object, **keywords: object) -> Draws:
+        drawn = draw_augmentation(*arguments, **keywords)  # type: ignore[arg-type]
+        return dataclasses.replace(drawn, flips=drawn.flips[:, ::-1].copy())
+
+    patch.setattr(feed_module, "draw_augmentation", exchanged)
+
+
+def _order_reversed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loop, "batches", lambda order, size: batches(order[::-1].copy(), size))
+
+
+def _another_normalisation(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("wbc.models.build.IMAGENET_MEAN", (0.5, 0.5, 0.5))
+
+
+def _smoothed_labels(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loop, "cross_entropy", partial(cross_entropy, label_smoothing=0.05))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _doubled_rate,
+        _weight_decay_left_out,
+        _flips_exchanged,
+        _order_reversed,
+        _another_normalisation,
+        _smoothed_labels,
+    ],
+)
+def test_change_of_the_loop_is_seen_and_the_message_says_what_to_do(
+    change: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(monkeypatch)
+    reason = fault("TRAINING_VERSION", "resnet50 paper")
+    assert reason
+    assert reason.endswith(f"raise TRAINING_VERSION if that is meant, then run {RENEW}.")
+
+
+def test_rounding_of_another_layout_is_not_taken_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = golden_config
+    monkeypatch.setattr(
+        sys.modules[__name__], "golden_config", lambda *arm: dataclasses.replace(make(*arm), fast=False)
+    )
+    moved = {arm: fault("TRAINING_VERSION", f"{arm} {recipe}") for arm, recipe in ARMS if recipe == "paper"}
+    assert not any(moved.values()), moved
 
 
 def renew() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from wbc.config import RunConfig, TrainConfig
 from wbc.errors import ConfigError
-from wbc.run import build
+from wbc.models.build import build
 from wbc.studies import resolve
 from wbc.training import pretrain
 from wbc.training.pretrain import starting_weights
@@ -38,6 +38,13 @@ def test_learned_weights_are_the_same_each_time_and_are_loaded(
     assert path.read_bytes() == first
     loaded, fresh = build(config, path).state_dict(), build(config, None).state_dict()
     assert not torch.equal(loaded["backbone.bn1.running_mean"], fresh["backbone.bn1.running_mean"])
+
+
+def test_each_seed_learns_weights_that_differ(quick: None, small_config: Callable[..., RunConfig]) -> None:
+    first, second = (starting_weights(small_config(pretrained="patterns", seed=seed)) for seed in (0, 1))
+    assert first and second
+    assert first.name != second.name
+    assert first.read_bytes() != second.read_bytes()
 
 
 def test_patterns_for_a_full_model_are_refused() -> None:

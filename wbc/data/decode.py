@@ -7,13 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from wbc.data.fetch.progress import progress
 from wbc.errors import DataError
 from wbc.processes import cores
 
 WORKERS: Final = min(8, cores())
+FORMATS: Final = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
+MOST_PIXELS: Final = 40_000_000
+MOST_BYTES: Final = 256 << 20
+_BITS_PER_SAMPLE: Final = 258  # TIFF's tag
 _CHUNK: Final = 256
 _EIGHT_BIT_MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 Item = TypeVar("Item")
@@ -27,21 +31,23 @@ def decode(path: Path) -> tuple[Image.Image, str]:
     orientation is not applied, as there: cells have no upright position.
 
     Raises:
-        DataError: Empty, cut off, damaged, no image, or of more than 8 bits per channel.
+        DataError: Empty, cut off, damaged, too large, no image of a known format, several images in one file, or more
+            than 8 bits per channel.
     """
+    size = path.stat().st_size
+    if not 0 < size <= MOST_BYTES:
+        raise DataError(f"a file of {size:,} bytes; at most {MOST_BYTES:,} are read" if size else "an empty file")
     content = path.read_bytes()
-    if not content:
-        raise DataError("an empty file")
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            mode = image.mode
-            rgb = image.convert("RGB") if mode in _EIGHT_BIT_MODES else None
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            fault = _find_fault(image, content)
+            rgb = None if fault else image.convert("RGB")
     except (
         Exception
     ) as error:  # Pillow's decoders raise whatever they trip over: OSError, SyntaxError, struct.error, ...
         raise DataError(_reason(error)) from error
     if rgb is None:
-        raise DataError(f"of pixel format {mode}; 8 bits per channel are taken")
+        raise DataError(fault)
     return rgb, hashlib.sha256(content).hexdigest()
 
 
@@ -54,7 +60,32 @@ def map_images(function: Callable[[Item], Result], items: Sequence[Item], what: 
                 yield result
 
 
+def _find_fault(image: Image.Image, content: bytes) -> str:
+    """Returns why an image that is not decoded yet would lose something or fill the memory; "" if it would not."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        return f"{width} × {height} pixels; at most {MOST_PIXELS:,} are decoded: crop it to its cell"
+    bits = _bits(image, content)
+    if bits > 8 or image.mode not in _EIGHT_BIT_MODES:
+        return f"of pixel format {image.mode}, {bits} bits; 8 bits per channel are taken: convert it, scaled to 0-255"
+    # The further pictures of a JPEG from a camera (MPO) are its preview.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        return "several images in one file: save each page or frame to a file"
+    return ""
+
+
+def _bits(image: Image.Image, content: bytes) -> int:
+    """Returns the bits per channel that the file's header declares; Pillow keeps 8 of 16 without a word."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
+    if image.format == "PNG":
+        return content[24]
+    if image.format == "JPEG2000":  # the first component, as the marker SIZ describes it
+        return 1 + (content[content.index(b"\xff\x4f\xff\x51") + 42] & 0x7F)
+    return 8
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):  # its text names a buffer in memory
-        return "not an image, or cut off in its header"
+        return f"not an image ({', '.join(FORMATS)}), or cut off in its header"
     return str(error) or type(error).__name__

@@ -1,6 +1,7 @@
 """Images as a run takes them: a split's, or those of several labs behind each other."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
+from wbc.cells import CLASSES
 from wbc.data.cache import Geometry, PixelCache, load_cache
 from wbc.data.catalog import find_domain
 from wbc.data.disk import disk_errors
@@ -18,6 +20,8 @@ from wbc.data.manifest import digest
 from wbc.data.prepare import image_root, prepare_domain, standing_manifest
 from wbc.data.splits import Split
 from wbc.errors import unknown
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,12 @@ class Listing:
     """What each image shares with those that must stay together with it: its slide where known, else its id."""
     digest: str
     """SHA-256, in hexadecimal, over ids, labels and contents."""
+
+    @property
+    def counts(self) -> str:
+        """How many images there are of each class, in words."""
+        each = zip(CLASSES, np.bincount(self.labels, minlength=len(CLASSES)), strict=True)
+        return f"{len(self.labels)} images: {', '.join(f'{name} {count}' for name, count in each)}"
 
     @property
     def guessing(self) -> float:
@@ -81,8 +91,11 @@ def load_domain_images(domain: Domain, split: Split, geometry: Geometry, *, data
     home, geometry = data_dir / domain.slug, geometry.cropped(domain.crop)
     with disk_errors(data_dir):
         pixels = load_cache(home, geometry, rows, image_root(domain, home), split.split)
+    listing = _list(rows, domain, split)
+    _log.info("%s: %s", listing.name, listing.counts)
+    _warn_of_two_labels(listing)
     return Images(
-        **vars(_list(rows, domain, split)),
+        **vars(listing),
         labs=np.zeros(len(pixels), np.int64),
         pixels=pixels,
         origin=domain.origin(split.split),
@@ -117,6 +130,24 @@ def join(parts: Sequence[Images]) -> Images:
         pixels=PixelCache.join([part.pixels for part in parts]),
         origin=", ".join(dict.fromkeys(part.origin for part in parts)),
     )
+
+
+def shared_images(train: Listing, test: Listing) -> int:
+    """Returns how many images of `test` are, byte for byte, among those of `train`."""
+    known = {content.partition("@")[0] for content in train.contents}
+    return sum(content.partition("@")[0] in known for content in test.contents)
+
+
+def _warn_of_two_labels(images: Listing) -> None:
+    labels: dict[str, set[int]] = {}
+    for content, label in zip(images.contents, images.labels, strict=True):
+        labels.setdefault(content, set()).add(int(label))
+    twice = [row for row, content in enumerate(images.contents) if len(labels[content]) > 1]
+    if twice:
+        same = [images.ids[row] for row in twice if images.contents[row] == images.contents[twice[0]]]
+        _log.warning(
+            "%s: %d images have a copy under another label, such as '%s'", images.name, len(twice), "' and '".join(same)
+        )
 
 
 def _list(rows: pd.DataFrame, domain: Domain, split: Split) -> Listing:

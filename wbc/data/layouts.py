@@ -4,6 +4,8 @@ import csv
 import hashlib
 import json
 import logging
+import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,19 +16,29 @@ from wbc.data.domain import Entry
 from wbc.errors import DataError
 
 TRAIN_SHARE: Final = 0.7
-_SUFFIXES: Final = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_SUFFIXES: Final = frozenset(
+    {".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+EXCLUDED: Final = "excluded.csv"
+"""A table beside the class folders, of which the column `path` names images to leave out."""
 _log = logging.getLogger(__name__)
 
 
 def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
-    """Lists `<Class>/**/<image>`, all of one split; other folders are ignored, and named in the log.
+    """Lists `<Class>/**/<image>`, all of one split; what is not read is counted in the log, by reason.
+
+    Links are followed. Images that the table `excluded.csv` names in its column `path` are left out.
 
     Raises:
-        DataError: `root` is no folder, or none of its folders has a class's name.
+        DataError: `root` is no folder, none of its folders has a class's name, or a folder cannot be looked into.
     """
     if not root.is_dir():
         raise DataError(f"there is no folder '{root}'.")
-    folders = sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
+    folders = sorted(
+        child
+        for child in root.iterdir()
+        if (child.is_dir() or not child.exists()) and not child.name.startswith((".", "__"))  # or a broken link
+    )
     known = {folder: label for folder in folders if (label := class_index(folder.name)) is not None}
     seen = ", ".join(f"'{folder.name}'" for folder in folders if folder not in known)
     if not known:
@@ -36,11 +48,7 @@ def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
         )
     if seen:
         _log.warning("%s: ignored, not the name of a class: %s", root, seen)
-    entries = [
-        Entry(_relative(image, root), label, "all")
-        for folder, label in known.items()
-        for image in _images(folder, root)
-    ]
+    entries = _list_classes(root, known)
     if not entries:
         raise DataError(f"the class folders of '{root}' hold no image ({', '.join(sorted(_SUFFIXES))}).")
     return entries
@@ -49,10 +57,10 @@ def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
 def read_split_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
     """Lists `<split>/**/<Class>/<image>`, whatever folders an archive puts between: Raabin, and the drawn smears."""
     entries = []
-    for image in _images(root, root):
+    for image in (file for file, reason in _files(root) if not reason):
         label = class_index(image.parent.name)
         if label is not None:
-            entries.append(Entry(_relative(image, root), label, image.relative_to(root).parts[0]))
+            entries.append(Entry(_named(_relative(image, root)), label, image.relative_to(root).parts[0]))
     return entries
 
 
@@ -140,13 +148,68 @@ def _find(root: Path, name: str) -> Path:
     return found[0]
 
 
-def _images(folder: Path, root: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _SUFFIXES and _visible(path, root) and path.is_file():
-            name = _relative(path, root)
-            if not is_text(name):
-                raise DataError(f"the name {name!a} is not UTF-8, or holds a control character: rename the file.")
-            yield path
+def _list_classes(root: Path, labels: Mapping[Path, int]) -> list[Entry]:
+    excluded, left_out = _read_excluded(root), Counter[str]()
+    entries: list[Entry] = []
+    for folder, label in labels.items():
+        before = len(entries)
+        for file, reason in _files(folder):
+            path = _relative(file, root)
+            if reason or path in excluded:
+                left_out[reason or f"named in {EXCLUDED}"] += 1
+            else:
+                entries.append(Entry(_named(path), label, "all"))
+        if len(entries) == before:
+            _log.warning("%s: no image in the class folder '%s'", root, folder.name)
+    if left_out:
+        reasons = ", ".join(f"{count} ({reason})" for reason, count in left_out.most_common())
+        _log.warning("%s: %d files are not read: %s", root, left_out.total(), reasons)
+    return entries
+
+
+def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
+    """Yields whatever lies below a folder, links followed, with the reason why it is not an image to read, or ""."""
+    above = (*above, folder.resolve())
+    try:
+        with os.scandir(folder) as found:
+            children = sorted((Path(child.path), child.is_dir(), child.is_file()) for child in found)
+    except OSError as error:
+        raise DataError(f"the folder '{folder}' cannot be looked into: {error.strerror}.") from error
+    for child, is_folder, is_file in children:
+        if child.name.startswith(".") or child.name == "__MACOSX":
+            yield child, "hidden"
+        elif is_folder and child.resolve() in above:
+            yield child, "a link to a folder above it"
+        elif is_folder:
+            yield from _files(child, above)
+        elif not is_file:
+            yield child, "a broken link" if child.is_symlink() else "not a file"
+        else:
+            suffix = child.suffix.lower()
+            yield child, "" if suffix in _SUFFIXES else f"not an image: {suffix or 'no suffix'}"
+
+
+def _read_excluded(root: Path) -> frozenset[str]:
+    """Returns the paths in the table of images to leave out."""
+    table = root / EXCLUDED
+    if not table.is_file():
+        return frozenset()
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as handle:
+            return frozenset(row["path"] for row in csv.DictReader(handle))
+    except (KeyError, ValueError, csv.Error) as error:
+        raise DataError(f"'{table}' is no CSV in UTF-8 with a column 'path': correct or delete it.") from error
+
+
+def _named(path: str) -> str:
+    """Returns a path that can be written to a table.
+
+    Raises:
+        DataError: It cannot.
+    """
+    if not is_text(path):
+        raise DataError(f"the name {path!a} is not UTF-8, or holds a control character: rename the file.")
+    return path
 
 
 def _visible(path: Path, root: Path) -> bool:

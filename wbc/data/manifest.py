@@ -13,6 +13,7 @@ from wbc.data.decode import decode, map_images
 from wbc.data.disk import whole_file
 from wbc.data.domain import Counts, Domain, Entry
 from wbc.data.fetch.checksums import file_sha256
+from wbc.data.layouts import EXCLUDED
 from wbc.errors import DataError
 
 COLUMNS: Final = ("path", "label", "domain", "split", "width", "height", "sha256")
@@ -20,21 +21,33 @@ _NAMED: Final = 3
 _log = logging.getLogger(__name__)
 
 
-def build_manifest(domain: Domain, root: Path) -> pd.DataFrame:
+def build_manifest(domain: Domain, root: Path, unusable: Path | None = None) -> pd.DataFrame:
     """Returns the domain's images below `root`, ordered by split (as in the catalogue) and path.
 
     Columns: path (relative to `root`, forward slashes), label (0 to 4), domain, split, width and height in pixels,
     sha256 of the file.
+
+    Args:
+        domain: The domain.
+        root: The folder that its images lie below.
+        unusable: Where to write a table of all images that do not decode, if there are any.
 
     Raises:
         DataError: The layout is another one, an image does not decode, or the counts differ from the catalogue's.
     """
     entries = list_entries(domain, root)
     results = list(map_images(lambda entry: _describe(root / entry.path), entries, f"{domain.key}: checking images"))
-    broken = [f"'{entry.path}' ({what})" for entry, what in zip(entries, results, strict=True) if isinstance(what, str)]
+    broken = [(entry.path, what) for entry, what in zip(entries, results, strict=True) if isinstance(what, str)]
     if broken:
+        named = ", ".join(f"'{path}' ({what})" for path, what in broken[:_NAMED])
         more = f", and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
-        raise DataError(f"{domain.key}: {len(broken)} unusable image(s): {', '.join(broken[:_NAMED])}{more}.")
+        advice = ""
+        if unusable:
+            with whole_file(unusable) as handle:
+                table = pd.DataFrame(broken, columns=["path", "reason"])
+                handle.write(table.to_csv(index=False, lineterminator="\n").encode())
+            advice = f" All are listed in '{unusable}'; to leave them out, copy it to '{root / EXCLUDED}'."
+        raise DataError(f"{domain.key}: {len(broken)} unusable image(s): {named}{more}.{advice}")
     rows = pd.DataFrame(
         [
             (entry.path, entry.label, domain.key, entry.split, *what)

@@ -60,7 +60,22 @@ def prepare_domain(
         elif archive is not None:
             _log.info("%s: is ready; '%s' was not needed", domain.key, archive)
         if geometry is not None:
-            ensure_cache(home, geometry.cropped(domain.crop), rows, image_root(domain, home))
+            rows = _resize(domain, home, geometry.cropped(domain.crop), rows, archive)
+    return rows
+
+
+def _resize(domain: Domain, home: Path, geometry: Geometry, rows: pd.DataFrame, archive: Path | None) -> pd.DataFrame:
+    """Makes the pixel cache, and images of ours that turn out missing or damaged again; returns the manifest."""
+    try:
+        ensure_cache(home, geometry, rows, image_root(domain, home))
+    except DataError as error:
+        if domain.path is not None:
+            raise
+        _log.warning("%s Making '%s' again.", error, image_root(domain, home))
+        with one_writer(home):
+            rows = _build_images(domain, home, archive)
+            write_manifest(rows, home / "manifest.csv")
+        ensure_cache(home, geometry, rows, image_root(domain, home))
     return rows
 
 
@@ -122,7 +137,7 @@ def _read_images(domain: Domain, home: Path) -> pd.DataFrame | None:
     """Returns the manifest of the images that are there; None if there are none or, being ours, they are spoilt."""
     root = image_root(domain, home)
     if domain.path is not None:
-        return build_manifest(domain, root)
+        return build_manifest(domain, root, home / "unusable.csv")
     if root.is_dir() and _is_current(domain, root):
         try:
             return build_manifest(domain, root)

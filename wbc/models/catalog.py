@@ -78,7 +78,7 @@ _THIN_RESNET: Final = {
     "zero_init_last": False,
 }
 _THIN_RESNETV2: Final = {"layers": (1, 1, 3, 3), "channels": (32, 64, 128, 256), "stem_chs": 16}
-_THIN_VGG: Final = {"widths": (4, 8, 16, 32, 48), "hidden": 96}
+_THIN_VGG: Final = {"widths": (8, 8, 16, 32, 48), "hidden": 256}
 
 # Keywords are timm's and torchvision's, and those of wbc.models.thin: num_groups, stem_channels, widths, hidden,
 # channel_multiplier, divisor.

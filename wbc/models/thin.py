@@ -57,7 +57,7 @@ def _thin_vgg(*, batch_norm: bool, widths: tuple[int, ...], hidden: int) -> nn.M
         layers += [*[width] * depth, "M"]
     norm = nn.BatchNorm2d if batch_norm else None
     network = VGG(layers, num_classes=0, norm_layer=norm, mlp_ratio=1 / 64)
-    network.pre_logits = ConvMlp(widths[-1], hidden, network.pre_logits.input_kernel_size, drop_rate=0.5)
+    network.pre_logits = ConvMlp(widths[-1], hidden, 1, drop_rate=0.5)
     network.head = ClassifierHead(hidden, 0, drop_rate=0.5)
     network._initialize_weights()
     return network

@@ -90,6 +90,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            averaged = [name for name in (f"{wrapper}_ema", "ema") if isinstance(state.get(name), dict)]
+            if averaged:
+                raise WeightsError(
+                    f"weights '{path}' hold both '{wrapper}' and '{averaged[0]}', trained and averaged weights: "
+                    "save the one that you mean as a file and give that."
+                )
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"weights '{path}' are not a state dictionary of tensors.")
@@ -100,7 +106,8 @@ def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -
     """Fills the network with the file's tensors, each of them and nothing else; ViT's positions are interpolated.
 
     Raises:
-        WeightsError: tensors other than the ImageNet classifier's are missing, left over or of another shape.
+        WeightsError: tensors other than the ImageNet classifier's are missing, left over or of another shape, or hold
+            values that are not finite or variances below 0.
     """
     expected = network.state_dict()
     try:
@@ -117,6 +124,12 @@ def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -
     if any(faults.values()):
         listed = "; ".join(f"{what}: {_first_few(names)}" for what, names in faults.items() if names)
         raise WeightsError(f"weights '{path}' do not fit backbone '{key}' ({listed}).")
+    spoilt = [name for name in expected if name in given and not _is_sound(name, given[name])]
+    if spoilt:
+        raise WeightsError(
+            f"weights '{path}' hold values that are not finite, or variances below 0, in {_first_few(spoilt)}: "
+            "get the file again, or choose other weights."
+        )
     network.load_state_dict(given, strict=False)
 
 
@@ -192,6 +205,10 @@ def _classifier_names(backbone: Backbone) -> tuple[str, ...]:
     names = declared.classifier if declared and declared.classifier else ()
     # With its classifier timm also drops what only serves it: levit's "head.linear" takes "head.bn" along.
     return tuple(f"{name.split('.')[0]}." for name in ((names,) if isinstance(names, str) else names))
+
+
+def _is_sound(name: str, values: Tensor) -> bool:
+    return bool(values.isfinite().all()) and not (name.endswith("running_var") and bool((values < 0).any()))
 
 
 def _first_few(names: list[str]) -> str:

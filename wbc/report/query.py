@@ -57,11 +57,8 @@ def read_study(options: PlanConfig) -> Study:
         files = _in_threads(lambda run: read_config(run, Path(name)), complete)
         chosen, left = _choose(complete, files, configs, only=bool(options.models or options.methods))
         read = _in_threads(lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(name)), list(chosen))
-    damaged = [
-        Excluded(stored=run, why=found)
-        for run, found in zip(chosen.values(), read, strict=True)
-        if isinstance(found, str)
-    ]
+    pairs = zip(chosen.values(), read, strict=True)
+    damaged = [Excluded(stored=run, why=found) for run, found in pairs if isinstance(found, str)]
     runs, labels, notes, strangers = _same_images([found for found in read if not isinstance(found, str)])
     excluded += [*left, *damaged, *strangers]
     if not runs:
@@ -71,6 +68,7 @@ def read_study(options: PlanConfig) -> Study:
     seeds = list(dict.fromkeys(config.seed for config in configs))
     present = {(run.arm, run.seed) for run in runs}
     domains = _domains(runs, labels, arms, study.targets)
+    notes += _notes(runs, [domain.name for domain in domains], labels)
     return Study(
         options=options,
         usual=options.epochs in (None, study.epochs),
@@ -81,7 +79,7 @@ def read_study(options: PlanConfig) -> Study:
         domains=domains,
         excluded=tuple(excluded),
         missing=tuple((arm, seed) for arm in arms for seed in seeds if (arm, seed) not in present),
-        notes=(*notes, *_notes(runs, [domain.name for domain in domains], labels)),
+        notes=tuple(notes),
     )
 
 

@@ -1,6 +1,6 @@
-"""Writes a report: tables, figures, numbers for LaTeX and a page, all from the tracked runs. What it holds it is told.
+"""Writes a report: the tables, figures and numbers of its `Contents`, and a page, all from the tracked runs.
 
-Writes a folder: `report.html`, `report.tex` (and `.pdf` where LaTeX is installed), `numbers.tex`, `tables/`, `figures/`;
+The folder has `report.html`, `report.tex` (and `.pdf` where LaTeX is installed), `numbers.tex`, `tables/`, `figures/`;
 and logs them to a run called `report/<study>`. Reads MLflow alone and never imports PyTorch.
 """
 

@@ -44,8 +44,10 @@ class Interval:
 
     def share(self) -> str:
         """Returns the interval of a share in percent: as `percent`, or `98.00 −3.10/+2.00` where 0 or 100 cuts it."""
-        below, above = (f"{100 * each:.2f}" for each in self.reach or (0, 0))
-        return self.percent() if below == above else f"{100 * self.mean:.2f} −{below}/+{above}"
+        if self.reach is None:
+            return self.percent()
+        below, above = (f"{100 * each:.2f}" for each in self.reach)
+        return f"{100 * self.mean:.2f} {f'± {below}' if below == above else f'−{below}/+{above}'}"
 
 
 def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -133,7 +135,7 @@ def paired_test(
     ms_residual = (residual**2).sum() / ((seeds - 1) * (images - 1))
     spread = ms_seeds + max(ms_images - ms_residual, 0.0)
     freedom = spread**2 / (ms_seeds**2 / (seeds - 1)) if ms_seeds > 0 else np.inf
-    if spread <= ms_images * (1 + _ROUNDING):
+    if spread < ms_images or ms_seeds == 0:
         spread, freedom = ms_images, min(freedom, images - 1)
     p, half = _student(mean, spread / (seeds * images), freedom, confidence)
     return PairedTest(

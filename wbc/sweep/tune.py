@@ -87,7 +87,7 @@ def _print(scores: dict[Arm, dict[Choice, float]], options: TuneConfig) -> None:
         table.add_row(arm.full_name, *(f"{100 * by_choice[choice]:.2f}" for choice in choices))
     console = Console(width=None if Console().is_terminal else 120)
     console.print(
-        f"Accuracy in % on held-out images of the source (share {options.validation:g}), mean over seeds {options.seeds}",
+        f"Accuracy in % on held-out source images (share {options.validation:g}); mean over seeds {options.seeds}",
         highlight=False,
     )
     console.print(table)

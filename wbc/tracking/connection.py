@@ -1,11 +1,13 @@
 """The connection to an MLflow server: asking again where MLflow gives up, and giving up where it asks for minutes."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
+import mlflow
 import requests
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
@@ -13,7 +15,7 @@ from mlflow.utils import request_utils
 from requests.exceptions import ChunkedEncodingError
 from requests.utils import rewind_body
 
-from wbc.errors import TrackingError
+from wbc.errors import TrackingError, first_line
 from wbc.surroundings import changed
 
 _HEALTH_TIMEOUT_S: Final = 10.0
@@ -75,28 +77,38 @@ def insist(call: Callable[[], _Result]) -> _Result:
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
+def impatient(timeout_s: float | None = None) -> Iterator[None]:
     """Asks a server that does not answer only once more inside the block, for seconds each, instead of for minutes."""
     settings = {
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.name: "1",
-        MLFLOW_HTTP_REQUEST_TIMEOUT.name: f"{_IMPATIENT_TIMEOUT_S:.0f}",
+        MLFLOW_HTTP_REQUEST_TIMEOUT.name: f"{timeout_s or _IMPATIENT_TIMEOUT_S:.0f}",
     }
     with changed(settings):
         yield
 
 
 def check_server(uri: str) -> None:
-    """Asks an MLflow server once, within seconds, whether it is there.
+    """Asks an MLflow server within seconds whether it is there, by MLflow's own client and settings.
 
     Raises:
         TrackingError: it does not answer, or not as an MLflow server.
     """
-    try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_HEALTH_TIMEOUT_S)
-        reason = "" if answer.ok else f"it answers {answer.status_code} {answer.reason}"
-    except requests.RequestException as error:
-        reason = f"{type(error).__name__}"
-    if reason:
-        raise TrackingError(
-            f"no MLflow server at {uri} ({reason}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
-        )
+    with impatient(_HEALTH_TIMEOUT_S):
+        try:
+            mlflow.MlflowClient().search_experiments(max_results=1)
+        except MlflowException as error:
+            raise TrackingError(
+                f"no MLflow server at {uri} ({reason(error)}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db "
+                "here."
+            ) from error
+
+
+def reason(error: Exception) -> str:
+    """Returns what went wrong with the store in a few words, without the layers of libraries around it."""
+    text = str(error)
+    driver = re.search(r"\(\w+\.\w+\) ([^\n]+)", text)  # the database's own words, within SQLAlchemy's
+    if "Max retries exceeded" in text:
+        return f"it did not answer, asked {MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() + 1} times"
+    if "error code 401" in text:
+        return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return (driver[1] if driver else first_line(error)).rstrip(".")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -160,16 +161,11 @@ def fetch(run: StoredRun, artifact: str, folder: Path) -> Path | None:
         Where it lies now, or None where the run has no artifact of this name.
 
     Raises:
-        DamageError: a file is not the one that was logged, or the run's artifacts cannot be reached.
+        DamageError: a file is not the one that was logged.
         TrackingError: the artifact store does not answer.
     """
-    try:
-        repository = get_artifact_repository(run.artifact_uri)
-    except MlflowException as error:
-        raise DamageError(
-            f"run {run.id} names no place of artifacts that MLflow knows: '{run.artifact_uri}'."
-        ) from error
     with store_errors():
+        repository = get_artifact_repository(run.artifact_uri)
         if artifact not in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}:
             return None
         folder.mkdir(parents=True, exist_ok=True)
@@ -235,6 +231,8 @@ def _fault(
         return f"its number of jobs '{tags[schema.JOBS]}' is not a whole number"
     if started is None or (info.end_time and ended is None) or (ended and ended < started):
         return f"its times are odd: {info.start_time} to {info.end_time} ms"
+    if not _reachable((run.info.artifact_uri or "none:").rpartition(":")[0].partition(":")[0]):
+        return f"MLflow knows no artifacts at '{run.info.artifact_uri}'"
     for dataset in datasets:
         described = None
         with suppress(ValueError):
@@ -242,6 +240,16 @@ def _fault(
         if not (isinstance(described, dict) and all(type(count) is int for count in described.values())):
             return f"the counts of its data set {dataset.name} are damaged"
     return None
+
+
+@cache
+def _reachable(scheme: str) -> bool:
+    """Returns whether this process can reach artifacts at addresses that begin so; "" is a path."""
+    try:
+        get_artifact_repository(f"{scheme}:///there" if scheme else "/there")
+    except MlflowException:
+        return False
+    return True
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

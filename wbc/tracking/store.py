@@ -4,7 +4,6 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 """
 
 import logging
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -14,15 +13,15 @@ from typing import Final
 import mlflow
 from filelock import FileLock
 from mlflow.entities import Run
-from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
-from wbc.surroundings import experiment, leave_project_run, project_run, stop_async_logging, sweep_run
-from wbc.tracking.connection import check_server, impatient
+from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
+from wbc.tracking.connection import check_server, reason
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
@@ -49,7 +48,7 @@ def connect() -> str:
         check_server(uri)
     if stop_async_logging():
         _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
-    database = _database()
+    database = database_file()
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         if database:
             _make_database(database)
@@ -62,7 +61,7 @@ def connect() -> str:
         if found is None:
             artifacts = artifact_folder()
             try:
-                return str(client.create_experiment(name, str(artifacts) if artifacts else None))
+                return str(client.create_experiment(name, artifacts.as_uri() if artifacts else None))
             except MlflowException:  # perhaps another process was quicker
                 found = client.get_experiment_by_name(name)
                 if found is None:
@@ -72,6 +71,7 @@ def connect() -> str:
                 f"experiment '{name}' was deleted: `mlflow experiments restore -x {found.experiment_id}`, or name "
                 "another in MLFLOW_EXPERIMENT_NAME."
             )
+        _refuse_moved(found.artifact_location)
         return str(found.experiment_id)
 
 
@@ -82,9 +82,9 @@ def store_location() -> tuple[str, set[Path]]:
         TrackingError: the store does not answer.
     """
     experiment = mlflow.MlflowClient().get_experiment(connect())
-    uri, folders, database = mlflow.get_tracking_uri(), set(), _database()
+    uri, folders, database = mlflow.get_tracking_uri(), set(), database_file()
     if database:
-        uri = f"sqlite:///{database}"
+        uri = _address(database)
         folders.add(database.parent)
     if is_local_uri(experiment.artifact_location):
         folders.add(Path(local_file_uri_to_path(experiment.artifact_location)).absolute())
@@ -107,14 +107,14 @@ def store_errors() -> Iterator[None]:
         ) from error
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
-            f"the tracking store {mlflow.get_tracking_uri()} fails: {_reason(error)}. Mend it and run the same "
+            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason(error)}. Mend it and run the same "
             "again: what was saved stays."
         ) from error
 
 
 def store_exists() -> bool:
     """Returns whether the store is there; a SQLite store is made by the first run."""
-    database = _database()
+    database = database_file()
     return database is None or database.exists()
 
 
@@ -124,21 +124,27 @@ def describe_store() -> str:
     Raises:
         TrackingError: it does not answer, does not let us in, or is of another version.
     """
-    uri, database = mlflow.get_tracking_uri(), _database()
+    uri, database = mlflow.get_tracking_uri(), database_file()
     if not store_exists():
         return f"{uri}, which the first run makes"
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    with impatient(), store_errors():
-        if database:
-            _refuse_half_made(database)
-        mlflow.MlflowClient().search_experiments(max_results=1)
+    else:
+        with store_errors():
+            if database:
+                _refuse_half_made(database)
+            mlflow.MlflowClient().search_experiments(max_results=1)
     return f"{mask(uri)} answers"
+
+
+def experiment_name() -> str:
+    """Returns the name of the experiment in use."""
+    return experiment()[1] or EXPERIMENT
 
 
 def artifact_folder() -> Path | None:
     """Returns where a SQLite store has artifacts, unless told otherwise as it was made; None for any other store."""
-    database = _database()
+    database = database_file()
     return database.with_name("mlartifacts") if database else None
 
 
@@ -175,10 +181,20 @@ def latest_run() -> str:
     return str(done[0].info.run_id)
 
 
-def _database() -> Path | None:
+def database_file() -> Path | None:
     """Returns the file of a SQLite store; None for any other store."""
+    if not mlflow.is_tracking_uri_set():  # MLflow's own default would make a folder "my%20work" beside "my work"
+        set_defaults(MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
     uri = mlflow.get_tracking_uri()
-    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+    name = make_url(uri).database if uri.startswith("sqlite:") else None
+    return Path(name).absolute() if name and name != ":memory:" else None
+
+
+def _address(database: Path) -> str:
+    """Returns the address of a SQLite store in another file, with the settings that the one in use has."""
+    uri = mlflow.get_tracking_uri()
+    settings = make_url(uri).query if uri.startswith("sqlite:") else {}
+    return URL.create("sqlite", database=str(database), query=settings).render_as_string(hide_password=False)
 
 
 def _make_database(database: Path) -> None:
@@ -191,8 +207,9 @@ def _make_database(database: Path) -> None:
         return _refuse_half_made(database)
     making = database.with_name(f".{database.name}.making")
     making.unlink(missing_ok=True)
+    address = _address(Path(making.name) if making.parent == Path.cwd() else making)
     try:
-        mlflow.MlflowClient(f"sqlite:///{making}").search_experiments(max_results=1)
+        mlflow.MlflowClient(address).search_experiments(max_results=1)
         making.replace(database)
     finally:
         making.unlink(missing_ok=True)
@@ -211,15 +228,14 @@ def _refuse_half_made(database: Path) -> None:
         )
 
 
-def _reason(error: Exception) -> str:
-    """Returns what went wrong in a few words, without the layers of libraries around it."""
-    text = str(error)
-    driver = re.search(r"\(\w+\.\w+\) ([^\n]+)", text)  # the database's own words, within SQLAlchemy's
-    if "Max retries exceeded" in text:
-        return f"it did not answer, asked {MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() + 1} times"
-    if "error code 401" in text:
-        return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-    return (driver[1] if driver else first_line(error)).rstrip(".")
+def _refuse_moved(recorded: str) -> None:
+    """Raises a TrackingError if artifacts lie beside a SQLite store, and not where the store says that they are."""
+    here, there = artifact_folder(), Path(local_file_uri_to_path(recorded))
+    if here and here.is_dir() and is_local_uri(recorded) and there.name == here.name and not there.exists():
+        raise TrackingError(
+            f"the tracking store looks for its artifacts at {there}, but they lie at {here}: `make repoint` records "
+            "the new place."
+        )
 
 
 def fresh_run() -> str | None:

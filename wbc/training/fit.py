@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -21,6 +21,7 @@ from wbc.training.loop import EpochResult, build_optimiser, saves, train_epoch
 _log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Log(Protocol):
     """What training reports to."""
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from wbc.arms import parse_arm
 from wbc.models.catalog import MODELS, PAPER_ROWS
 from wbc.report.paper.published import compare, published_classes, published_counts, read_published
 from wbc.report.statistics import Interval
@@ -12,14 +13,14 @@ def interval(mean: float, half_width: float | None, n: int = 10) -> Interval:
 
 
 def test_table_4_is_whole() -> None:
-    table = {(each.model, each.domain) for each in read_published() if each.place.startswith("Table 4")}
+    table = {(each.arm, each.domain) for each in read_published() if each.place.startswith("Table 4")}
     assert table == {(model, domain) for model in PAPER_ROWS for domain in ("raabin_test_a", "lisc")}
-    assert {each.model for each in read_published()} <= set(MODELS)
+    assert {parse_arm(each.arm, ()).model for each in read_published()} <= set(MODELS)
 
 
 def test_values_that_the_paper_has_twice_are_both_kept() -> None:
-    main = {(each.model, each.domain): each.interval.percent() for each in read_published()}
-    other = {(each.model, each.domain): each.interval.percent() for each in read_published("other")}
+    main = {(each.arm, each.domain): each.interval.percent() for each in read_published()}
+    other = {(each.arm, each.domain): each.interval.percent() for each in read_published("other")}
     assert main["vgg16_bn", "lisc"] == "32.33 ± 6.17"
     assert other["vgg16_bn", "lisc"] == "33.74 ± 8.04"
     differing = {cell for cell, value in other.items() if main[cell] != value}
@@ -52,6 +53,8 @@ def test_table_3_is_that_of_its_confusion() -> None:
         (interval(0.73, 0.02), interval(0.74, 0.02), "equivalent"),
         (interval(0.60, 0.02), interval(0.74, 0.02), "different"),
         (interval(0.70, 0.10), interval(0.74, 0.08), "undecided"),
+        (interval(0.75, 0.0), interval(0.70, 0.0), "equivalent"),
+        (interval(0.76, 0.0), interval(0.70, 0.0), "different"),
         (interval(0.74, None, 1), interval(0.74, 0.02), "one seed"),
     ],
 )
@@ -68,3 +71,8 @@ def test_verdict_by_hand() -> None:
     """
     assert compare(interval(0.768, 0.02), interval(0.74, 0.02), 0.05)[1] == "equivalent"
     assert compare(interval(0.769, 0.02), interval(0.74, 0.02), 0.05)[1] == "different"
+
+
+def test_a_point_is_within_a_margin_of_a_point_without_spread() -> None:
+    """In binary fractions 0.75 - 0.74 is more than 0.01."""
+    assert compare(interval(0.75, 0.0), interval(0.74, 0.0), 0.01)[1] == "equivalent"

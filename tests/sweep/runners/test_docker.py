@@ -23,16 +23,19 @@ import mlflow
 import pytest
 from filelock import FileLock
 
+from tests.conftest import name_of
 from tests.servers import free_port, mlflow_server
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
-from wbc.run import load_domains, train_and_score
-from wbc.sweep.runners.docker import _environment, _failure, _Sweep, run_plan
+from wbc.inputs import load_inputs
+from wbc.run import train_and_score
+from wbc.sweep.runners.containers import container_environment
+from wbc.sweep.runners.docker import DockerRunner, _failure, _Sweep
 from wbc.sweep.runners.image import build_arguments, connect_engine, find_image
 from wbc.tracking import sweeps
 from wbc.tracking.store import search
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOME_RUN = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0", "output_format": "list"}
 LONG_EPOCHS = 300
 """More than a run trains in the seconds that it takes to see that it does, and to stop it."""
@@ -59,9 +62,9 @@ def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config()
-    load_domains(config)
+    load_inputs(config)
     faulty = dataclasses.replace(config, model="timm:resnet18")
-    results = dict(run_plan([faulty, config], ReproduceConfig()))
+    results = dict(DockerRunner(ReproduceConfig()).run([faulty, config]))
     assert "has no thin variant" in str(results[faulty])
     inside = results[config]
     assert not isinstance(inside, Exception)
@@ -70,10 +73,12 @@ def test_run_in_a_container_is_the_local_run_bit_for_bit_and_known_to_both(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
     outside = train_and_score(config)
     assert outside.accuracies == inside.accuracies
-    (again,) = run_plan([config], ReproduceConfig())
+    (again,) = DockerRunner(ReproduceConfig()).run([config])
     assert again == (config, outside)
 
-    predictions = {path.parents[2].name: path for path in (store / "mlartifacts").rglob("predictions/folder_away.csv")}
+    predictions = {
+        path.parents[2].name: path for path in (store / "mlartifacts").rglob(f"predictions/{name_of('away')}.csv")
+    }
     assert predictions[inside.run_id].read_bytes() == predictions[outside.run_id].read_bytes()
     assert {path.stat().st_uid for path in store.rglob("*")} == {os.getuid()}
     assert containers(engine) == []
@@ -83,10 +88,10 @@ def test_run_in_a_container_reaches_a_server_on_this_machine(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config()
-    load_domains(config)
+    load_inputs(config)
     with mlflow_server(free_port(), f"sqlite:///{store}/other.db", store / "artifacts") as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        ((_, outcome),) = run_plan([config], ReproduceConfig())
+        ((_, outcome),) = DockerRunner(ReproduceConfig()).run([config])
         assert not isinstance(outcome, Exception)
         assert mlflow.get_run(outcome.run_id).info.status == "FINISHED"
     assert list((store / "artifacts").rglob("final.pt"))
@@ -114,15 +119,15 @@ def test_image_runs_as_a_user_below_an_init_and_says_what_it_is_and_no_secrets(e
 def test_run_that_outgrows_its_memory_is_named(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig]
 ) -> None:
-    ((_, error),) = run_plan([small_config()], ReproduceConfig(runner="docker", memory="128m"))
+    ((_, error),) = DockerRunner(ReproduceConfig(runner="docker", memory="128m")).run([small_config()])
     assert isinstance(error, TrainingError)
-    assert str(error).startswith("killed for want of memory beyond 128m: give it more")
+    assert str(error).startswith("killed, since it needed more memory than memory=128m: give it more")
 
 
 def test_containers_cannot_write_to_the_images(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path
 ) -> None:
-    ((_, error),) = run_plan([small_config()], ReproduceConfig())  # its images are not prepared
+    ((_, error),) = DockerRunner(ReproduceConfig()).run([small_config()])  # its images are not prepared
     assert f"the data folder '{store}/data' cannot be written to: Read-only file system" in str(error)
     assert list((store / "data").iterdir()) == []
 
@@ -131,13 +136,13 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     engine: docker.DockerClient, small_config: Callable[..., RunConfig], store: Path
 ) -> None:
     config = small_config(epochs=LONG_EPOCHS, checkpoint_every=20)
-    load_domains(config)
+    load_inputs(config)
     script = store / "sweep.py"
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
         "from wbc.processes import signals_exit\n"
-        "from wbc.sweep.runners.docker import _environment, _failure, run_plan\n"
-        f"with signals_exit():\n    list(run_plan([{config!r}], ReproduceConfig()))\n"
+        "from wbc.sweep.runners.docker import DockerRunner\n"
+        f"with signals_exit():\n    list(DockerRunner(ReproduceConfig()).run([{config!r}]))\n"
     )
 
     def start_and_end_by(signum: signal.Signals) -> None:
@@ -157,7 +162,7 @@ def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(
     assert run.info.status == "KILLED"
     start_and_end_by(signal.SIGKILL)
     assert containers(engine) == ["running"]
-    ((_, outcome),) = run_plan([config], ReproduceConfig())
+    ((_, outcome),) = DockerRunner(ReproduceConfig()).run([config])
     assert not isinstance(outcome, Exception)
     assert outcome.run_id == run.info.run_id
     assert containers(engine) == []
@@ -173,7 +178,7 @@ def test_gpu_that_the_engine_cannot_give_is_one_line_and_leaves_no_container(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     config = dataclasses.replace(small_config(), device="cuda")
     with pytest.raises(RunnerError, match="install the NVIDIA Container Toolkit"):
-        list(run_plan([config], ReproduceConfig()))
+        list(DockerRunner(ReproduceConfig()).run([config]))
     assert containers(engine) == []
 
 
@@ -187,7 +192,7 @@ def test_limits_that_are_not_allowed_are_refused(
     message: str,
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(run_plan([small_config()], ReproduceConfig(runner="docker", **settings)))  # type: ignore[arg-type]
+        list(DockerRunner(ReproduceConfig(runner="docker", **settings)).run([small_config()]))  # type: ignore[arg-type]
 
 
 def test_image_that_is_not_there_or_of_other_code_is_refused(engine: docker.DockerClient) -> None:
@@ -241,6 +246,6 @@ def test_containers_get_credentials_and_proxies_of_this_process_and_nothing_else
     passed = {"MLFLOW_TRACKING_PASSWORD": "a", "AWS_SECRET_ACCESS_KEY": "b", "HTTPS_PROXY": "http://c", "no_proxy": "d"}
     for name, value in {**passed, "SOME_TOKEN": "e"}.items():
         monkeypatch.setenv(name, value)
-    inside = _environment("http://server", 1, 0, 2)
+    inside = container_environment("http://server", jobs=1, gpus=0, cpus=2)
     assert {name: inside.get(name) for name in passed} == passed
     assert "SOME_TOKEN" not in inside

@@ -11,7 +11,8 @@ import pytest
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.sweep.runners import local
-from wbc.sweep.runners.local import _each, _worker, _workers, learn_weights
+from wbc.sweep.runners.base import alike
+from wbc.sweep.runners.local import _each, _worker, _workers, default_jobs, learn_weights
 
 
 def process_of(_task: int) -> int:
@@ -33,12 +34,14 @@ def test_worker_that_is_killed_while_it_is_idle_is_replaced() -> None:
 def test_weights_are_learned_on_the_cpu_for_runs_on_gpus_that_this_machine_has_not(
     small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configs = [replace(small_config(seed=seed), device="cuda") for seed in range(3)]
+    models = ("resnet50", "resnet50_gn", "vgg16")
+    configs = [replace(small_config(model=model, pretrained="patterns"), device="cuda") for model in models]
     jobs: list[int] = []
     monkeypatch.setattr(local, "_learn", lambda _, workers: jobs.append(len(workers)))
     monkeypatch.setattr(local, "cores", lambda: 2)
     learn_weights(configs, ReproduceConfig())
     learn_weights(configs, ReproduceConfig(jobs=8))
+    learn_weights([small_config(pretrained="none")], ReproduceConfig())
     assert jobs == [2, 3]
 
 
@@ -51,3 +54,20 @@ def test_workers_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     with _worker(2, jobs=3) as third:
         seen = third.submit(environment).result()
     assert [seen[name] for name in ("CUDA_VISIBLE_DEVICES", "WBC_JOBS", "WBC_GPU_JOBS")] == ["4", "3", "2"]
+
+
+def test_thin_models_take_a_core_each_and_full_ones_the_machine(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin = small_config()
+    monkeypatch.setattr(local, "cores", lambda: 6)
+    assert default_jobs([thin]) == 6
+    assert default_jobs([replace(thin, scale="full")]) == 1
+
+
+def test_plan_of_thin_and_full_models_has_as_many_jobs_as_each_kind_allows(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin = [small_config(seed=seed) for seed in range(3)]
+    full = [replace(config, scale="full") for config in thin[:2]]
+    assert alike([thin[0], full[0], thin[1], full[1], thin[2]]) == [thin, full]

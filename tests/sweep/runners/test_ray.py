@@ -22,7 +22,8 @@ import pytest
 from tests.servers import free_port
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, ConfigError, RunnerError
-from wbc.run import Outcome, train_and_score
+from wbc.run import train_and_score
+from wbc.scoring import Outcome
 from wbc.tracking.store import connect
 
 # Ray reads these once per process: a token of the tests' own, so that none is written to the home folder.
@@ -30,11 +31,12 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
 if not importlib.util.find_spec("ray"):
     pytest.skip("Ray is not installed: make setup", allow_module_level=True)
 
-from wbc.sweep.runners.elsewhere import cluster_environment
-from wbc.sweep.runners.ray import fit_device, run_plan
+from wbc.sweep.runners import ray as cluster
+from wbc.sweep.runners.ray import RayRunner
+from wbc.sweep.runners.ray_cluster import cluster_environment
 from wbc.sweep.runners.ray_worker import Misfit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EPOCHS = 100
 """So many that a run is still going when its node is lost, on a quick machine too."""
 
@@ -145,7 +147,7 @@ def test_run_on_a_lost_node_ends_on_another_as_if_nothing_had_been(
     killer.start()
     options = ReproduceConfig(runner="ray", address=nodes.address)
     with caplog.at_level("INFO", logger="wbc"):
-        results = dict(run_plan(configs, options))
+        results = dict(RayRunner(options).run(configs))
     assert not killer.is_alive()
     assert "lost its worker and starts again from its last checkpoint" in caplog.text
     outcomes = [results[config] for config in configs]
@@ -176,7 +178,7 @@ def test_nodes_that_differ_are_refused_by_name_and_with_the_difference(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", other_timm(store))  # of the nodes that Ray starts, not of this process
     with pytest.raises(RunnerError, match=rf"^node {socket.gethostname()} has timm 0\.0\.1, not [^;]+: .*make setup"):
-        list(run_plan([small_config()], ReproduceConfig(runner="ray")))
+        list(RayRunner(ReproduceConfig(runner="ray")).run([small_config()]))
     assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
 
 
@@ -196,7 +198,7 @@ def test_node_that_joins_late_and_differs_gets_no_runs(
 
     joiner = threading.Thread(target=join_late, daemon=True)
     joiner.start()
-    results = list(run_plan(configs, ReproduceConfig(runner="ray", address=head.address)))
+    results = list(RayRunner(ReproduceConfig(runner="ray", address=head.address)).run(configs))
     assert not joiner.is_alive()
     assert "has timm 0.0.1, not" in caplog.text
     assert caplog.text.count("No more runs start there.") == 1
@@ -242,7 +244,7 @@ def test_run_waits_for_the_claim_of_the_worker_it_lost_and_for_no_others(
 def test_run_that_no_node_has_room_for_is_refused(small_config: Callable[..., RunConfig]) -> None:
     options = ReproduceConfig(runner="ray", cpus=1000)
     with pytest.raises(RunnerError, match="no node of the Ray cluster has 1000 CPUs and 0 GPUs for resnet50/seed0"):
-        list(run_plan([small_config()], options))
+        list(RayRunner(options).run([small_config()]))
 
 
 @pytest.mark.parametrize(
@@ -257,13 +259,14 @@ def test_no_cluster_at_the_address_is_told_within_seconds(
 ) -> None:
     started = time.monotonic()
     with pytest.raises(RunnerError, match=message):
-        fit_device([small_config()], ReproduceConfig(runner="ray", address=address))
+        RayRunner(ReproduceConfig(runner="ray", address=address)).plan([small_config()])
     assert time.monotonic() - started < 15
 
 
 def test_device_is_what_runs_ask_for_whatever_this_machine_has(small_config: Callable[..., RunConfig]) -> None:
     config = small_config()
-    (fitted,) = fit_device([config], ReproduceConfig(runner="ray", address="ray://elsewhere:10001", gpus=0.5))
+    options = ReproduceConfig(runner="ray", address="ray://elsewhere:10001", gpus=0.5)
+    (fitted,) = RayRunner(options).plan([config])
     assert fitted == dataclasses.replace(config, device="cuda")
 
 
@@ -278,8 +281,8 @@ def test_sigterm_marks_runs_as_killed_and_leaves_no_process(
     script = store / "sweep.py"
     script.write_text(
         "from wbc.config import ReproduceConfig, RunConfig\n"
-        "from wbc.sweep.runners.ray import run_plan\n"
-        f"list(run_plan([{small_config(epochs=5000)!r}], ReproduceConfig(runner='ray')))\n"
+        "from wbc.sweep.runners.ray import RayRunner\n"
+        f"list(RayRunner(ReproduceConfig(runner='ray')).run([{small_config(epochs=5000)!r}]))\n"
     )
     sweep = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})
     filters = {"search_all_experiments": True, "filter_string": "metrics.`train/loss` > 0", "output_format": "list"}

@@ -8,8 +8,10 @@ import pytest
 
 from wbc.code import locked_packages
 from wbc.config import RunConfig
-from wbc.run import Outcome, load_domains
+from wbc.inputs import load_inputs
+from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
+from wbc.sweep.runners import ray_worker
 from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here
 
 
@@ -18,7 +20,7 @@ def test_node_with_the_same_lock_does_not_differ_and_need_not_have_the_tools_of_
 ) -> None:
     versions = versions_here(locked_packages())
     assert {"python", "code of wbc", "torch", "sqlalchemy", "ruff"} <= set(versions)
-    monkeypatch.setattr(node, "_version", lambda name: None if name == "ruff" else versions.get(name))
+    monkeypatch.setattr(ray_worker, "_version", lambda name: None if name == "ruff" else versions.get(name))
     assert difference(versions) is None
 
 
@@ -40,13 +42,13 @@ def test_of_many_differences_a_few_are_named() -> None:
 def test_run_starts_only_where_its_images_and_weights_are_those_of_the_sweep(
     small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node, "_node", lambda: "node7")
+    monkeypatch.setattr(ray_worker, "_node", lambda: "node7")
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)  # pytest's own stays
     config = small_config(epochs=1)
     result = run_here(config, versions_here([]), {}, 1, "0123456789abcdef")
     assert isinstance(result, Misfit)
     assert result.node == "node7"
     assert result.told.startswith(f"node {socket.gethostname()} has other images or weights than the sweep")
-    load_domains(config)
+    load_inputs(config)
     (cell,) = survey([config], [])
-    assert isinstance(run_here(config, versions_here([]), {}, 1, cell.fingerprint), Outcome)
+    assert isinstance(run_here(config, versions_here([]), {}, 1, cell.trained_as), Outcome)

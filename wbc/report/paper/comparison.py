@@ -12,13 +12,13 @@ from wbc.data.catalog import DOMAINS
 from wbc.data.splits import Split
 from wbc.report.paper.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.render import NOTHING, Cell, Table, cells
-from wbc.report.statistics import ALPHA, seed_interval
+from wbc.report.statistics import ALPHA, Interval, seed_interval
 from wbc.report.study import Contrast, ScoredDomain, Study, describe_arm
 
 _VERDICTS: Final = {"one seed": "undecided: one seed has no interval"}
 _GROUP_NORM: Final = (
-    " Group norm: resnet50_gn is the network of the paper's text; the released code, whose README has row (i)'s numbers, "
-    "trains resnetv2_50d_gn."
+    " Group norm: resnet50_gn is the network of the paper's text; the released code trains resnetv2_50d_gn, and its "
+    "README has the same numbers."
 )
 
 
@@ -34,9 +34,8 @@ def differences(study: Study) -> Table | None:
         note=(
             f"Paired over seeds and {len(domain.labels)} images. p: over seeds and images, as over readers and cases "
             f"(Hillis 2007), corrected by Holm for {len(here)} pairs and as it is; then over seeds alone and over "
-            f"images alone (paired t). g: Hedges', over seeds; {NOTHING}: not defined, for two seeds or where the difference "
-            "does not vary. Bold: corrected p below 0.05. 95 %: interval over seeds "
-            "and images, not corrected."
+            f"images alone (paired t). g: Hedges', over seeds; {NOTHING}: not defined (two seeds, or no variation). "
+            "Bold: corrected p below 0.05. 95 %: interval over seeds and images, not corrected."
         ),
         header=("better", "worse", "difference", "95 %", "p (Holm)", "p", "p seeds", "p images", "g", "seeds"),
         groups=(tuple(_row(study, each) for each in sorted(here, key=lambda each: -abs(each.test.difference))),),
@@ -129,19 +128,21 @@ def _beside(
         "model": study.label(arm),
         "domain": domain.name,
         "published_domain": published.domain,
-        "ours": ours.mean if ours else None,
-        "ours_half_width": ours.half_width if ours else None,
+        **_numbers("ours", ours),
         "ours_n": len(values),
-        "published": published.interval.mean,
-        "published_half_width": published.interval.half_width,
+        **_numbers("published", published.interval),
         "published_n": published.interval.n,
         "published_place": published.place,
-        "published_second": differs.interval.mean if differs else None,
-        "published_second_half_width": differs.interval.half_width if differs else None,
+        **_numbers("published_second", differs.interval if differs else None),
         "published_second_place": differs.place if differs else None,
         "difference": difference,
         "verdict": verdict,
     }
+
+
+def _numbers(name: str, interval: Interval | None) -> dict[str, float | None]:
+    mean, half_width = (interval.mean, interval.half_width) if interval else (None, None)
+    return {name: mean, f"{name}_half_width": half_width}
 
 
 def _not_comparable(study: Study, domain: ScoredDomain) -> str | None:

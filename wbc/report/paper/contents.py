@@ -1,4 +1,4 @@
-"""What the report beside the paper holds, in the page's order: each table and figure is a function of a study, and a line.
+"""What the report beside the paper holds, in the page's order: each table and figure is a function and an entry.
 
 make report PROFILE=paper
 """

@@ -1,5 +1,8 @@
 """The figures: the paper's with our runs, and training curves and all confusion matrices, at print size."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +14,7 @@ from wbc.evaluation.samples import SAMPLES
 from wbc.report import style
 from wbc.report.files import read_samples
 from wbc.report.paper.tables import analysed
-from wbc.report.statistics import seed_interval
+from wbc.report.statistics import CHANCE, seed_interval
 from wbc.report.study import ScoredDomain, Study, describe_arm
 from wbc.report.style import Plot
 from wbc.seeding import generator
@@ -50,77 +53,68 @@ def _sheets(sheets: dict[str, np.ndarray]) -> Figure:
 
 def seeds(study: Study) -> Plot:
     """Returns Fig. 2: box plots over seeds, at home and on the first target."""
+
+    def draw(axis: Axes, place: int, arm: Arm, domain: ScoredDomain, values: list[float]) -> None:
+        shares = 100 * np.array(values)
+        thin: dict[str, Any] = {f"{part}props": {"linewidth": 0.6} for part in ("box", "whisker", "cap")}
+        thin["medianprops"] = {"color": "black", "linewidth": 1}
+        axis.boxplot([shares], positions=[place], orientation="horizontal", widths=0.55, showfliers=False, **thin)
+        shift = generator("jitter", study.label(arm), domain.name).uniform(-0.14, 0.14, len(shares))
+        axis.plot(shares, place + shift, style.marker(arm), color=style.colour(arm), markersize=3.5, alpha=0.6)
+
     domains = [domain for domain in (study.home, study.away) if domain]
-    figure = style.new_figure(style.PAGE_IN, 1.15 + 0.17 * len(study.arms))
-    axes = figure.subplots(1, len(domains), sharey=True, squeeze=False)[0]
+    figure, axes = _rows(study, domains, 1.15, draw)
     for axis, domain in zip(axes, domains, strict=True):
-        for place, arm in enumerate(study.arms):
-            values = 100 * np.array(study.accuracies(arm, domain.name))
-            if not len(values):
-                _missing(axis, place)
-                continue
-            axis.boxplot(
-                [values],
-                positions=[place],
-                orientation="horizontal",
-                widths=0.55,
-                showfliers=False,
-                medianprops={"color": "black", "linewidth": 1},
-                boxprops={"linewidth": 0.6},
-                whiskerprops={"linewidth": 0.6},
-                capprops={"linewidth": 0.6},
-            )
-            shift = generator("jitter", study.label(arm), domain.name).uniform(-0.14, 0.14, len(values))
-            axis.plot(values, place + shift, style.marker(arm), color=style.colour(arm), markersize=3.5, alpha=0.6)
         axis.set_title(f"{domain.name} (n = {len(domain.labels)} images)")
-        axis.set_xlabel("accuracy in %")
         low, high = axis.get_xlim()
         axis.set_xlim(min(low, high - 1), min(high, 100.4))
-        axis.set_ylim(len(study.arms) - 0.5, -0.5)
         axis.grid(axis="x")
-        axis.set_axisbelow(True)
-    axes[0].set_yticks(range(len(study.arms)), [style.label(study, arm) for arm in study.arms])
-    figure.legend(handles=style.norm_legend(study.arms), loc="outside lower center", ncols=6)
     caption = f"Fig. 2. Accuracy of each of up to {len(study.seeds)} seeds (dots), with quartiles. The axes differ."
     return Plot(name="fig2_seeds", caption=caption, figure=figure)
 
 
 def home_away(study: Study) -> Plot:
     """Returns Fig. 4: each arm's accuracy on every domain, the arms in the tables' order."""
-    figure = style.new_figure(style.PAGE_IN, 1.3 + 0.17 * len(study.arms))
-    panels = figure.subplots(1, len(study.domains), sharey=True, squeeze=False)[0]
-    for axis, domain in zip(panels, study.domains, strict=True):
-        for place, arm in enumerate(study.arms):
-            values = study.accuracies(arm, domain.name)
-            if not values:
-                _missing(axis, place)
-                continue
-            interval = seed_interval(values)
-            axis.errorbar(
-                100 * interval.mean,
-                place,
-                xerr=None if interval.reach is None else 100 * np.array(interval.reach)[:, None],
-                fmt=style.marker(arm),
-                color=style.colour(arm),
-                markersize=4.5,
-                capsize=2,
-                elinewidth=1,
-            )
+
+    def draw(axis: Axes, place: int, arm: Arm, domain: ScoredDomain, values: list[float]) -> None:
+        interval = seed_interval(values)
+        reach = None if interval.reach is None else 100 * np.array(interval.reach)[:, None]
+        look: dict[str, Any] = {"fmt": style.marker(arm), "color": style.colour(arm), "markersize": 4.5}
+        axis.errorbar(100 * interval.mean, place, xerr=reach, capsize=2, elinewidth=1, **look)
+
+    figure, axes = _rows(study, study.domains, 1.3, draw)
+    for axis, domain in zip(axes, study.domains, strict=True):
         axis.set_title(f"{domain.name}\n{'home' if domain.home else 'away'}, n = {len(domain.labels)}")
-        axis.axvline(100 * domain.majority, color="#555555", linestyle="--", linewidth=0.7, zorder=0)
-        axis.axvline(100 / len(CLASSES), color="#555555", linestyle=":", linewidth=0.7, zorder=0)
+        for share, line in ((domain.majority, "--"), (CHANCE, ":")):
+            axis.axvline(100 * share, color="#555555", linestyle=line, linewidth=0.7, zorder=0)
         axis.set_xlim(0, 103)
-        axis.set_ylim(len(study.arms) - 0.5, -0.5)
         axis.grid(axis="both")
-        axis.set_axisbelow(True)
-        axis.set_xlabel("accuracy in %")
-    panels[0].set_yticks(range(len(study.arms)), [style.label(study, arm) for arm in study.arms])
-    figure.legend(handles=style.norm_legend(study.arms), loc="outside lower center", ncols=6)
     caption = (
-        f"Fig. 4. Accuracy at home and away: mean and 95 % interval over up to {len(study.seeds)} seeds (Student, cut at "
-        "0 and 100). Dashed: always the largest class; dotted: a class at random."
+        f"Fig. 4. Accuracy at home and away: mean and 95 % interval over up to {len(study.seeds)} seeds (Student, cut "
+        "at 0 and 100). Dashed: always the largest class; dotted: a class at random."
     )
     return Plot(name="fig4_home_away", caption=caption, figure=figure)
+
+
+def _rows(
+    study: Study, domains: Sequence[ScoredDomain], base_in: float, draw: Callable[..., None]
+) -> tuple[Figure, list[Axes]]:
+    """Returns a figure of accuracies with a panel for each domain and a row for each arm, which `draw` fills."""
+    figure = style.new_figure(style.PAGE_IN, base_in + 0.17 * len(study.arms))
+    axes = list(figure.subplots(1, len(domains), sharey=True, squeeze=False)[0])
+    for axis, domain in zip(axes, domains, strict=True):
+        for place, arm in enumerate(study.arms):
+            if values := study.accuracies(arm, domain.name):
+                draw(axis, place, arm, domain, values)
+            else:
+                beside = {"transform": axis.get_yaxis_transform(), "va": "center"}
+                axis.text(0.03, place, "missing", fontsize=7, color="#555555", **beside)
+        axis.set_ylim(len(study.arms) - 0.5, -0.5)
+        axis.set_axisbelow(True)
+        axis.set_xlabel("accuracy in %")
+    axes[0].set_yticks(range(len(study.arms)), [style.label(study, arm) for arm in study.arms])
+    figure.legend(handles=style.norm_legend(study.arms), loc="outside lower center", ncols=6)
+    return figure, axes
 
 
 def analysed_confusion(study: Study) -> Plot:
@@ -210,10 +204,6 @@ def _curves(study: Study, curves: dict[Arm, np.ndarray]) -> Figure:
     figure.supxlabel("epoch", fontsize=8)
     figure.supylabel("training loss", fontsize=8)
     return figure
-
-
-def _missing(axis: Axes, place: int) -> None:
-    axis.text(0.03, place, "missing", transform=axis.get_yaxis_transform(), va="center", fontsize=7, color="#555555")
 
 
 def _matrix(axis: Axes, counts: np.ndarray, texts: list[list[str]]) -> None:

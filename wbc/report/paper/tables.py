@@ -102,8 +102,8 @@ def classes(study: Study) -> Table | None:
         title=f"Table 3. {name} on {domain.name} by class, in %",
         note=(
             f"Run {run.stored.id}, seed {run.seed}: its accuracy of {percent(metrics.accuracy)} % is closest to the "
-            f"mean of {_count(study.of(run.arm, domain.name), 'seed')}. n = {metrics.images} images. {NOTHING}: no image "
-            f"of the class, or never predicted.{' Second lines: the paper’s Table 3.' if beside else ''}"
+            f"mean of {_count(study.of(run.arm, domain.name), 'seed')}. n = {metrics.images} images. {NOTHING}: no "
+            f"image of the class, or never predicted.{' Second lines: the paper’s Table 3.' if beside else ''}"
         ),
         header=("", *ABBREVIATIONS),
         groups=(tuple(rows),),
@@ -153,8 +153,9 @@ def merits(study: Study) -> Table:
         name="merits",
         title="Figures of merit that do not reward the largest class, in %",
         note=(
-            f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100). Classes that a domain has no images of "
-            "are left out of the balanced accuracy (mean recall) and macro F1. Calibration error: 15 bins."
+            f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100). Classes that a "
+            "domain has no images of are left out of the balanced accuracy (mean recall) and macro F1. Calibration "
+            "error: 15 bins."
         ),
         header=("", "model", "domain", *names.values()),
         groups=_grouped(rows),
@@ -171,7 +172,7 @@ def _merit(study: Study, values: Sequence[float]) -> Cell:
 
 
 def analysed(study: Study, domain: ScoredDomain) -> ScoredRun | None:
-    """Returns the run to look into, closest to its arm's mean: of the paper's model, or of the first that was scored."""
+    """Returns the run to look into, closest to its arm's mean: of the paper's arm, or of the first that was scored."""
     runs = (study.representative(arm, domain.name) for arm in [*study.named([ANALYSED]), *study.arms])
     return next((run for run in runs if run), None)
 
@@ -181,9 +182,9 @@ def reading(study: Study) -> str:
     seeds = [len(study.of(arm, domain.name)) for arm in study.arms for domain in study.domains]
     narrow = _NARROW if any(1 < count < _ENOUGH for count in seeds) else ""
     return (
-        f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100); in brackets the interval over seeds and "
-        f"images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than the next by a paired test "
-        "over seeds and images, Holm-corrected, at 5 %."
+        f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100); in brackets the "
+        f"interval over seeds and images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than "
+        "the next by a paired test over seeds and images, Holm-corrected, at 5 %."
     )
 
 

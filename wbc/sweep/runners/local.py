@@ -18,7 +18,7 @@ import torch
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import TrainingError, WeightsError
-from wbc.models.catalog import find_model
+from wbc.inputs import weights_key
 from wbc.processes import TERMINAL_SIGNALS, cores
 from wbc.run import train_and_score
 from wbc.scoring import Outcome
@@ -46,7 +46,7 @@ class LocalRunner(Runner):
             jobs = min(self.options.jobs or default_jobs(group), len(group))
             _log.info("%d runs, %d at a time", len(group), jobs)
             with _workers(jobs) as workers:
-                _learn(_backbones(group), workers)
+                _learn(_starts(group), workers)
                 for config, result in _each(_work, group, workers):
                     if isinstance(result, BaseException) and not isinstance(result, Exception):
                         raise result
@@ -55,22 +55,22 @@ class LocalRunner(Runner):
 
 def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
     """Learns the weights that are not here yet, for places whose runs do not all see this machine's data folder."""
-    missing = [config for config in _backbones(configs) if not _has_weights(config)]
+    missing = [config for config in _starts(configs) if not _has_weights(config)]
     if missing:
         with _workers(min(options.jobs or cores(), len(missing))) as workers:  # on the CPU, whatever runs train on
             _learn(missing, workers)
 
 
-def default_jobs(alike: Sequence[RunConfig]) -> int:
+def default_jobs(group: Sequence[RunConfig]) -> int:
     """Returns one job per core for thin models on a CPU, which do not fill more than one; on GPUs what they hold."""
-    if alike[0].device == "cuda":
-        return jobs_per_gpu(alike) * len(visible_gpus())
-    return cores() if alike[0].scale == "tiny" else 1
+    if group[0].device == "cuda":
+        return jobs_per_gpu(group) * len(visible_gpus())
+    return cores() if group[0].scale == "tiny" else 1
 
 
-def _backbones(configs: Iterable[RunConfig]) -> list[RunConfig]:
-    """Returns a run for each backbone, whose weights it shares with the others that have it."""
-    return list({find_model(config.model).backbone: config for config in configs}.values())
+def _starts(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """Returns a run for each file of weights to start from, which it shares with the others that start from it."""
+    return list({weights_key(config): config for config in configs}.values())
 
 
 def _has_weights(config: RunConfig) -> bool:
@@ -81,10 +81,10 @@ def _has_weights(config: RunConfig) -> bool:
     return True
 
 
-def _learn(backbones: Sequence[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
+def _learn(starts: Sequence[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
     """Makes the weights that runs share, each once, before the first of them asks; a run tells what is wrong itself."""
-    for count, _ in enumerate(_each(starting_weights, backbones, workers), start=1):
-        _log.info("weights to start from: %d of %d backbones", count, len(backbones))
+    for count, _ in enumerate(_each(starting_weights, starts, workers), start=1):
+        _log.info("weights to start from: %d of %d", count, len(starts))
 
 
 def _each(

@@ -74,12 +74,7 @@ class RayRunner(Runner):
         learn_weights(configs, self.options)
 
     def run(self, configs: Sequence[RunConfig]) -> Results:
-        """Yields each run as it ends, `jobs` at a time or as many as the cluster has room for.
-
-        Raises:
-            RunnerError: no cluster there, none of its nodes has room for a run, or one runs other code or libraries.
-            ConfigError: the cluster has other machines, which do not reach the tracking store.
-        """
+        """Yields each run as it ends, `jobs` at a time or as many as the cluster has room for."""
         address = self.options.address
         with connected(address), signals_exit():  # Ray has put its own in place of the caller's
             work = _Work(configs, self.options)

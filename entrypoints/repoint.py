@@ -1,0 +1,18 @@
+"""After a project was moved: records where its artifacts lie now, `python -m entrypoints.repoint`."""
+
+from pathlib import Path
+
+from entrypoints.command import main
+from wbc.config import RepointConfig
+
+
+def repoint(options: RepointConfig) -> None:
+    """Changes the addresses in the store and prints how many."""
+    from wbc.tracking import repoint as tracking
+
+    folders = [Path(text).expanduser() if text else None for text in (options.old, options.new)]
+    print(f"{tracking.repoint(*folders)} addresses changed")
+
+
+if __name__ == "__main__":
+    main(RepointConfig, repoint)

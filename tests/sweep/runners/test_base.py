@@ -1,0 +1,58 @@
+"""Places to run: a new one is a class and its name; one whose packages are missing says so."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.sweep.test_reproduce import small_study  # noqa: F401  # a fixture
+from wbc.config import RUNNERS, ReproduceConfig, RunConfig
+from wbc.errors import RunnerError
+from wbc.run import train_and_score
+from wbc.studies import Study
+from wbc.sweep.reproduce import reproduce_study
+from wbc.sweep.runners.base import Results, Runner, find_runner
+
+ROOT = Path(__file__).parents[3]
+
+
+class InThisProcess(Runner):
+    """A place that needs nothing."""
+
+    def run(self, configs: Sequence[RunConfig]) -> Results:
+        for config in configs:
+            yield config, train_and_score(config)
+
+
+def test_place_is_added_by_a_class_and_its_name(
+    small_study: Study,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(RUNNERS, "here", f"{__name__}:InThisProcess")
+    reproduce_study(ReproduceConfig(runner="here", seeds="0"))
+    runs = mlflow.search_runs(search_all_experiments=True, filter_string="tags.complete = 'true'", output_format="list")
+    assert [run.info.run_name for run in runs] == ["resnet50/seed0"]
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+def test_every_place_is_found_by_its_name(name: str) -> None:
+    assert find_runner(name).__module__ == f"wbc.sweep.runners.{name}"
+
+
+@pytest.mark.parametrize(("name", "package"), [("docker", "docker"), ("ray", "ray")])
+def test_place_whose_packages_are_not_installed_says_how_to_get_them(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [each for each in sys.modules if each.startswith(f"wbc.sweep.runners.{name}")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(RunnerError, match=rf"runner={name} needs the package {package}.*make setup.*'\.\[{name}\]'"):
+        find_runner(name)
+
+
+def test_plan_on_this_machine_loads_neither_docker_nor_ray() -> None:
+    script = "import sys, wbc.sweep.reproduce; print({'docker', 'ray'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT).stdout == "set()\n"

@@ -1,0 +1,99 @@
+"""Runs that are odd are left out with a reason, and end nobody's sweep or report."""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from wbc.tracking.claims import Claim, standing_claims
+from wbc.tracking.read import read_runs, read_trainings
+from wbc.tracking.store import connect
+from wbc.tracking.sweeps import end_orphans
+from wbc.tracking.whole import state
+
+GOOD = {"trained_as": "a", "profile": "demo", "model": "vgg16", "seed": "0", "jobs": "1", "complete": "true"}
+
+
+def log(tags: dict[str, str]) -> str:
+    run_id: str = mlflow.MlflowClient().create_run(connect(), tags=tags).info.run_id
+    return run_id
+
+
+@pytest.mark.parametrize(
+    ("tags", "columns", "why"),
+    [
+        ({"model": ""}, {}, "it names no model"),
+        ({"seed": ""}, {}, "its seed '' is not a whole number"),
+        ({"seed": "1e3"}, {}, "its seed '1e3'"),
+        ({"seed": "-1"}, {}, "its seed '-1'"),
+        ({"seed": "٣"}, {}, "its seed '٣'"),
+        ({"jobs": "two"}, {}, "its number of jobs 'two'"),
+        ({}, {"start_time": -(10**18)}, "its times are odd"),
+        ({}, {"end_time": 10**18}, "its times are odd"),
+        ({}, {"end_time": 1}, "its times are odd"),
+        ({}, {"artifact_uri": "nowhere://x"}, "MLflow knows no artifacts at 'nowhere://x'"),
+    ],
+)
+def test_malformed_run_is_left_out_with_its_reason(
+    store: Path, caplog: pytest.LogCaptureFixture, tags: dict[str, str], columns: dict[str, Any], why: str
+) -> None:
+    good, odd = log(GOOD), log(GOOD | tags)
+    with closing(sqlite3.connect(store / "mlflow.db")) as database, database:
+        for column, value in columns.items():
+            database.execute(f"UPDATE runs SET {column} = ? WHERE run_uuid = ?", (value, odd))
+    assert [run.id for run in read_trainings()] == [good]
+    assert f"run {odd} is left out: {why}" in caplog.text
+    faults = {run.id: run.fault for run in read_runs("demo")[0]}
+    assert faults.pop(good) is None
+    assert str(faults[odd]).startswith(why)
+    end_orphans()
+
+
+def test_data_set_whose_counts_are_damaged_leaves_its_run_out(store: Path) -> None:
+    run_id = log(GOOD)
+    data = mlflow.data.meta_dataset.MetaDataset(mlflow.data.http_dataset_source.HTTPDatasetSource("http://x"), "cells")
+    with mlflow.start_run(run_id):
+        mlflow.log_input(data, "testing")
+    with closing(sqlite3.connect(store / "mlflow.db")) as database, database:
+        database.execute("UPDATE datasets SET dataset_profile = ?", ('{"num_rows": ',))
+    ((run,), _) = read_runs("demo")
+    assert run.fault == "the counts of its data set cells are damaged"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"renewed": "NaN"},
+        {"renewed": float("nan")},
+        {"renewed": float("inf")},
+        {"renewed": None},
+        {"renewed": "soon"},
+        {"renewed": [1]},
+        {"renewed": time.time() + 1e6},
+        {"pid": "x"},
+        {"pid": None},
+        {"pid": -1},
+        {"pid": 10**40},
+        {"start": "noon"},
+    ],
+)
+def test_claim_that_no_process_can_have_made_does_not_stand(store: Path, odd: dict[str, object]) -> None:
+    ((key, text),) = Claim().tag.items()
+    run = mlflow.get_run(log(GOOD | {key: json.dumps({**json.loads(text), **odd})}))
+    assert not standing_claims(run)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", "null", '{"host":', "\x00"])
+def test_claim_of_another_project_is_none(store: Path, text: str) -> None:
+    assert not standing_claims(mlflow.get_run(log(GOOD | {"claim.0": text})))
+
+
+def test_run_that_says_it_is_complete_but_has_no_files_is_not_done(store: Path) -> None:
+    log(GOOD | {"checkpoint": "checkpoint/final.pt", "model_id": "m-1"})
+    (run,) = read_trainings("a")
+    assert state(run, {}) == "interrupted"

@@ -1,0 +1,139 @@
+"""What is stored is believed only as far as it can be checked; what is lost is made again by the same command."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.conftest import write_cells
+from tests.test_run import interrupted, predictions_of
+from wbc.config import EvaluateConfig, RunConfig
+from wbc.errors import DamageError, TrackingError
+from wbc.run import train_and_score
+from wbc.scoring import Outcome, score_run
+from wbc.tracking.read import fetch, read_run
+
+
+def file_of(run_id: str, artifact: str) -> Path:
+    return Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{artifact}"))
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def points(run_id: str, metric: str) -> list[int]:
+    return [point.step for point in mlflow.MlflowClient().get_metric_history(run_id, metric)]
+
+
+@pytest.fixture
+def trained(small_config: Callable[..., RunConfig]) -> Outcome:
+    return train_and_score(small_config(epochs=1))
+
+
+@pytest.mark.parametrize(
+    "artifact", ["predictions/folder_away.csv", "embeddings/folder_away.npy", "checkpoint/final.pt"]
+)
+def test_file_with_one_flipped_bit_is_refused_when_it_is_read(trained: Outcome, store: Path, artifact: str) -> None:
+    flip_a_bit(file_of(trained.run_id, artifact))
+    with pytest.raises(DamageError, match=f"^{artifact} of run {trained.run_id} is not the file that was logged"):
+        fetch(read_run(trained.run_id), artifact, store / "fetched")
+
+
+def test_scores_that_are_damaged_or_lost_are_made_again_and_logged_once(trained: Outcome) -> None:
+    predictions = file_of(trained.run_id, "predictions/folder_away.csv")
+    before = predictions.read_bytes()
+    flip_a_bit(predictions)
+    assert not train_and_score(trained.config).done_already
+    assert predictions.read_bytes() == before
+    file_of(trained.run_id, "embeddings/folder_away.npy").unlink()
+    assert not train_and_score(trained.config).done_already
+    assert train_and_score(trained.config).done_already
+    assert points(trained.run_id, "test/folder_away/accuracy") == [0]
+    assert points(trained.run_id, "train/loss") == [1]
+
+
+@pytest.mark.parametrize("artifact", ["checkpoint/final.pt", "config.json"])
+def test_done_run_that_lost_a_file_is_not_done_and_the_same_command_mends_it(trained: Outcome, artifact: str) -> None:
+    file_of(trained.run_id, artifact).unlink()
+    again = train_and_score(trained.config)
+    assert (again.run_id, again.done_already) == (trained.run_id, False)
+    assert file_of(trained.run_id, artifact).exists()
+    assert points(trained.run_id, "train/loss") == [1]
+    assert mlflow.get_run(trained.run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("spoilt", [1, 2])
+def test_spoilt_checkpoint_is_left_aside_for_the_one_before_or_a_new_start(
+    small_config: Callable[..., RunConfig],
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    spoilt: int,
+) -> None:
+    config = small_config()
+    interrupted(config, monkeypatch, KeyboardInterrupt())
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    for epoch in (2, 1)[:spoilt]:
+        flip_a_bit(file_of(stopped.info.run_id, f"checkpoint/epoch_000{epoch}.pt"))
+    resumed = train_and_score(config)
+    assert resumed.run_id == stopped.info.run_id
+    assert "checkpoint/epoch_0002.pt of run" in caplog.text
+    assert ("starts over" in caplog.text) == (spoilt == 2)
+    assert "/tmp" not in caplog.text
+    assert points(resumed.run_id, "train/loss") == [1, 2, 3]
+    predictions = predictions_of(resumed.run_id, "folder_away")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
+    assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+
+
+def test_evaluate_of_a_damaged_checkpoint_names_the_remedy(trained: Outcome) -> None:
+    flip_a_bit(file_of(trained.run_id, "checkpoint/final.pt"))
+    with pytest.raises(DamageError, match=f"`mlflow runs delete --run-id {trained.run_id}`"):
+        score_run(EvaluateConfig(run=trained.run_id), "cpu")
+
+
+def test_run_of_before_left_in_the_environment_stays_as_it_is(
+    trained: Outcome, small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = mlflow.get_run(trained.run_id)
+    monkeypatch.setenv("MLFLOW_RUN_ID", trained.run_id)
+    other = train_and_score(small_config(epochs=1, seed=1))
+    assert other.run_id != trained.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", trained.run_id)
+    score_run(EvaluateConfig(run=other.run_id), "cpu")
+    after = mlflow.get_run(trained.run_id)
+    assert (after.info.run_name, after.data.tags) == (before.info.run_name, before.data.tags)
+
+
+def test_another_target_is_only_scored(trained: Outcome, small_config: Callable[..., RunConfig], store: Path) -> None:
+    before = mlflow.get_run(trained.run_id)
+    write_cells(store / "slides", 1)
+    targets = f"{','.join(trained.config.targets)},folder:{store / 'slides'}"
+    more = train_and_score(small_config(epochs=1, targets=targets))
+    assert (more.run_id, set(more.accuracies)) == (trained.run_id, {"folder_away", "folder_slides"})
+    after = mlflow.get_run(trained.run_id)
+    assert (after.info.status, after.info.end_time) == ("FINISHED", before.info.end_time)
+    assert after.data.metrics.items() >= before.data.metrics.items()
+    assert points(trained.run_id, "train/loss") == [1]
+    assert {each.name: each.role for each in read_run(trained.run_id).datasets} == {
+        "folder_home": "training",
+        "folder_away": "away",
+        "folder_slides": "away",
+    }
+
+
+def test_same_name_with_other_images_is_refused_and_the_score_stays(trained: Outcome, store: Path) -> None:
+    write_cells(store / "lab" / "slides", 1)
+    write_cells(store / "slides", 2)
+    first = EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'lab' / 'slides'}")
+    for _ in range(2):
+        score_run(first, "cpu")
+    assert points(trained.run_id, "test/folder_slides/accuracy") == [0]
+    before = predictions_of(trained.run_id, "folder_slides")
+    with pytest.raises(TrackingError, match=r"holds scores on 'folder_slides' of .*lab/slides.*go by the same name"):
+        score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}"), "cpu")
+    assert predictions_of(trained.run_id, "folder_slides") == before

@@ -1,0 +1,54 @@
+"""Repointing: a SQLite store whose project was moved learns where its artifacts lie now."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import mlflow
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from wbc.errors import TrackingError
+from wbc.tracking.store import artifact_folder, database_file, experiment_name, store_errors
+
+_COLUMNS: Final = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+)
+
+
+def repoint(old: Path | None = None, new: Path | None = None) -> int:
+    """Records that artifacts below `old` lie below `new`, for experiments, runs and models; moves no file.
+
+    Args:
+        old: The recorded folder; None: that of the experiment in use.
+        new: The real folder; None: `mlartifacts` beside the database.
+
+    Returns:
+        How many addresses changed.
+
+    Raises:
+        TrackingError: the store is no SQLite file, or `new` is not there.
+    """
+    database, new = database_file(), new or artifact_folder()
+    if database is None or new is None or not database.exists():
+        raise TrackingError(f"{mlflow.get_tracking_uri()} is no SQLite file: only one of those can be repointed.")
+    if not new.is_dir():
+        raise TrackingError(f"there is no folder {new}: name the one that the artifacts lie in now.")
+    with store_errors():
+        if old is None:
+            experiment = mlflow.MlflowClient().get_experiment_by_name(experiment_name())
+            if experiment is None:
+                return 0
+            old = Path(local_file_uri_to_path(experiment.artifact_location))
+        with closing(sqlite3.connect(database)) as connection, connection:
+            return sum(
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ?1 || substr({column}, length(?2) + 1) "
+                    f"WHERE {column} = ?2 OR substr({column}, 1, length(?2) + 1) = ?2 || '/'",
+                    (new.absolute().as_uri(), was),
+                ).rowcount
+                for table, column in _COLUMNS
+                for was in (old.absolute().as_uri(), str(old.absolute()))
+            )
