@@ -58,7 +58,9 @@ def test_distances_are_zero_where_a_norm_meets_what_it_was_fitted_to_and_not_els
     home, away = noise("home", 0), noise("away", 100)
     table = measure(fitted(home, "resnet50"), [home, away], config).set_index("split")
     assert table.loc["home", "mean_distance"].max() < 1e-3
-    assert table.loc["home", "spread_distance"].max() < 0.05  # the stored variance divides by n - 1
+    assert (
+        table.loc["home", "spread_distance"].max() < 0.07
+    )  # the stored variance divides by n - 1: ½ ln 8/7 at one pixel
     assert table.loc["away", "mean_distance"].max() > 0.3
     assert list(table.loc["home", "depth"]) == list(range(1, len(table) // 2 + 1))
     assert table.loc["home", "layer"].iloc[0] == "bn1"
@@ -90,6 +92,8 @@ def test_model_without_batch_norm_is_refused_in_a_line(small_config: Callable[..
 def test_table_and_figure_are_written(config: RunConfig, tmp_path: Path) -> None:
     home = noise("home", 0)
     table = measure(fitted(home, "resnet50"), [home, noise("away", 100)], config)
-    write(table, "a run", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"batch_norm.csv", "batch_norm.png", "batch_norm.pdf"}
-    assert list(pd.read_csv(tmp_path / "batch_norm.csv").columns) == list(table.columns)
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    write(table, "a run", folder)
+    assert {path.name for path in folder.iterdir()} == {"batch_norm.csv", "batch_norm.png", "batch_norm.pdf"}
+    assert list(pd.read_csv(folder / "batch_norm.csv").columns) == list(table.columns)

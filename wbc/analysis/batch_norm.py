@@ -36,8 +36,9 @@ class _Inputs:
     def __init__(self) -> None:
         self.count, self.total, self.squares = 0, torch.zeros(()), torch.zeros(())
 
-    def add(self, norm: nn.Module, inputs: tuple[Float[Tensor, "batch channels height width"]]) -> None:
-        values = inputs[0].double() - norm.running_mean.double()[:, None, None]  # type: ignore[operator, union-attr]
+    def add(self, norm: nn.BatchNorm2d, inputs: tuple[Float[Tensor, "batch channels height width"]]) -> None:
+        assert norm.running_mean is not None
+        values = inputs[0].double() - norm.running_mean.double()[:, None, None]
         self.count += values.numel() // values.shape[1]
         self.total = self.total + values.sum((0, 2, 3)).cpu()
         self.squares = self.squares + values.square().sum((0, 2, 3)).cpu()
