@@ -118,6 +118,7 @@ BACKBONES: Final[dict[str, Backbone]] = {
         weights="convnext_tiny.fb_in1k",
         tiny={"depths": (1, 1, 3, 1), "dims": (16, 32, 64, 128)},
     ),
+    # precision=fp32 on a CPU: a training step at 112 px, batches of 8, one thread, took 10 times as long in bf16 (n = 2).
     "lite0": Backbone(
         library="timm",
         name="tf_efficientnet_lite0",
