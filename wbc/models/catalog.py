@@ -118,7 +118,7 @@ BACKBONES: Final[dict[str, Backbone]] = {
         weights="convnext_tiny.fb_in1k",
         tiny={"depths": (1, 1, 3, 1), "dims": (16, 32, 64, 128)},
     ),
-    # For precision=fp32 on a CPU: a training step (112 px, batch of 8, one thread, n = 2) took ten times as long in bf16.
+    # In bf16 a training step on a CPU (112 px, batch of 8, one thread, n = 2) took ten times as long as in fp32.
     "lite0": Backbone(
         library="timm",
         name="tf_efficientnet_lite0",
