@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train tune evaluate reproduce report image server doctor repoint bench test check mlproject lock clean
+.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench test check mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -43,6 +43,9 @@ tune: setup  ## learning rate and epochs, chosen on the source alone: make tune 
 
 evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
 	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
+
+analyse: setup  ## batch norms of a run against each split, by depth: make analyse RUN_ID=...
+	@$(RUN) -m entrypoints.analyse --run $(RUN_ID) $(ARGS)
 
 reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper|FILE.toml] [MODELS=...] [METHODS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
 	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 RANKS = (
     ("entrypoints",),
     ("wbc.sweep", "wbc.doctor"),
-    ("wbc.report",),
+    ("wbc.report", "wbc.analysis"),
     ("wbc.run", "wbc.scoring", "wbc.inputs", "wbc.identity", "wbc.serving", "wbc.studies"),
-    ("wbc.tracking", "wbc.analysis"),
+    ("wbc.tracking",),
     ("wbc.training",),
     ("wbc.methods",),
     ("wbc.data", "wbc.models", "wbc.evaluation", "wbc.recipes"),

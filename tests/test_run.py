@@ -21,7 +21,7 @@ import torch
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from tests.conftest import name_of, write_cells
-from wbc import run as run_module
+from wbc import scoring
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
 from wbc.models.build import backbone_state, build
@@ -382,7 +382,7 @@ def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
 
     trained = train_and_score(small_config(epochs=1))
     path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
-    monkeypatch.setattr(run_module, "predict", fail)
+    monkeypatch.setattr(scoring, "predict", fail)
     for run in (trained.run_id, path):
         with pytest.raises(RuntimeError):
             score_run(EvaluateConfig(run=run, device="cpu"))
@@ -426,7 +426,7 @@ def test_folder_of_no_known_class_leaves_no_run_behind(small_config: Callable[..
         ),
     ],
 )
-@pytest.mark.parametrize(("module", "where"), [(fit, "Feed"), (fit, "train_epoch"), (run_module, "predict")])
+@pytest.mark.parametrize(("module", "where"), [(fit, "Feed"), (fit, "train_epoch"), (scoring, "predict")])
 def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     small_config: Callable[..., RunConfig],
     monkeypatch: pytest.MonkeyPatch,

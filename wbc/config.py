@@ -93,6 +93,14 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnalyseConfig:
+    """Options of `analyse`: how far a run's batch norms lie from the statistics of each split, by depth."""
+
+    run: str = option("latest", "MLflow run id of a completed run; latest: the last finished training run.")
+    device: str | None = given("device")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanConfig:
     """The options that choose runs of a study, for the grid and for its report."""
 

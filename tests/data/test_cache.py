@@ -147,3 +147,23 @@ def test_image_that_changed_since_the_manifest_stops_the_cache(rows: pd.DataFram
 def test_geometry_must_have_a_pixel() -> None:
     with pytest.raises(ConfigError, match="size_px is 0"):
         Geometry("squash", 0)
+
+
+def test_crop_takes_the_centre_before_resizing(root: Path) -> None:
+    image = Image.open(root / "train/Neut/2.png").convert("RGB")
+    found = Geometry("squash", 32).cropped(0.6).apply(image)
+    centre = image.crop((72, 72, 72 + 216, 72 + 218))
+    assert np.array_equal(np.asarray(found), np.asarray(centre.resize((32, 32), Image.Resampling.BILINEAR)))
+
+
+def test_caches_of_two_crops_lie_beside_each_other(rows: pd.DataFrame, root: Path, tmp_path: Path) -> None:
+    train = rows[rows["split"] == "train"]
+    whole, part = (load_cache(tmp_path, SQUASH.cropped(crop), train, root, "train") for crop in (1.0, 0.6))
+    assert {path.name for path in tmp_path.glob("cache-*.bin")} == {"cache-squash16.bin", "cache-squash16-crop0.6.bin"}
+    assert not np.array_equal(whole.square, part.square)
+
+
+def test_image_too_small_for_the_crop_is_named_with_its_size(rows: pd.DataFrame, root: Path, tmp_path: Path) -> None:
+    test = rows[rows["split"] == "test"]
+    with pytest.raises(DataError, match=r"2\.png' has 5 × 3 pixels, of which crop=0\.5 takes 2 × 2: at least 16 × 16"):
+        ensure_cache(tmp_path, SQUASH.cropped(0.5), test, root)

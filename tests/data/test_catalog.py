@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from wbc.cells import CLASSES
@@ -91,3 +93,30 @@ def test_find_domain_says_what_to_write_when_a_path_is_given_alone() -> None:
 def test_find_domain_says_what_to_write_when_a_folder_has_no_path() -> None:
     with pytest.raises(ConfigError, match="write folder:PATH"):
         find_domain("folder:")
+
+
+def test_folder_takes_a_crop_in_its_name(tmp_path: Path) -> None:
+    whole, part = find_domain(f"folder:{tmp_path}"), find_domain(f"folder:{tmp_path}?crop=0.60")
+    assert (whole.crop, part.crop) == (1.0, 0.6)
+    assert part.path == whole.path
+    assert part.slug != whole.slug
+    assert find_domain(part.key) == part
+
+
+@pytest.mark.parametrize(
+    ("crop", "fault"),
+    [
+        ("0", "crop=0: must be above 0 and at most 1"),
+        ("1.2", r"crop=1\.2: must be above 0 and at most 1"),
+        ("nan", "crop=nan: must be above 0"),
+        ("big", r"\?crop=big': crop must be a number, such as \?crop=0\.6"),
+    ],
+)
+def test_crop_that_is_no_share_is_refused(crop: str, fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        find_domain(f"folder:/some/cells?crop={crop}")
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+def test_crop_has_a_reason(domain: Domain) -> None:
+    assert bool(domain.crop_reason) == (domain.crop < 1)

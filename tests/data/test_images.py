@@ -72,6 +72,21 @@ def test_pick_of_joined_images_is_a_view_of_each_lab(parts: list[Images]) -> Non
     assert [run.shape for run in picked.pixels.runs()] == [(1, 16, 16, 3)] * 3
 
 
+def test_crop_changes_what_images_are_known_by_and_not_what_files_they_share(tmp_path: Path) -> None:
+    folder = write_tree(
+        tmp_path / "cells", {f"{name}/1.png": image_bytes(size=(40, 30)) for name in ("Neutrophil", "lymph")}
+    )
+    whole, part = (
+        load_images(parse_source(f"folder:{folder}{crop}"), SQUASH, data_dir=tmp_path / "data")
+        for crop in ("", "?crop=0.9")
+    )
+    assert whole.digest != part.digest
+    assert pick(whole, np.array([1]), "one").digest != pick(part, np.array([1]), "one").digest
+    assert part.contents != whole.contents
+    assert shared_images(whole, part) == 2
+    assert not np.array_equal(whole.pixels.square, part.pixels.square)
+
+
 def test_counts_by_class_are_logged_when_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = write_tree(tmp_path / "cells", files("Neutrophil/1.png", "lymph/1.png", "lymph/2.png"))
     with caplog.at_level(logging.INFO):

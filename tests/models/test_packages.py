@@ -4,7 +4,6 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -83,7 +82,7 @@ def test_package_with_other_weights_is_refused() -> None:
         find_package_file(replace(package("squeezenet"), sha256="0" * 64))
 
 
-@pytest.mark.parametrize("content", [print, {"conv1": [np.zeros(1), print]}])
+@pytest.mark.parametrize("content", [print, {"conv1": [1.5, print]}])
 def test_pickle_that_holds_more_than_arrays_is_refused(content: object, tmp_path: Path) -> None:
     (tmp_path / "weights.pkl").write_bytes(pickle.dumps(content, protocol=3))
     with pytest.raises(WeightsError, match=r"cannot be read: it holds \w+\.print, and only arrays are read"):

@@ -1,7 +1,7 @@
 """The pixel cache: a domain's images, decoded and resized once, as one memory-mapped file of 8-bit RGB.
 
-`cache-<kind><size>.bin` holds height × width × 3 bytes per image, in the manifest's order; the `.json` beside it holds
-shapes, the manifest's digest and a SHA-256 per split.
+`cache-<kind><size>[-crop<share>].bin` holds height × width × 3 bytes per image, in the manifest's order; the `.json`
+beside it holds shapes, the manifest's digest and a SHA-256 per split.
 """
 
 import copy
@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,6 +24,8 @@ from wbc.data.manifest import digest
 from wbc.errors import ConfigError, DataError
 
 VERSION: Final = 1
+LEAST_PX: Final = 16
+"""A crop that leaves less of an image, in height or width, shows no cell any more."""
 _log = logging.getLogger(__name__)
 
 
@@ -35,16 +37,27 @@ class Geometry:
     """"squash": to size_px × size_px, whatever the shape; "short_side": the short side to size_px, the shape kept."""
     size_px: int
     """At least 1."""
+    crop: float = 1.0
+    """The share of each side that is taken, from the centre, before that."""
 
     def __post_init__(self) -> None:
         if self.size_px < 1:
             raise ConfigError(f"size_px is {self.size_px}; an image must be at least 1 pixel wide.")
 
     def __str__(self) -> str:
-        return f"{self.kind}{self.size_px}"
+        return f"{self.kind}{self.size_px}" + (f"-crop{self.crop:g}" if self.crop < 1 else "")
+
+    def cropped(self, crop: float) -> "Geometry":
+        """Returns this geometry for a domain with a `crop`."""
+        return replace(self, crop=crop)
 
     def apply(self, image: Image.Image) -> Image.Image:
-        """Returns the image at this size."""
+        """Returns the image, or its centre, at this size.
+
+        Raises:
+            DataError: The image is too small for the crop.
+        """
+        image = self._centre(image) if self.crop < 1 else image
         width, height = image.size
         short = min(width, height)
         if self.kind == "squash":
@@ -55,6 +68,16 @@ class Geometry:
                 self.size_px if height == short else int(self.size_px * height / short),
             )
         return image.resize(size, Image.Resampling.BILINEAR)
+
+    def _centre(self, image: Image.Image) -> Image.Image:
+        width, height = (round(side * self.crop) for side in image.size)
+        if min(width, height) < LEAST_PX:
+            raise DataError(
+                f"has {image.width} × {image.height} pixels, of which crop={self.crop:g} takes {width} × {height}: at "
+                f"least {LEAST_PX} × {LEAST_PX} are needed; choose a larger crop or leave the image out"
+            )
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return image.crop((left, top, left + width, top + height))
 
 
 class PixelCache:
@@ -217,6 +240,9 @@ def _resized(rows: pd.DataFrame, root: Path, geometry: Geometry, name: str) -> I
                 f"'{root / path}' has changed since the manifest was made: prepare again, and if it is not a folder of "
                 f"yours delete '{root}' first."
             )
-        return geometry.apply(image)
+        try:
+            return geometry.apply(image)
+        except DataError as error:
+            raise DataError(f"'{root / path}' {error}.") from error
 
     return map_images(resize, list(zip(rows["path"], rows["sha256"], strict=True)), f"{name}: resizing to {geometry}")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from wbc.errors import ConfigError
+
 _LONGEST: Final = 40
 Counts = tuple[int, int, int, int, int]
 """Images of each class, in the order of `wbc.cells.CLASSES`."""
@@ -77,11 +79,19 @@ class Domain:
     """What is in the files and not in the benchmark, and why."""
     caution: str = ""
     """What a reader of the scores must know."""
+    crop: float = 1.0
+    """The share of each side of an image that is taken, from the centre: above 0, at most 1, which is all of it."""
+    crop_reason: str = ""
+    """Why, and how it was chosen; no score of any model may be among the grounds."""
     train_split: str | None = None
     """The split meant when the domain is named as a source; None: a source must name its split."""
     group: str = ""
     """Pattern at the start of a file's name that says the slide; images of a slide are held out together. Empty: none.
     """
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise ConfigError(f"{self.key}: crop={self.crop:g}: must be above 0 and at most 1, the whole image.")
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -97,13 +107,14 @@ class Domain:
     def slug(self) -> str:
         """The domain's name in letters, digits, _ and -, as metrics and files carry it; at most 57 characters.
 
-        A folder's is its last part and a hash of its path, so that no two folders share a name.
+        A folder's is its last part and a hash of its path and crop, so that no two folders share a name.
         """
         if self.path is None:
             return self.key
         plain = unicodedata.normalize("NFKD", self.path.name).encode("ascii", "ignore").decode()
         base = re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_")[:_LONGEST]
-        return "_".join(filter(None, ["folder", base, hashlib.sha256(str(self.path).encode()).hexdigest()[:8]]))
+        seen = str(self.path) + (f"?crop={self.crop:g}" if self.crop < 1 else "")
+        return "_".join(filter(None, ["folder", base, hashlib.sha256(seen.encode()).hexdigest()[:8]]))
 
     def group_of(self, path: str) -> str:
         """Returns the name that an image shares with all others of its slide; its own path where none is known."""

@@ -35,7 +35,7 @@ class Listing:
     labels: Int64[np.ndarray, " n"]
     """0 to 4, in the order of `wbc.cells.CLASSES`."""
     contents: tuple[str, ...]
-    """SHA-256 of each image's file, in hexadecimal."""
+    """SHA-256 of each image's file, in hexadecimal; where the domain is cropped, @ and the crop follow."""
     groups: tuple[str, ...]
     """What each image shares with those that must stay together with it: its slide where known, else its id."""
     digest: str
@@ -88,7 +88,7 @@ def load_domain_images(domain: Domain, split: Split, geometry: Geometry, *, data
     if split.split not in domain.splits:
         raise unknown(f"split of {domain.key}", split.split, domain.splits)
     rows = prepare_domain(domain, geometry, data_dir=data_dir)
-    home = data_dir / domain.slug
+    home, geometry = data_dir / domain.slug, geometry.cropped(domain.crop)
     with disk_errors(data_dir):
         pixels = load_cache(home, geometry, rows, image_root(domain, home), split.split)
     listing = _list(rows, domain, split)
@@ -134,8 +134,8 @@ def join(parts: Sequence[Images]) -> Images:
 
 def shared_images(train: Listing, test: Listing) -> int:
     """Returns how many images of `test` are, byte for byte, among those of `train`."""
-    known = set(train.contents)
-    return sum(content in known for content in test.contents)
+    known = {content.partition("@")[0] for content in train.contents}
+    return sum(content.partition("@")[0] in known for content in test.contents)
 
 
 def _warn_of_two_labels(images: Listing) -> None:
@@ -152,6 +152,8 @@ def _warn_of_two_labels(images: Listing) -> None:
 
 def _list(rows: pd.DataFrame, domain: Domain, split: Split) -> Listing:
     rows = rows[rows["split"] == split.split]
+    if domain.crop < 1:  # what is seen of an image is part of what it is known by
+        rows = rows.assign(sha256=rows["sha256"] + f"@{domain.crop:g}")
     return Listing(
         name=split.name,
         ids=tuple(rows["path"]),

@@ -60,7 +60,7 @@ def prepare_domain(
         elif archive is not None:
             _log.info("%s: is ready; '%s' was not needed", domain.key, archive)
         if geometry is not None:
-            rows = _resize(domain, home, geometry, rows, archive)
+            rows = _resize(domain, home, geometry.cropped(domain.crop), rows, archive)
     return rows
 
 
@@ -84,7 +84,7 @@ def unready(domain: Domain, geometry: Geometry, *, data_dir: Path) -> str | None
 
     The pixel cache is read to the end; nothing is done.
     """
-    home = data_dir / domain.slug
+    home, geometry = data_dir / domain.slug, geometry.cropped(domain.crop)
     rows = standing_manifest(domain, home)
     if rows is None:
         return "not prepared"

@@ -47,9 +47,11 @@ def _convolve(convolution: nn.Conv2d, norm: nn.BatchNorm2d, inputs: Tensor) -> T
     assert norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     if isinstance(convolution, Conv2dSame):
-        inputs = pad_same(inputs, convolution.kernel_size, convolution.stride, convolution.dilation)
+        kernel, stride, dilation = map(list, (convolution.kernel_size, convolution.stride, convolution.dilation))
+        inputs = pad_same(inputs, kernel, stride, dilation)
     shift = norm.bias - norm.running_mean * scale
-    return convolution._conv_forward(inputs, convolution.weight * scale[:, None, None, None], shift)
+    outputs: Tensor = convolution._conv_forward(inputs, convolution.weight * scale[:, None, None, None], shift)
+    return outputs
 
 
 def _activate(norm: nn.BatchNorm2d, inputs: Tensor) -> Tensor:

@@ -67,7 +67,8 @@ def find_package_file(package: Package) -> Path:
 
 def rename_lite(state: dict[str, Tensor], network: EfficientNet) -> dict[str, Tensor]:
     """Returns EfficientNet-Lite's tensors, named as in lukemelas/EfficientNet-PyTorch, in timm's names."""
-    blocks = [f"blocks.{stage}.{place}" for stage, each in enumerate(network.blocks) for place in range(len(each))]
+    stages = enumerate(network.blocks.children())
+    blocks = [f"blocks.{stage}.{place}" for stage, each in stages for place, _ in enumerate(each.children())]
     renamed = {}
     for name, value in state.items():
         layer, _, rest = name.partition(".")

@@ -65,7 +65,7 @@ def sequence(network: nn.Module) -> list[nn.Module] | None:
         blocks = [block for stage in range(1, 5) for block in network.get_submodule(f"layer{stage}").children()]
         return [network.conv1, network.bn1, network.act1, network.maxpool, *blocks, network.global_pool]
     if isinstance(network, EfficientNet):
-        blocks = [block for stage in network.blocks for block in stage]
+        blocks = [block for stage in network.blocks.children() for block in stage.children()]
         ends = (network.conv_head, network.bn2, network.global_pool)
         return [network.conv_stem, network.bn1, *blocks, *ends]
     if isinstance(network, nn.Sequential):

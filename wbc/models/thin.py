@@ -64,7 +64,7 @@ def _thin_vgg(*, batch_norm: bool, widths: tuple[int, ...], hidden: int) -> nn.M
 
 
 def _thin_lite(name: str, *, channel_multiplier: float) -> nn.Module:
-    network: nn.Module = _gen_efficientnet_lite(
+    network: nn.Module = _gen_efficientnet_lite(  # type: ignore[no-untyped-call]
         name, channel_multiplier=channel_multiplier, pretrained=False, num_classes=0, pad_type="same", bn_eps=1e-3
     )
     return network
@@ -88,7 +88,7 @@ def _squeezenet(*, divisor: int) -> nn.Module:
         layers += [Fire(given, width, 4 * width, 4 * width), Fire(8 * width, width, 4 * width, 4 * width)]
         given = 8 * width
     for layer in nn.Sequential(*layers).modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
             nn.init.kaiming_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
     parts = {"features": nn.Sequential(*layers), "pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}

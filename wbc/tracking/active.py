@@ -71,3 +71,9 @@ def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
 def log_report(folder: Path) -> None:
     """Logs all files below a folder to the run that is open."""
     mlflow.log_artifacts(str(folder))
+
+
+@store_errors()
+def log_analysis(run_id: str, folder: Path) -> None:
+    """Logs the files of a folder to a run that is complete, below `analysis`."""
+    mlflow.MlflowClient().log_artifacts(run_id, str(folder), schema.ANALYSIS)
