@@ -86,7 +86,7 @@ check: setup  ## format, lint, types
 	@$(RUN) -m mypy
 
 docs: setup  ## the pages of docs/ as a site, in site/; a link that leads nowhere stops it
-	@export NO_MKDOCS_2_WARNING=1; $(RUN) -m mkdocs build --quiet --strict
+	@export NO_MKDOCS_2_WARNING=1; $(RUN) -m mkdocs build --strict
 
 mlproject: setup  ## renew MLproject from the options in wbc/config.py
 	@$(RUN) -m entrypoints.mlproject

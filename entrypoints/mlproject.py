@@ -1,6 +1,7 @@
 """Writes MLproject from the options of wbc.config: `python -m entrypoints.mlproject`, or `make mlproject`."""
 
 import dataclasses
+import re
 import textwrap
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +44,10 @@ def _entry(name: str) -> str:
 
 def _text(default: object) -> str:
     words = {None: "auto", True: "'on'", False: "'off'"}  # YAML would read a bare on as true
-    return words[default] if default is None or isinstance(default, bool) else str(default)
+    if default is None or isinstance(default, bool):
+        return words[default]
+    plain = not isinstance(default, str) or re.fullmatch(r"[A-Za-z][\w-]*", default)  # YAML would end a text at a comma
+    return str(default) if plain else f"'{default}'"
 
 
 if __name__ == "__main__":
