@@ -42,7 +42,8 @@ def test_learned_weights_are_the_same_each_time_and_are_loaded(
 
 def test_each_seed_learns_weights_that_differ(quick: None, small_config: Callable[..., RunConfig]) -> None:
     first, second = (starting_weights(small_config(pretrained="patterns", seed=seed)) for seed in (0, 1))
-    assert first and second
+    assert first
+    assert second
     assert first.name != second.name
     assert first.read_bytes() != second.read_bytes()
 

@@ -26,8 +26,8 @@ from wbc.training.loop import batches, seeded
 from wbc.training.schedule import learning_rates
 
 IMAGES: Final = 3000
-EPOCHS: Final = 5
-BATCH_SIZE: Final = 32
+EPOCHS: Final = 3
+BATCH_SIZE: Final = 16
 LR: Final = 1e-3
 
 _log = logging.getLogger(__name__)
