@@ -32,10 +32,10 @@ def differences(study: Study) -> Table | None:
         name="differences",
         title=f"Differences between models on {domain.name}, in points of accuracy",
         note=(
-            f"Paired over seeds and {len(domain.labels)} images. Bold: the higher model is better, as Holm's p is below "
-            f"0.05. Else the order may be chance. p: over seeds and images (Hillis 2007, the variance of seeds averaged "
-            f"with that of all models), corrected by Holm for {_count(here)} and as it is; then over seeds alone and "
-            "over images alone (paired t). Seeds to find it: of studies with so many seeds and these images, "
+            f"Paired over seeds and {len(domain.labels)} images. Bold: the higher model is better, as Holm's p is "
+            "below 0.05. Else the order may be chance. p: over seeds and images (Hillis 2007, the variance of seeds "
+            f"averaged with that of all models), corrected by Holm for {_count(here)} and as it is; then over seeds "
+            "alone and over images alone (paired t). Seeds to find it: of studies with so many seeds and these images, "
             f"{100 * POWER:.0f} % find a true difference of this size. g: Hedges', over seeds; {NOTHING}: not defined "
             "(two seeds, or no variation). 95 %: interval over seeds and images, not corrected."
         ),

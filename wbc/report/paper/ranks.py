@@ -51,8 +51,8 @@ def ranks(study: Study) -> Plot:
     """Returns critical-difference diagrams, one for each domain, where three arms or more have two seeds or more."""
     return Plot(
         name="ranks",
-        caption="Mean rank over seeds, 1 the best. Bars join models that Nemenyi's test at 5 % does not tell apart, over "
-        "seeds on these images alone (CD: critical difference). The tables say which model is better.",
+        caption="Mean rank over seeds, 1 the best. Bars join models that Nemenyi's test at 5 % does not tell apart, "
+        "over seeds on these images alone (CD: critical difference). The tables say which model is better.",
         figure=_draw(study),
     )
 
