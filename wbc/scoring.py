@@ -12,8 +12,9 @@ from wbc.data.images import Images
 from wbc.errors import CheckpointError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
-from wbc.identity import scored_as
+from wbc.identity import PLAIN_SCORE, scored_as
 from wbc.inputs import Inputs, load_targets
+from wbc.methods.parts import adapted
 from wbc.models.build import Classifier
 from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_scoring
@@ -43,12 +44,17 @@ class Outcome:
 
 
 def score_splits(
-    model: Classifier, inputs: Inputs[Images], config: RunConfig, log: ScoreLog, scores: Mapping[str, str]
+    model: Classifier,
+    inputs: Inputs[Images],
+    config: RunConfig,
+    log: ScoreLog,
+    scores: Mapping[str, str],
+    adaptation: str = PLAIN_SCORE,
 ) -> None:
     """Logs predictions and figures of merit on each split whose score, by its name, the run does not hold yet."""
     for images in inputs.tests:
         if not log.has(images, scores[images.name]):
-            predictions = predict(model, images, config)
+            predictions = predict(adapted(adaptation, model, images, config), images, config)
             metrics = score(predictions.labels, predictions.scores)
             log.log(images, inputs.role(images), scores[images.name], predictions, metrics)
 

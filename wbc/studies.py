@@ -68,6 +68,21 @@ STUDIES: Final = {
         batch_size=32,
         lr=1e-3,  # thin layers with little pretraining need larger steps than the paper's 1e-4
     ),
+    "cells": Study(
+        claim="On photographs, with ImageNet weights: what live batch norm does on another lab's cells.",
+        command="make reproduce PROFILE=cells",
+        cost="25 minutes on two CPU cores; 50 MB of images",
+        expect="paper_artifacts/cells: at home 95 % and more, away the models part",
+        sources=("pbc2500",),
+        targets=("bccd", "tecom", "cellavision"),
+        models=("lite0", "lite0_frozenbn", "lite0_frozenbn_last16", "lite0_last16", "lite0_head", "squeezenet"),
+        seeds=5,
+        image_size=96,
+        epochs=5,
+        batch_size=32,
+        lr=3e-4,
+        checkpoint_every=1,
+    ),
     "open": Study(
         claim="The paper's nine models on images that download without a login.",
         command="make reproduce PROFILE=open",
