@@ -25,7 +25,9 @@ BASE ?= python:3.11-slim-bookworm
 PORT ?= 5000
 STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
 comma := ,
-list = $(subst $() ,$(comma),$(strip $(1)))
+# A single word for the shell, whatever it holds; and a list of such by commas. A folder's path may have spaces.
+quoted = '$(subst ','\'',$(1))'
+list = $(call quoted,$(subst $() ,$(comma),$(strip $(1))))
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,26 +35,26 @@ help:  ## this list
 setup: $(VENV)/.installed  ## make .venv with the locked dependencies (Python 3.11)
 
 data: setup  ## prepare images: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
-	@$(RUN) -m entrypoints.prepare --profile $(PROFILE) --domains $(call list,$(DOMAINS)) $(ARGS)
+	@$(RUN) -m entrypoints.prepare --profile $(call quoted,$(PROFILE)) --domains $(call quoted,$(DOMAINS)) $(ARGS)
 
 train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [TARGETS="bccd tecom"] [ARGS="--epochs 5"]
-	@$(RUN) -m entrypoints.train --profile $(PROFILE) --model $(MODEL) --seed $(SEED) --targets $(call list,$(TARGETS)) $(ARGS)
+	@$(RUN) -m entrypoints.train --profile $(call quoted,$(PROFILE)) --model $(call quoted,$(MODEL)) --seed $(call quoted,$(SEED)) --targets $(call quoted,$(TARGETS)) $(ARGS)
 
 tune: setup  ## learning rate and epochs, chosen on the source alone: make tune [PROFILE=demo] [MODELS=...] [ARGS="--lrs 1e-4,1e-3"]
-	@$(RUN) -m entrypoints.tune --profile $(PROFILE) --models $(call list,$(MODELS)) $(ARGS)
+	@$(RUN) -m entrypoints.tune --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) $(ARGS)
 
 evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
-	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
+	@$(RUN) -m entrypoints.evaluate --run $(call quoted,$(RUN_ID)) --targets $(call quoted,$(TARGETS)) $(ARGS)
 
 analyse: setup  ## batch norms of a run against each split, by depth: make analyse RUN_ID=...
-	@$(RUN) -m entrypoints.analyse --run $(RUN_ID) $(ARGS)
+	@$(RUN) -m entrypoints.analyse --run $(call quoted,$(RUN_ID)) $(ARGS)
 
 reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper|FILE.toml] [MODELS=...] [METHODS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
-	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
-		--seeds $(call list,$(SEEDS)) --runner $(RUNNER) --jobs $(JOBS) --dry_run $(DRY_RUN) $(ARGS)
+	@$(RUN) -m entrypoints.reproduce --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
+		--seeds $(call list,$(SEEDS)) --runner $(call quoted,$(RUNNER)) --jobs $(call quoted,$(JOBS)) --dry_run $(call quoted,$(DRY_RUN)) $(ARGS)
 
 report: setup  ## tables, figures and a page from the tracked runs: make report [PROFILE=demo]
-	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
+	@$(RUN) -m entrypoints.report --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
 		--seeds $(call list,$(SEEDS)) $(ARGS)
 
 image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc-benchmark] [BASE=python:3.11-slim-bookworm]
@@ -69,7 +71,7 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
 doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]
-	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(PROFILE)
+	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(call quoted,$(PROFILE))
 
 repoint: setup  ## after the project was moved: the store learns where its artifacts lie now [ARGS="--old FOLDER --new FOLDER"]
 	@$(RUN) -m entrypoints.repoint $(ARGS)

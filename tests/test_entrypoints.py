@@ -54,6 +54,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     [
         ("train --model resnet_50", "unknown model 'resnet_50'; did you mean 'resnet50'"),
         ("train --model timm:resnet1888", "unknown timm backbone 'resnet1888'; did you mean"),
+        ("train --model efficientnet_b0", "unknown model 'efficientnet_b0': timm's backbones are written timm:effi"),
         ("train --source rabin", "unknown domain 'rabin'; did you mean 'raabin'"),
         ("train --targets bcd", "unknown domain 'bcd'; did you mean 'bccd'"),
         ("train --targets raabin:testb", "did you mean 'test_b'"),

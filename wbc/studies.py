@@ -136,12 +136,12 @@ def resolve(options: TrainConfig) -> RunConfig:
         ConfigError: a name or value that is not allowed, named together with what is.
     """
     study = find_study(options.profile)
-    arm = parse_arm(options.model, tuple((options.source or study.sources[0]).split(",")), options.method)
+    arm = parse_arm(options.model, tuple(split_list(options.source or study.sources[0])), options.method)
     settings = {
         field.name: given if (given := getattr(options, field.name)) is not None else getattr(study, field.name)
         for field in dataclasses.fields(Settings)
     }
-    targets = tuple(options.targets.split(",")) if options.targets else study.targets
+    targets = tuple(split_list(options.targets)) if options.targets else study.targets
     return _configure(arm, options.seed, study_name(options.profile), targets, settings)
 
 

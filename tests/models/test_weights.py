@@ -1,5 +1,6 @@
 """Weights from files, what they declare, and what is refused."""
 
+import argparse
 from pathlib import Path
 from typing import Literal
 
@@ -132,6 +133,14 @@ def test_damaged_file_is_refused(suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"weights{suffix}").write_bytes(b"not weights at all")
     with pytest.raises(WeightsError, match="cannot be read"):
         tiny("resnet50", tmp_path / f"weights{suffix}")
+
+
+def test_code_beside_the_tensors_is_named_with_the_remedy(tmp_path: Path) -> None:
+    content = {"state_dict": {"conv1.weight": torch.zeros(1)}, "args": argparse.Namespace(lr=0.1)}
+    torch.save(content, tmp_path / "timm.pth")
+    with pytest.raises(WeightsError, match=r"hold argparse.Namespace beside the tensors, which is code") as caught:
+        tiny("resnet50", tmp_path / "timm.pth")
+    assert "save this one's state dictionary" in str(caught.value)
 
 
 def test_missing_path_is_refused(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def find_domain(key: str) -> Domain:
     """
     if key.startswith(FOLDER):
         return _folder_domain(key.removeprefix(FOLDER))
-    if "/" in key:
+    if "/" in key or (key not in DOMAINS and key and Path(key).is_dir()):
         raise ConfigError(f"unknown domain '{key}': a folder of images is written folder:{key}.")
     if key not in DOMAINS:
         raise unknown("domain", key, [*DOMAINS, "folder:PATH"])

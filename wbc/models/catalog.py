@@ -268,6 +268,10 @@ def find_model(name: str) -> Model:
     if name.startswith(TIMM_PREFIX):
         _check_timm_name(name.removeprefix(TIMM_PREFIX))
         return Model(title=name.removeprefix(TIMM_PREFIX), backbone=name, norm="own")
+    import timm
+
+    if name in [*timm.list_models(), *timm.list_pretrained()]:
+        raise ConfigError(f"unknown model '{name}': timm's backbones are written {TIMM_PREFIX}{name}.")
     raise unknown("model", name, [*MODELS, "timm:<name>"])
 
 

@@ -6,6 +6,7 @@ the network's authors. The ImageNet classifier in it is ignored; any other diffe
 
 import inspect
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -87,6 +88,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return read_squeezenet(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
+        code = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        if code:
+            raise WeightsError(
+                f"weights '{path}' hold {code[1]} beside the tensors, which is code and is never run: ask for a file "
+                "of tensors alone (.safetensors), or save this one's state dictionary as such where you trust it."
+            ) from error
         raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

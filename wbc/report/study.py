@@ -1,5 +1,7 @@
 """A study's completed runs in memory: what every table, figure and number of a report is made from."""
 
+import re
+import shlex
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -239,10 +241,19 @@ def reproduce_command(options: PlanConfig, arms: Iterable[str] = (), seeds: Iter
         "METHODS": "" if arms else " ".join(split_names(options.methods or "")),
         "SEEDS": " ".join(map(str, seeds) if seeds else split_names(options.seeds or "")),
     }
-    words = [f"{name}={text}" if name == "PROFILE" else f'{name}="{text}"' for name, text in chosen.items() if text]
+    words = [typed(name, text) for name, text in chosen.items() if text]
     given = {"epochs": options.epochs, "precision": options.precision, "fast": options.fast}
     others = [f"--{name} {_word(value)}" for name, value in given.items() if value is not None]
     return " ".join(["make reproduce", *words, *([f'ARGS="{" ".join(others)}"'] if others else [])])
+
+
+def typed(name: str, text: str) -> str:
+    """Returns a variable of `make` as one types it in a shell, whatever the text holds: `MODELS="vgg16 resnet50"`."""
+    if re.fullmatch(r"[\w:.,+/@%-]+", text):
+        return f"{name}={text}"
+    if re.fullmatch(r"[\w:.,+/@% -]+", text):
+        return f'{name}="{text}"'
+    return shlex.quote(f"{name}={text.replace('$', '$$')}")
 
 
 def _word(value: object) -> str:

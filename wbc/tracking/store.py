@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
-from wbc.tracking.connection import check_server, reason
+from wbc.tracking.connection import check_database, check_server, patience_s, reason
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
@@ -43,9 +43,8 @@ def connect() -> str:
     Raises:
         TrackingError: the store does not answer, or the experiment was deleted.
     """
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")) and not sweep_run():
-        check_server(uri)
+    if not sweep_run():
+        _check_answers()
     if stop_async_logging():
         _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
     database = database_file()
@@ -127,14 +126,21 @@ def describe_store() -> str:
     uri, database = mlflow.get_tracking_uri(), database_file()
     if not store_exists():
         return f"{uri}, which the first run makes"
+    _check_answers()
+    with store_errors():
+        if database:
+            _refuse_half_made(database)
+        mlflow.MlflowClient().search_experiments(max_results=1)
+    return f"{mask(uri)} answers"
+
+
+def _check_answers() -> None:
+    """Raises a TrackingError within seconds if a store that is no file does not answer."""
+    uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    else:
-        with store_errors():
-            if database:
-                _refuse_half_made(database)
-            mlflow.MlflowClient().search_experiments(max_results=1)
-    return f"{mask(uri)} answers"
+    elif database_file() is None and "://" in uri and not is_local_uri(uri):
+        check_database(uri)
 
 
 def experiment_name() -> str:
@@ -221,7 +227,7 @@ def _make_database(database: Path) -> None:
 
 def _refuse_half_made(database: Path) -> None:
     # rw, though it only reads: after a process was killed as it wrote, the first to open the file must undo its half
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", patience_s(), uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         made = "alembic_version" in tables and connection.execute("SELECT * FROM alembic_version").fetchone()
     if not made:

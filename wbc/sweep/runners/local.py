@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import torch
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import TrainingError, WeightsError
+from wbc.errors import RunnerError, TrainingError, WeightsError
 from wbc.inputs import weights_key
 from wbc.models.catalog import find_backbone, find_model
 from wbc.processes import TERMINAL_SIGNALS, cores
@@ -148,9 +148,13 @@ def _worker(index: int, jobs: int) -> ProcessPoolExecutor:
     variables = {"WBC_JOBS": str(jobs)}
     if gpus:
         variables |= {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], "WBC_GPU_JOBS": str(math.ceil(jobs / len(gpus)))}
-    return ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(jobs, variables)
-    )
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(jobs, variables))
+    except OSError as error:  # of its semaphores
+        raise RunnerError(
+            f"worker processes need a writable /dev/shm ({error.strerror}): mount one (Docker: --tmpfs /dev/shm)."
+        ) from error
 
 
 def _work(config: RunConfig) -> Outcome:
