@@ -87,13 +87,13 @@ def p_values(hits: Bool[np.ndarray, "studies models seeds images"]) -> Float[np.
     def squared_distance(rows: Float[np.ndarray, "studies models values"]) -> Float[np.ndarray, "studies pairs"]:
         products = (rows @ rows.swapaxes(1, 2)).astype(np.float64)  # sums of whole numbers, exact below 2^24
         own = np.diagonal(products, axis1=1, axis2=2)
-        distance: np.ndarray = own[:, first] + own[:, second] - 2 * products[:, first, second]
+        distance: Float[np.ndarray, "studies pairs"] = own[:, first] + own[:, second] - 2 * products[:, first, second]
         return distance
 
     total = squared_distance(exact.reshape(studies, models, -1)) - seeds * images * difference**2
     ss_images = squared_distance(by_image) / seeds - seeds * images * difference**2
     ss_seeds = images * ((by_seed[:, first] - by_seed[:, second] - difference[..., None]) ** 2).sum(2)
-    p: np.ndarray = np.empty_like(difference)
+    p: Float[np.ndarray, "studies pairs"] = np.empty(difference.shape)
     for study in range(studies):  # the spread of all seeds is each study's
         shared = SeedSpread(variance=float(variances[study].mean()), models=models)
         ms_residual = (total - ss_images - ss_seeds)[study] / ((seeds - 1) * (images - 1))

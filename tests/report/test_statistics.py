@@ -105,7 +105,7 @@ def test_freedom_counts_own_and_other_seeds_by_hand() -> None:
 
 def test_spread_of_seeds_is_the_mean_variance_of_models_with_two_or_more() -> None:
     spread = seed_spread([[0.1, 0.3], [0.5, 0.5], [0.9]])
-    assert (spread.variance, spread.models) == (pytest.approx(0.01), 2)
+    assert (spread.variance, spread.models) == pytest.approx((0.01, 2))
     assert seed_spread([[0.9]]) == SeedSpread()
 
 
@@ -152,7 +152,7 @@ def test_paired_test_keeps_its_level_when_seeds_and_images_differ_at_random() ->
             rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.5, 60) + difficulty + rng.normal(0, 1, (5, 60)) > 0
             for _ in range(2)
         ]
-        test = paired_test(*pair)
+        test = paired_test(pair[0], pair[1])
         assert test
         below += test.p < 0.05
     assert below <= 40
