@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench test check mlproject lock clean
+.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench test check docs mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -90,6 +90,9 @@ check: setup  ## format, lint, types
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+
+docs: setup  ## the pages of docs/ as a site, in site/; a link that leads nowhere stops it
+	@export NO_MKDOCS_2_WARNING=1; $(RUN) -m mkdocs build --quiet --strict
 
 mlproject: setup  ## renew MLproject from the options in wbc/config.py
 	@$(RUN) -m entrypoints.mlproject

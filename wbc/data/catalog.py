@@ -155,8 +155,8 @@ _ROWS: Final = (
         title="Drawn smears, source staining",
         read=read_split_folders,
         staining="source",
-        # Near Raabin's proportions, with basophils enough to learn from.
-        counts={"train": (19, 60, 150, 51, 320), "test": (10, 26, 72, 22, 170)},
+        # Near Raabin's proportions, with enough of the rare classes to learn from.
+        counts={"train": (100, 165, 375, 140, 720), "test": (10, 26, 72, 22, 170)},
         train_split="train",
         licence="That of this project: drawn by its code.",
         citation="None: drawn by wbc.data.drawn.smears, no patient's cells.",

@@ -200,7 +200,7 @@ def reading(study: Study) -> str:
     return (
         f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100); in brackets the "
         f"interval over seeds and images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than "
-        "the next by a paired test over seeds and images, Holm-corrected, at 5 %."
+        "the next by a test over seeds and images at 5 %, over all pairs of models (Holm)."
     )
 
 
