@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench test check docs mlproject lock clean
+.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench torture test check docs mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -74,14 +74,18 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts "--lifespan off" \
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
-doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]
-	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(call quoted,$(PROFILE))
+doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]; STORE=1 checks all runs of the store
+	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(call quoted,$(PROFILE)) \
+		$(if $(filter 1 on true,$(STORE)),--store on)
 
 repoint: setup  ## after the project was moved: the store learns where its artifacts lie now [ARGS="--old FOLDER --new FOLDER"]
 	@$(RUN) -m entrypoints.repoint $(ARGS)
 
 bench: setup  ## speed against the released code's way, on this machine: make bench [ARGS="--cases data_path,grid"]
 	@$(RUN) -m benchmarks.bench $(ARGS)
+
+torture: setup  ## kills, damaged files, spoilt answers: make torture [ARGS="--rounds 30 --seed 1"]
+	@$(RUN) -m benchmarks.torture $(ARGS)
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)

@@ -182,6 +182,7 @@ class DoctorConfig:
     """Options of `doctor`: what this machine has and lacks for a study. Exit code 2 where something is wrong."""
 
     profile: str = option("demo", _PROFILE, choices=_STUDIES)
+    store: bool = option(False, "Check every complete run of the store instead: its files, digests and tags.")
 
 
 @dataclass(frozen=True, kw_only=True)
