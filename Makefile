@@ -1,12 +1,16 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench test check docs mlproject lock clean
+.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench torture test check docs mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
 # exec: so that a signal to make reaches Python and not a shell before it.
 RUN := exec env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" python
 UV := $(VENV)-uv/bin/uv
+
+# .venv is made again where the lock's content is another, not where it only looks newer: jobs may be running in it.
+LOCK := $(shell (sha256sum requirements.lock || shasum -a 256 requirements.lock) 2>/dev/null | cut -c1-64)
+STAMP := $(shell cat $(VENV)/.installed 2>/dev/null)
 
 PROFILE ?= demo
 DOMAINS ?= auto
@@ -32,9 +36,9 @@ list = $(call quoted,$(subst $() ,$(comma),$(strip $(1))))
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.installed  ## make .venv with the locked dependencies (Python 3.11)
+setup: $(if $(filter $(LOCK),$(STAMP)),,install)  ## make .venv with the locked dependencies (Python 3.11)
 
-data: setup  ## prepare images: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
+data: setup  ## prepare images, and fetch weights: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
 	@$(RUN) -m entrypoints.prepare --profile $(call quoted,$(PROFILE)) --domains $(call quoted,$(DOMAINS)) $(ARGS)
 
 train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [TARGETS="bccd tecom"] [ARGS="--epochs 5"]
@@ -70,14 +74,18 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts "--lifespan off" \
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
-doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]
-	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(call quoted,$(PROFILE))
+doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]; STORE=1 checks all runs of the store
+	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(call quoted,$(PROFILE)) \
+		$(if $(filter 1 on true,$(STORE)),--store on)
 
 repoint: setup  ## after the project was moved: the store learns where its artifacts lie now [ARGS="--old FOLDER --new FOLDER"]
 	@$(RUN) -m entrypoints.repoint $(ARGS)
 
 bench: setup  ## speed against the released code's way, on this machine: make bench [ARGS="--cases data_path,grid"]
 	@$(RUN) -m benchmarks.bench $(ARGS)
+
+torture: setup  ## kills, damaged files, spoilt answers: make torture [ARGS="--rounds 30 --seed 1"]
+	@$(RUN) -m benchmarks.torture $(ARGS)
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)
@@ -101,10 +109,12 @@ clean:  ## remove .venv and caches; data and runs stay
 	rm -rf $(VENV) $(VENV)-uv .mypy_cache .pytest_cache .ruff_cache
 
 # uv has a small environment of its own: it makes .venv with Python 3.11, whatever python3 is.
-$(VENV)/.installed: requirements.lock
+.PHONY: install
+install:
+	@echo "Making $(VENV) with the locked packages: 6 GB on disk, half of it CUDA; minutes, by the network." >&2
 	$(PYTHON) -m venv $(VENV)-uv
 	$(VENV)-uv/bin/python -m pip install --quiet "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
 	$(UV) venv --quiet --clear --python 3.11 $(VENV)
-	$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(VENV)/bin/python -r requirements.lock
+	$(UV) pip install --compile-bytecode --require-hashes --python $(VENV)/bin/python -r requirements.lock
 	rm -rf $(VENV)-uv
-	touch $@
+	@echo $(LOCK) > $(VENV)/.installed

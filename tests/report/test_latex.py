@@ -87,5 +87,5 @@ def test_name_from_the_store_is_text_when_latex_reads_it(log_run: LogRun, option
     assert len(sources) > 4
     for path in sources:
         text = path.read_text()
-        for raw in (r"\input{/", r"\write18", r"\immediate", r"\par", "^^5c"):
+        for raw in (r"\input{/", r"\write18", r"\immediate", r"b\par", "^^5c"):
             assert raw not in text, path

@@ -155,8 +155,9 @@ def _imagenet_file(backbone: Backbone, download: bool) -> Path:
     # Hugging Face's client raises errors of httpx, of its own and of the standard library.
     except Exception as error:
         raise WeightsError(
-            f"ImageNet weights '{backbone.weights}' cannot be reached ({first_line(error)}): give pretrained=PATH,"
-            f" a file or a folder that holds {backbone.weights}.safetensors or .pth, or choose pretrained=none."
+            f"ImageNet weights '{backbone.weights}' cannot be reached ({first_line(error)}): fetch them where there "
+            "is a network (make data PROFILE=...), or set pretrained=PATH (train, or a study's file), a file or folder "
+            f"that holds {backbone.weights}.safetensors or .pth, or pretrained=none."
         ) from error
 
 

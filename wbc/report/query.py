@@ -47,9 +47,8 @@ def read_study(options: PlanConfig) -> Study:
         ReportError: it holds no completed run of this study and these settings.
     """
     study, configs = find_study(options.profile), plan(options)
-    own, others = read_runs(study_name(options.profile))
-    excluded = [Excluded(stored=run, why=_foreign(run)) for run in others]
-    excluded += [
+    own = read_runs(study_name(options.profile))
+    excluded = [
         Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and (run.fault or "model" in run.tags)
     ]
     with tempfile.TemporaryDirectory() as name:
@@ -80,10 +79,6 @@ def read_study(options: PlanConfig) -> Study:
         missing=tuple((arm, seed) for arm in arms for seed in seeds if (arm, seed) not in present),
         notes=tuple(notes),
     )
-
-
-def _foreign(run: StoredRun) -> str:
-    return f"of profile {run.tags['profile']}" if "profile" in run.tags else "not of this project"
 
 
 def _unfinished(run: StoredRun) -> str | None:

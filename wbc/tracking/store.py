@@ -4,6 +4,7 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 """
 
 import logging
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -22,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from wbc.errors import TrackingError, first_line, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_database, check_server, patience_s, reason
-from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, TRAINED_AS
+from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, PROFILE, RUN_NAME, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
@@ -174,17 +175,31 @@ def search(filter_string: str, newest_by: str = "start_time") -> list[Run]:
     return runs
 
 
-def latest_run() -> str:
-    """Returns the id of the training run that was completed last.
+def which_run(text: str) -> str:
+    """Returns the id of the run that a user means: latest, a name such as vgg16/seed1, or how an id begins.
 
     Raises:
-        TrackingError: there is none.
+        TrackingError: there is none, or there are several.
     """
     connect()
-    done = search(f"tags.{COMPLETE} = 'true'", newest_by="end_time")
-    if not done:
+    done, begins = f"tags.{COMPLETE} = 'true'", re.fullmatch("[0-9a-f]{6,31}", text)
+    if text == "latest":
+        found = search(done, newest_by="end_time")[:1]
+    elif re.fullmatch(r"[\w:.+-]+/seed\d+", text):
+        found = search(f"{done} AND tags.`{RUN_NAME}` = '{text}'", newest_by="end_time")
+        found = list({run.data.tags.get(PROFILE): run for run in reversed(found)}.values())  # of a study the newest
+    elif begins:
+        found = search(f"attributes.run_id LIKE '{text}%'")
+    else:
+        return text
+    if len(found) > 1:
+        named = ", ".join(f"{run.info.run_id} ({run.data.tags.get(PROFILE)})" for run in found)
+        raise TrackingError(f"'{text}' may be any of {len(found)} runs: give the id of one: {named}.")
+    if not found and text == "latest":
         raise TrackingError("no finished training run here yet: train a model first (make train).")
-    return str(done[0].info.run_id)
+    if not found:
+        raise TrackingError(f"no run {text} in {mlflow.get_tracking_uri()}: make report lists all names and ids.")
+    return str(found[0].info.run_id)
 
 
 @store_errors()

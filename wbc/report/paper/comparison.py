@@ -99,7 +99,8 @@ def comparison(study: Study) -> Table | None:
                 f"home, {100 * MARGIN_AWAY:.0f} away. Different: it does not, and the 95 % interval excludes zero. "
                 "Undecided: neither."
                 if study.profile == "paper"
-                else "No verdict: other data. Home stands beside the paper's Test-A, the first target beside LISC."
+                else "No verdict: other data. A domain stands beside its own published numbers, else home beside "
+                "Test-A and the first target beside LISC."
             )
             + (_GROUP_NORM if study.named(["resnet50_gn", "resnetv2_50d_gn"]) else "")
         ),
@@ -174,9 +175,11 @@ def signed(difference: float) -> str:
 
 def _ours(study: Study, published: str) -> ScoredDomain | None:
     """Returns the domain that stands beside a published one: the same, or its role in a profile of other data."""
-    if study.profile == "paper":
-        return next((domain for domain in study.domains if domain.name == published), None)
-    return {HOME: study.home, AWAY: study.away}.get(published)
+    same = next((domain for domain in study.domains if domain.name == published), None)
+    if same or study.profile == "paper":
+        return same
+    role = {HOME: study.home, AWAY: study.away}.get(published)
+    return None if role and role.name in {each.domain for each in read_published()} else role
 
 
 def _p(value: float) -> str:
