@@ -1,12 +1,16 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench test check docs mlproject lock clean
+.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench torture test check docs mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
 # exec: so that a signal to make reaches Python and not a shell before it.
 RUN := exec env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" python
 UV := $(VENV)-uv/bin/uv
+
+# .venv is made again where the lock's content is another, not where it only looks newer: jobs may be running in it.
+LOCK := $(shell (sha256sum requirements.lock || shasum -a 256 requirements.lock) 2>/dev/null | cut -c1-64)
+STAMP := $(shell cat $(VENV)/.installed 2>/dev/null)
 
 PROFILE ?= demo
 DOMAINS ?= auto
@@ -25,34 +29,36 @@ BASE ?= python:3.11-slim-bookworm
 PORT ?= 5000
 STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
 comma := ,
-list = $(subst $() ,$(comma),$(strip $(1)))
+# A single word for the shell, whatever it holds; and a list of such by commas. A folder's path may have spaces.
+quoted = '$(subst ','\'',$(1))'
+list = $(call quoted,$(subst $() ,$(comma),$(strip $(1))))
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.installed  ## make .venv with the locked dependencies (Python 3.11)
+setup: $(if $(filter $(LOCK),$(STAMP)),,install)  ## make .venv with the locked dependencies (Python 3.11)
 
-data: setup  ## prepare images: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
-	@$(RUN) -m entrypoints.prepare --profile $(PROFILE) --domains $(call list,$(DOMAINS)) $(ARGS)
+data: setup  ## prepare images, and fetch weights: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
+	@$(RUN) -m entrypoints.prepare --profile $(call quoted,$(PROFILE)) --domains $(call quoted,$(DOMAINS)) $(ARGS)
 
 train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [TARGETS="bccd tecom"] [ARGS="--epochs 5"]
-	@$(RUN) -m entrypoints.train --profile $(PROFILE) --model $(MODEL) --seed $(SEED) --targets $(call list,$(TARGETS)) $(ARGS)
+	@$(RUN) -m entrypoints.train --profile $(call quoted,$(PROFILE)) --model $(call quoted,$(MODEL)) --seed $(call quoted,$(SEED)) --targets $(call quoted,$(TARGETS)) $(ARGS)
 
 tune: setup  ## learning rate and epochs, chosen on the source alone: make tune [PROFILE=demo] [MODELS=...] [ARGS="--lrs 1e-4,1e-3"]
-	@$(RUN) -m entrypoints.tune --profile $(PROFILE) --models $(call list,$(MODELS)) $(ARGS)
+	@$(RUN) -m entrypoints.tune --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) $(ARGS)
 
 evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
-	@$(RUN) -m entrypoints.evaluate --run $(RUN_ID) --targets $(call list,$(TARGETS)) $(ARGS)
+	@$(RUN) -m entrypoints.evaluate --run $(call quoted,$(RUN_ID)) --targets $(call quoted,$(TARGETS)) $(ARGS)
 
 analyse: setup  ## batch norms of a run against each split, by depth: make analyse RUN_ID=...
-	@$(RUN) -m entrypoints.analyse --run $(RUN_ID) $(ARGS)
+	@$(RUN) -m entrypoints.analyse --run $(call quoted,$(RUN_ID)) $(ARGS)
 
 reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper|FILE.toml] [MODELS=...] [METHODS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
-	@$(RUN) -m entrypoints.reproduce --profile $(PROFILE) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
-		--seeds $(call list,$(SEEDS)) --runner $(RUNNER) --jobs $(JOBS) --dry_run $(DRY_RUN) $(ARGS)
+	@$(RUN) -m entrypoints.reproduce --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
+		--seeds $(call list,$(SEEDS)) --runner $(call quoted,$(RUNNER)) --jobs $(call quoted,$(JOBS)) --dry_run $(call quoted,$(DRY_RUN)) $(ARGS)
 
 report: setup  ## tables, figures and a page from the tracked runs: make report [PROFILE=demo]
-	@$(RUN) -m entrypoints.report --profile $(PROFILE) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
+	@$(RUN) -m entrypoints.report --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
 		--seeds $(call list,$(SEEDS)) $(ARGS)
 
 image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc-benchmark] [BASE=python:3.11-slim-bookworm]
@@ -68,14 +74,18 @@ server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point run
 		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts "--lifespan off" \
 		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
 
-doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]
-	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(PROFILE)
+doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]; STORE=1 checks all runs of the store
+	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(call quoted,$(PROFILE)) \
+		$(if $(filter 1 on true,$(STORE)),--store on)
 
 repoint: setup  ## after the project was moved: the store learns where its artifacts lie now [ARGS="--old FOLDER --new FOLDER"]
 	@$(RUN) -m entrypoints.repoint $(ARGS)
 
 bench: setup  ## speed against the released code's way, on this machine: make bench [ARGS="--cases data_path,grid"]
 	@$(RUN) -m benchmarks.bench $(ARGS)
+
+torture: setup  ## kills, damaged files, spoilt answers: make torture [ARGS="--rounds 30 --seed 1"]
+	@$(RUN) -m benchmarks.torture $(ARGS)
 
 test: setup  ## all tests
 	@$(RUN) -m pytest -n 2 $(ARGS)
@@ -99,10 +109,12 @@ clean:  ## remove .venv and caches; data and runs stay
 	rm -rf $(VENV) $(VENV)-uv .mypy_cache .pytest_cache .ruff_cache
 
 # uv has a small environment of its own: it makes .venv with Python 3.11, whatever python3 is.
-$(VENV)/.installed: requirements.lock
+.PHONY: install
+install:
+	@echo "Making $(VENV) with the locked packages: 6 GB on disk, half of it CUDA; minutes, by the network." >&2
 	$(PYTHON) -m venv $(VENV)-uv
 	$(VENV)-uv/bin/python -m pip install --quiet "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
 	$(UV) venv --quiet --clear --python 3.11 $(VENV)
-	$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(VENV)/bin/python -r requirements.lock
+	$(UV) pip install --compile-bytecode --require-hashes --python $(VENV)/bin/python -r requirements.lock
 	rm -rf $(VENV)-uv
-	touch $@
+	@echo $(LOCK) > $(VENV)/.installed

@@ -1,19 +1,24 @@
 """Turns a dataclass of wbc.config into a Typer command, and its failures into one line and an exit code."""
 
+import codecs
 import dataclasses
 import importlib
 import inspect
+import io
 import logging
 import sys
 import typing
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from wbc.errors import WbcError, mask
+from wbc.errors import WbcError, shown
+
+_PLAIN: Final = {"±": "+/-", "–": "-", "→": "->", "×": "x", "…": "...", "’": "'", "≥": ">=", "≤": "<="}
+"""What stands for a character where the output's encoding has none; a question mark for all others."""
 
 
 def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
@@ -23,6 +28,7 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     130 interrupted, 143 terminated; 1 is a bug, with its traceback. An option that is true or false may go without
     a word for true; `--dry-run` is `--dry_run`.
     """
+    _print_anywhere()
     _log_to_stderr()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(context_settings={"token_normalize_func": lambda name: name.replace("-", "_")})(
@@ -109,18 +115,32 @@ def _parser(kind: type[Any], auto: bool) -> Callable[[str], Any]:
     return parse
 
 
+def _print_anywhere() -> None:
+    """Has text printed in whatever encoding a terminal or pipe takes, such as ASCII."""
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return "".join(_PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
+            stream.reconfigure(errors="plain")
+
+
 def _log_to_stderr() -> None:
     console = Console(stderr=True)
     handler: logging.Handler = (
         RichHandler(console=console, show_path=False) if console.is_terminal else logging.StreamHandler()
     )
-    handler.addFilter(_mask_addresses)
+    handler.addFilter(_fit_to_show)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("wbc").setLevel(logging.INFO)
 
 
-def _mask_addresses(record: logging.LogRecord) -> bool:
-    record.msg, record.args = mask(record.getMessage()), ()
+def _fit_to_show(record: logging.LogRecord) -> bool:
+    record.msg, record.args = shown(record.getMessage()), ()
     return True
 
 

@@ -11,13 +11,22 @@ except ImportError as missing:  # a bare Python, one that is too old, or an envi
 
 
 def doctor(options: DoctorConfig) -> None:
-    """Prints status, finding and remedy of each check.
+    """Prints status, finding and remedy of each check; or each fault of the store with its repair.
 
     Raises:
         WbcError: something that the profile's runs need is wrong.
     """
-    from wbc.doctor import examine
     from wbc.errors import WbcError
+
+    if options.store:
+        from wbc.tracking.audit import find_faults
+
+        faults = [print(line, flush=True) for line in find_faults()]
+        if faults:
+            raise WbcError(f"{len(faults)} faults in the store: each line above ends with the command that repairs it.")
+        print("every complete run of the store is whole")
+        return
+    from wbc.doctor import examine
 
     wrong = []
     for name, finding in examine(options):

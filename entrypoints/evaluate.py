@@ -5,10 +5,11 @@ from wbc.config import EvaluateConfig
 
 
 def evaluate(options: EvaluateConfig) -> None:
-    """Scores and prints the run's id and its accuracy on each domain."""
+    """Scores and prints the run's id and its accuracy on each domain, then what each accuracy rests on."""
     from wbc.scoring import score_run
 
-    print(score_run(options).line())
+    outcome = score_run(options)
+    print(outcome.line(), *outcome.in_full, sep="\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from wbc.surroundings import data_dir
 
 
 def prepare(options: PrepareConfig) -> None:
-    """Prepares the domains one by one and prints each one's images by split and class."""
+    """Prepares the domains one by one and prints each one's images by split and class.
+
+    Where they are the study's, it fetches the weights of the study's models too: nodes without a network need both.
+    """
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import prepare as prepare_domain
     from wbc.data.splits import split_list
@@ -33,6 +36,20 @@ def prepare(options: PrepareConfig) -> None:
             print(f"  Left out: {domain.dropped}")
         if domain.caution:
             print(f"  {domain.caution}")
+    if not options.domains:
+        _fetch_weights(options.profile)
+
+
+def _fetch_weights(profile: str) -> None:
+    """Downloads the weights that a study's runs start from, unless they learn theirs, and prints where they are."""
+    from wbc.config import PlanConfig
+    from wbc.inputs import weights_key
+    from wbc.studies import plan
+    from wbc.training.pretrain import starting_weights
+
+    for config in {weights_key(run): run for run in plan(PlanConfig(profile=profile))}.values():
+        if config.pretrained not in ("patterns", "none"):
+            print(f"weights of {config.model}: {starting_weights(config)}")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -109,6 +111,13 @@ def test_disks_without_room_are_wrong_and_without_room_for_features_a_note(
 def test_store_with_runs_answers(small_config: Callable[..., RunConfig]) -> None:
     train_and_score(small_config(epochs=1))
     assert findings()["store"].found.endswith("mlflow.db answers")
+
+
+def test_store_that_another_program_has_locked_is_busy_and_not_wrong(store: Path) -> None:
+    with closing(sqlite3.connect(store / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        found = findings()["store"]
+    assert (found.status, found.found) == ("note", "another program is writing to it")
 
 
 def test_server_that_is_away_and_weights_out_of_reach_are_wrong(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     [
         ("train --model resnet_50", "unknown model 'resnet_50'; did you mean 'resnet50'"),
         ("train --model timm:resnet1888", "unknown timm backbone 'resnet1888'; did you mean"),
+        ("train --model efficientnet_b0", "unknown model 'efficientnet_b0': timm's backbones are written timm:effi"),
         ("train --source rabin", "unknown domain 'rabin'; did you mean 'raabin'"),
         ("train --targets bcd", "unknown domain 'bcd'; did you mean 'bccd'"),
         ("train --targets raabin:testb", "did you mean 'test_b'"),
@@ -185,7 +186,7 @@ def test_checkpoint_of_another_model_is_refused(run: Run, store: Path, small_con
     assert "mixed.pt holds vgg16, not resnet50" in line
 
 
-def test_train_then_evaluate_prints_one_line_each(
+def test_train_prints_a_line_and_evaluate_one_more_for_each_split_whatever_names_the_run(
     run: Run, store: Path, small_config: Callable[..., RunConfig]
 ) -> None:
     config = small_config()
@@ -197,7 +198,15 @@ def test_train_then_evaluate_prints_one_line_each(
     write_cells(store / "slides", 1)
     code, out, _ = run("evaluate", "--targets", f"folder:{store / 'slides'}")
     assert code == 0
-    assert name_of("slides") in out
+    assert name_of("slides") in out.splitlines()[0]
+    assert " of 5 images (95 % interval " in out.splitlines()[1]
+    assert "Recall: Basophil " in out.splitlines()[1]
+    assert out.splitlines()[1].count(" % of 1") == 5
+    run_id = out.splitlines()[0].split()[-1]
+    for name in ("vgg16/seed0", run_id[:6]):
+        assert run_id in run("evaluate", "--run", name, "--targets", f"folder:{store / 'slides'}")[1]
+    code, _, line = run("evaluate", "--run", "vgg16/seed7")
+    assert (code, "no run vgg16/seed7 in sqlite:" in line) == (2, True)
 
 
 def test_prepare_prints_the_images_by_split_and_class(run: Run, store: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wbc.errors import TrackingError, mask
+from wbc.errors import TrackingError, first_line, mask, shown
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,18 @@ def test_secrets_of_an_address_are_not_shown_wherever_they_stand_in_it(address: 
 )
 def test_address_without_a_secret_stays_as_it_is(address: str) -> None:
     assert mask(f"at {address}.") == f"at {address}."
+
+
+def test_control_characters_of_a_name_are_spelled_out_when_it_is_shown() -> None:
+    name = "a\x1b[2Jb\nerror: c\u202ed\x9be"
+    assert shown(name) == r"a\x1b[2Jb\nerror: c\u202ed\x9be"
+    assert str(TrackingError(f"no run {name}.")) == rf"no run {shown(name)}."
+    assert shown("Zürich 白血球 ±") == "Zürich 白血球 ±"
+
+
+def test_first_line_of_an_error_ends_with_a_word_and_has_no_colours_when_it_is_long() -> None:
+    remedy = "See https://example.org/how-to-upgrade for details."
+    assert first_line(ValueError(f"{'word ' * 100}{remedy}\nmore")) == f"{'word ' * 100}{remedy}"
+    assert first_line(ValueError("\x1b[1mbold\x1b[0m text\nmore")) == "bold text"
+    assert first_line(ValueError("word " * 400)).endswith("word word ...")
+    assert first_line(ValueError()) == "ValueError"

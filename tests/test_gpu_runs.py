@@ -26,7 +26,7 @@ def scores(outcome: Outcome, domain: str) -> np.ndarray:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_run_on_cuda_learns_and_names_the_gpu(small_config: Callable[..., RunConfig], precision: str) -> None:
     outcome = train_and_score(small_config(device="cuda", epochs=8, precision=precision))
-    (run,) = read_runs("demo")[0]
+    (run,) = read_runs("demo")
     losses = read_curve(run, "train/loss")
     assert losses[8] < losses[1] / 2
     assert mlflow.artifacts.load_dict(f"runs:/{outcome.run_id}/environment.json")["gpus"] == [
@@ -48,5 +48,5 @@ def test_resumed_run_on_cuda_goes_on_where_it_stopped(
     config = small_config(device="cuda", epochs=4)
     interrupted(config, monkeypatch, KeyboardInterrupt())
     train_and_score(config)
-    (run,) = read_runs("demo")[0]
+    (run,) = read_runs("demo")
     assert sorted(read_curve(run, "train/loss")) == [1, 2, 3, 4]

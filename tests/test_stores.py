@@ -14,7 +14,8 @@ from threading import Thread
 
 import mlflow
 import pytest
-from sqlalchemy import make_url
+from mlflow.tracking._tracking_service.utils import _get_store
+from sqlalchemy import make_url, text
 
 from tests.conftest import name_of
 from tests.forks import forks
@@ -22,7 +23,7 @@ from tests.servers import postgresql
 from wbc.config import RunConfig
 from wbc.errors import TrackingError
 from wbc.inputs import load_inputs
-from wbc.tracking.connection import check_server
+from wbc.tracking.connection import check_server, impatient, patience_s
 from wbc.tracking.repoint import repoint
 from wbc.tracking.runs import open_run
 from wbc.tracking.store import EXPERIMENT, connect, describe_store, find_run, store_location
@@ -146,6 +147,27 @@ def test_server_that_does_not_answer_is_named_without_its_password(
     for ask in (connect, lambda: find_run("0123")):
         with pytest.raises(TrackingError, match=r"^no MLflow server at http://\*\*\*@127.0.0.1:9 "):
             ask()
+
+
+def test_database_that_is_down_is_named_at_once_without_its_password(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ada:s3cret@127.0.0.1:9/mlflow")
+    for ask in (connect, describe_store):
+        with pytest.raises(
+            TrackingError, match=r"^no database answers at 127.0.0.1:9 \(Connection refused\). Start it"
+        ):
+            ask()
+
+
+def test_locked_sqlite_store_is_waited_for_as_long_as_a_server_and_not_when_stopping(store: Path) -> None:
+    def waits_s() -> float:
+        with _get_store().ManagedSessionMaker() as session:
+            return session.execute(text("PRAGMA busy_timeout")).scalar() / 1000
+
+    assert waits_s() == patience_s() == 240
+    with impatient():
+        assert waits_s() == patience_s() == 4
 
 
 def test_database_of_an_error_is_named_without_its_password() -> None:

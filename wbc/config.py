@@ -84,7 +84,9 @@ class TrainConfig:
 class EvaluateConfig:
     """Options of `evaluate`: score an earlier run on further domains."""
 
-    run: str = option("latest", "MLflow run id, or path of a checkpoint file; latest: the last finished training run.")
+    run: str = option(
+        "latest", "Run: id, its first 6 digits or more, a name (vgg16/seed1), or latest; or path of a checkpoint file."
+    )
     targets: str | None = option(
         None, "Splits to score, by commas: key, key:split or folder:PATH. auto: the run's targets."
     )
@@ -96,7 +98,9 @@ class EvaluateConfig:
 class AnalyseConfig:
     """Options of `analyse`: how far a run's batch norms lie from the statistics of each split, by depth."""
 
-    run: str = option("latest", "MLflow run id of a completed run; latest: the last finished training run.")
+    run: str = option(
+        "latest", "Completed run: its id, 6 or more of its first digits, a name (vgg16/seed1), or latest."
+    )
     device: str | None = given("device")
 
 
@@ -178,6 +182,7 @@ class DoctorConfig:
     """Options of `doctor`: what this machine has and lacks for a study. Exit code 2 where something is wrong."""
 
     profile: str = option("demo", _PROFILE, choices=_STUDIES)
+    store: bool = option(False, "Check every complete run of the store instead: its files, digests and tags.")
 
 
 @dataclass(frozen=True, kw_only=True)

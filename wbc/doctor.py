@@ -21,17 +21,15 @@ import psutil
 import requests
 
 from wbc.config import DoctorConfig
-from wbc.errors import WbcError, WeightsError, first_line, mask
+from wbc.errors import TrackingError, WbcError, WeightsError, first_line, mask
 from wbc.processes import cores
 from wbc.surroundings import data_dir
 
 _LEAST_MEMORY_GIB: Final = 4
-_DOCKER_TIMEOUT_S: Final = 3
-_NETWORK_TIMEOUT_S: Final = 3
+_ANSWER_TIMEOUT_S: Final = 3
 _WEIGHT_HOSTS: Final = ("huggingface.co", "download.pytorch.org")
 _CHECK_TIMEOUT_S: Final = 8.0
-_READING_TIMEOUT_S: Final = 120.0
-"""For the pixel caches, which are read to the end."""
+_LONGER_S: Final = {"images": 120.0, "store": 60.0}  # caches are read to the end; a machine may be busy
 GIB: Final = 2**30
 _Found = TypeVar("_Found")
 
@@ -75,7 +73,7 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
     }
     pending = {name: _begun(check) for name, check in checks.items()}
     for name, finding in pending.items():
-        limit_s = _READING_TIMEOUT_S if name == "images" else _CHECK_TIMEOUT_S
+        limit_s = _LONGER_S.get(name, _CHECK_TIMEOUT_S)
         try:
             found = finding.result(limit_s)
         except TimeoutError:
@@ -161,7 +159,7 @@ def _docker() -> Finding:
     from wbc.sweep.runners.image import no_engine
 
     try:
-        engine = docker.from_env(timeout=_DOCKER_TIMEOUT_S)
+        engine = docker.from_env(timeout=_ANSWER_TIMEOUT_S)
         version, runtimes = engine.version()["Version"], engine.info().get("Runtimes", {})
     except Exception as error:  # docker's own errors, and those of the libraries below it
         reason, remedy = no_engine(error)
@@ -173,9 +171,16 @@ def _docker() -> Finding:
 
 
 def _store() -> Finding:
+    from wbc.tracking.connection import impatient
     from wbc.tracking.store import describe_store
 
-    return Finding(status="ok", found=describe_store())
+    try:
+        with impatient():
+            return Finding(status="ok", found=describe_store())
+    except TrackingError as error:
+        if "locked" not in str(error):
+            raise
+        return Finding(status="note", found="another program is writing to it", remedy="runs wait for it for minutes")
 
 
 def _weights(profile: str) -> Finding:
@@ -199,7 +204,7 @@ def _weights(profile: str) -> Finding:
     named = f"{', '.join(absent)} to be downloaded"
     for host in _WEIGHT_HOSTS:
         try:
-            requests.head(f"https://{host}", timeout=_NETWORK_TIMEOUT_S)
+            requests.head(f"https://{host}", timeout=_ANSWER_TIMEOUT_S)
         except requests.RequestException:
             return Finding(
                 status="wrong",

@@ -20,6 +20,10 @@ from typing import Final
 
 _SECRET: Final = re.compile("user|pass|pwd|secret|token|key|sig|credential", re.IGNORECASE)
 """In the name of a parameter of an address: its value is not shown."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that move the cursor, colour or reorder text, or end a line."""
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST: Final = 1000
 
 
 class WbcError(Exception):
@@ -28,7 +32,7 @@ class WbcError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        return mask(super().__str__())
+        return shown(super().__str__())
 
 
 class ConfigError(WbcError):
@@ -82,6 +86,11 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(f"unknown {kind} '{value}'{hint} Known: {', '.join(known)}.")
 
 
+def shown(text: str) -> str:
+    """Returns text as a terminal may show it: on one line, its secrets masked, its control characters spelled out."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), mask(text))
+
+
 def mask(text: str) -> str:
     """Returns the text without the users, passwords and keys that addresses in it may carry."""
     return re.sub(r"([\w+.-]*)://([^\s'\"<>]+)", lambda found: f"{found[1]}://{_masked(found[1], found[2])}", text)
@@ -105,5 +114,6 @@ def _masked(scheme: str, address: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns what an exception of another library says, cut to its first line and 300 characters."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """Returns the first line of what another library's exception says, without colours, cut between words if long."""
+    line = (_COLOUR.sub("", str(error)).strip().splitlines() or [type(error).__name__])[0].strip()
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST].rsplit(maxsplit=1)[0]} ..."

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from wbc.code import library_versions
 from wbc.config import RunConfig
@@ -22,6 +22,9 @@ from wbc.models.catalog import find_backbone, find_model
 from wbc.recipes import RECIPES
 from wbc.settings import settings_for
 from wbc.training.loop import TRAINING_VERSION
+
+PLAIN_SCORE: Final = "none"
+"""The row of ADAPTATIONS under which a model scores as it was trained."""
 
 
 def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None) -> str:
@@ -51,7 +54,7 @@ def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None
     )
 
 
-def scored_as(trained: str, split: Listing, adaptation: str = "none") -> str:
+def scored_as(trained: str, split: Listing, adaptation: str = PLAIN_SCORE) -> str:
     """Returns the identity of a score: a run, the contents of a split, and how the model was adapted to it."""
     parts = {"trained": trained, "images": split.digest, "adaptation": adaptation, "version": SCORING_VERSION}
     return _digest(parts)

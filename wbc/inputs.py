@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Literal
 
+from wbc.cells import CLASSES
 from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
@@ -61,6 +62,11 @@ def load_inputs(config: RunConfig) -> Inputs[Images]:
     """
     inputs = _collect(config, lambda split: load_images(split, geometry(config), data_dir=data_dir()))
     _warn_of_shared(inputs.train, inputs.tests)
+    absent = [
+        name for label, name in enumerate(CLASSES) if not any((part.labels == label).any() for part in inputs.train)
+    ]
+    if absent:
+        _log.warning("%s: no training image of %s, which the model cannot learn", config.source, ", ".join(absent))
     return inputs
 
 

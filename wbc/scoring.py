@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import binomtest
+
+from wbc.cells import CLASSES
 from wbc.compute import choose_device, enough_memory, place
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.data.fetch.checksums import file_sha256
@@ -12,13 +16,14 @@ from wbc.data.images import Images
 from wbc.errors import CheckpointError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.predict import predict
-from wbc.identity import scored_as
+from wbc.identity import PLAIN_SCORE, scored_as
 from wbc.inputs import Inputs, load_targets
+from wbc.methods.parts import adapted
 from wbc.models.build import Classifier
 from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_scoring
 from wbc.tracking.score_log import ScoreLog
-from wbc.tracking.store import latest_run
+from wbc.tracking.store import which_run
 from wbc.training.checkpoint import read_checkpoint, restore_model
 
 
@@ -32,6 +37,8 @@ class Outcome:
     guessing: dict[str, float]
     """The share of each domain's largest class: the accuracy of always saying that class."""
     done_already: bool
+    in_full: tuple[str, ...] = ()
+    """Of a run scored further: a line for each split, with interval, number of images and recalls."""
 
     def line(self) -> str:
         """Returns the result as one line for a terminal."""
@@ -43,12 +50,17 @@ class Outcome:
 
 
 def score_splits(
-    model: Classifier, inputs: Inputs[Images], config: RunConfig, log: ScoreLog, scores: Mapping[str, str]
+    model: Classifier,
+    inputs: Inputs[Images],
+    config: RunConfig,
+    log: ScoreLog,
+    scores: Mapping[str, str],
+    adaptation: str = PLAIN_SCORE,
 ) -> None:
     """Logs predictions and figures of merit on each split whose score, by its name, the run does not hold yet."""
     for images in inputs.tests:
         if not log.has(images, scores[images.name]):
-            predictions = predict(model, images, config)
+            predictions = predict(adapted(adaptation, model, images, config), images, config)
             metrics = score(predictions.labels, predictions.scores)
             log.log(images, inputs.role(images), scores[images.name], predictions, metrics)
 
@@ -61,9 +73,7 @@ def score_run(options: EvaluateConfig) -> Outcome:
         ConfigError: a target is not known, or holds what the model was trained on.
     """
     path = Path(options.run)
-    run_id = None if path.exists() or path.suffix == ".pt" else options.run
-    if options.run == "latest":
-        run_id = latest_run()
+    run_id = None if path.exists() or path.suffix == ".pt" else which_run(options.run)
     checkpoint = fetch_checkpoint(run_id) if run_id else read_checkpoint(path)
     if options.model not in (None, checkpoint.config.model):
         raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
@@ -76,7 +86,26 @@ def score_run(options: EvaluateConfig) -> Outcome:
             model = restore_model(checkpoint)
             place(model, config)
             score_splits(model, inputs, config, log, scores)
-        return outcome(log, config, inputs, done_already=False)
+        found = outcome(log, config, inputs, done_already=False)
+        recalls = log.recalls(found.accuracies)
+        lines = (_in_full(each, found.accuracies[each.name], recalls[each.name]) for each in inputs.tests)
+        return dataclasses.replace(found, in_full=tuple(lines))
+
+
+def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float]) -> str:
+    """Returns the accuracy on a split with its interval (Wilson's, 95 %), and each class's recall with its images."""
+    total = len(images.labels)
+    low, high = binomtest(round(accuracy * total), total).proportion_ci(method="wilson")
+    counts = np.bincount(images.labels, minlength=len(CLASSES))
+    shown = ", ".join(
+        f"{name} {100 * recalls[name]:.1f} % of {count}" if name in recalls else f"{name} has no image"
+        for name, count in zip(CLASSES, counts, strict=True)
+    )
+    return (
+        f"  {images.name}: {100 * accuracy:.2f} % of {total} images "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f}). "
+        f"Recall: {shown}."
+    )
 
 
 def outcome(log: ScoreLog, config: RunConfig, inputs: Inputs[Images], *, done_already: bool) -> Outcome:

@@ -14,7 +14,7 @@ TOTALS = {
     "pbc2500": {"train": 1750, "test": 750},
     "tecom": {"all": 300},
     "cellavision": {"all": 100},
-    "smears_source": {"train": 600, "test": 300},
+    "smears_source": {"train": 1500, "test": 300},
     "smears_target": {"all": 257},
 }
 ROWS = pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)

@@ -57,9 +57,11 @@ def test_folder_whose_name_cannot_be_printed_is_refused_in_one_line(name: str) -
         ("folder:/a/1,2, folder:/b,raabin:test_a", ["folder:/a/1,2", "folder:/b", "raabin:test_a"]),
         ("lisc,folder:/a/lisc, too", ["lisc", "folder:/a/lisc, too"]),
         ("lisc, rabin", ["lisc", "rabin"]),
+        ("folder:/a/my slides bccd raabin:test_a", ["folder:/a/my slides", "bccd", "raabin:test_a"]),
+        ("bccd folder:/a/x", ["bccd", "folder:/a/x"]),
     ],
 )
-def test_comma_in_the_path_of_a_folder_is_part_of_it(text: str, items: list[str]) -> None:
+def test_comma_or_space_in_the_path_of_a_folder_is_part_of_it(text: str, items: list[str]) -> None:
     assert split_list(text) == items
 
 
@@ -120,3 +122,12 @@ def test_expand_targets_refuses_an_empty_name(text: str) -> None:
 def test_expand_targets_refuses_a_split_named_twice(text: str) -> None:
     with pytest.raises(ConfigError, match="twice: name each split once"):
         expand_targets(text)
+
+
+def test_folder_that_is_named_like_a_domain_is_given_the_right_spelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slides").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="a folder of images is written folder:slides"):
+        expand_targets("slides")

@@ -22,7 +22,7 @@ def test_resnet50_rows_share_their_weights() -> None:
     assert {MODELS[name].backbone for name in rows} == {"resnet50"}
 
 
-@pytest.mark.parametrize("key", BACKBONES)
+@pytest.mark.parametrize("key", [key for key, backbone in BACKBONES.items() if not backbone.package])
 def test_library_knows_the_weights(key: str) -> None:
     backbone = BACKBONES[key]
     if backbone.library == "torchvision":

@@ -1,5 +1,6 @@
 """Weights from files, what they declare, and what is refused."""
 
+import argparse
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,9 @@ from wbc.models.build import Classifier, backbone_state, build_model, write_back
 from wbc.models.catalog import BACKBONES
 from wbc.models.surgery import build_head
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation
+
+DOWNLOADED = [key for key, backbone in BACKBONES.items() if not backbone.package]
+"""Backbones whose ImageNet weights no package holds."""
 
 
 def tiny(name: str, pretrained: object = "none", seed: int = 0, image_size: int = 48) -> Classifier:
@@ -131,6 +135,14 @@ def test_damaged_file_is_refused(suffix: str, tmp_path: Path) -> None:
         tiny("resnet50", tmp_path / f"weights{suffix}")
 
 
+def test_code_beside_the_tensors_is_named_with_the_remedy(tmp_path: Path) -> None:
+    content = {"state_dict": {"conv1.weight": torch.zeros(1)}, "args": argparse.Namespace(lr=0.1)}
+    torch.save(content, tmp_path / "timm.pth")
+    with pytest.raises(WeightsError, match=r"hold argparse.Namespace beside the tensors, which is code") as caught:
+        tiny("resnet50", tmp_path / "timm.pth")
+    assert "save this one's state dictionary" in str(caught.value)
+
+
 def test_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="is not there"):
         tiny("resnet50", tmp_path / "nowhere.pth")
@@ -141,7 +153,7 @@ def test_folder_without_the_weights_is_refused(tmp_path: Path) -> None:
         tiny("resnet50", tmp_path)
 
 
-@pytest.mark.parametrize("key", BACKBONES)
+@pytest.mark.parametrize("key", DOWNLOADED)
 def test_imagenet_is_refused_with_the_remedy_when_offline(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +174,7 @@ def test_imagenet_is_refused_when_tiny() -> None:
         tiny("resnet50", "imagenet")
 
 
-@pytest.mark.parametrize("key", BACKBONES)
+@pytest.mark.parametrize("key", DOWNLOADED)
 def test_declared_normalisation_is_one_half_for_resnetv2_only(key: str) -> None:
     mean, std = declared_normalisation(BACKBONES[key])
     half = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -89,7 +89,8 @@ def log_run(store: Path) -> LogRun:
                 run.training.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
             for each in scored:
                 said = predictions(each, wrong[each.name])
-                run.scores.log(each, f"{fingerprint} {each.digest}", said, score(said.labels, said.scores))
+                role = "home" if each.name.startswith("smears_source") else "away"
+                run.scores.log(each, role, f"{fingerprint} {each.digest}", said, score(said.labels, said.scores))
         if complete:  # there is no checkpoint, which `run.complete()` would look for
             mlflow.MlflowClient().set_tag(run.id, "complete", "true")
         return run.id

@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from tests.report.conftest import WRONG, LogRun
@@ -71,3 +72,20 @@ def test_latex_that_stops_leaves_no_pdf_and_says_why(tmp_path: Path) -> None:
 
 def test_escape_leaves_no_special_character_bare() -> None:
     assert tex_escape("50 % of a_b & c ± 1") == r"50 \% of a\_b \& c $\pm$ 1"
+
+
+@pytest.mark.parametrize(
+    "name", [r"\input{/etc/hostname}", r"\immediate\write18{touch made}", "a\n\nb\\par", "^^5cinput"]
+)
+def test_name_from_the_store_is_text_when_latex_reads_it(log_run: LogRun, options: ReportConfig, name: str) -> None:
+    for seed in (0, 1):
+        log_run("resnet50", seed, WRONG["resnet50", seed], fingerprint=f"plain-{seed}")
+        log_run(f"timm:{name}", seed, {**WRONG["resnet50", seed]}, fingerprint=f"odd-{seed}")
+        mlflow.MlflowClient().set_tag(log_run("vgg16", seed, WRONG["resnet50", seed]), "mlflow.runName", name)
+    folder = write_report(replace(options, models=None), PAPER)
+    sources = list(folder.rglob("*.tex"))
+    assert len(sources) > 4
+    for path in sources:
+        text = path.read_text()
+        for raw in (r"\input{/", r"\write18", r"\immediate", r"b\par", "^^5c"):
+            assert raw not in text, path

@@ -271,7 +271,7 @@ def test_command_for_missing_cells_names_the_settings_that_were_asked_for(
 ) -> None:
     log_run("resnet50_gn+mixup", 0, {HOME: [], AWAY: []}, precision="bf16", fast=False)
     asked = replace(options, models="resnet50_gn+mixup", precision="bf16", fast=False)
-    command = 'make reproduce PROFILE=demo MODELS="resnet50_gn+mixup" SEEDS="1" ARGS="--precision bf16 --fast off"'
+    command = 'make reproduce PROFILE=demo MODELS=resnet50_gn+mixup SEEDS=1 ARGS="--precision bf16 --fast off"'
     assert read_study(asked).command() == command
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wbc.report.statistics import holm, paired_test, rank_models, seed_interval, two_way_interval
+from wbc.report.statistics import (
+    SeedSpread,
+    crossed_spread,
+    holm,
+    paired_test,
+    seed_interval,
+    seed_spread,
+    two_way_interval,
+)
 
 
 def test_seed_interval_is_students_t_with_n_minus_1() -> None:
@@ -65,15 +73,40 @@ def test_paired_test_with_spread_by_hand() -> None:
     """Differences [[1, 1, 0], [1, 0, 0]]: mean 1/2, by seed 2/3 and 1/3, by image 1, 1/2, 0.
 
     MS_seeds = 3 × 1/18 = 1/6, MS_images = 2 × 1/4 = 1/2; residuals (−1/6, 1/3, −1/6; 1/6, −1/3, 1/6), squared sum 1/3,
-    over 2: MS_residual = 1/6. Variance (1/6 + 1/3) / 6 = 1/12, t = √3; Hillis' freedom (1/2)² / (1/6)² = 9.
+    over 2: MS_residual = 1/6. Variance (1/6 + 1/3) / 6 = 1/12, t = √3; Hillis' freedom (1/2)² / (1/6)² = 9 is
+    more than the images' 2.
     """
     test = paired_test(np.array([[1, 1, 0], [1, 0, 0]], bool), np.zeros((2, 3), bool))
     assert test
-    assert test.p == pytest.approx(2 * stats.t.sf(3**0.5, 9))
-    assert test.high - test.difference == pytest.approx(2.262157 * (1 / 12) ** 0.5)
+    assert test.p == pytest.approx(2 * stats.t.sf(3**0.5, 2))
+    assert test.high - test.difference == pytest.approx(4.302653 * (1 / 12) ** 0.5)
     assert test.p_seeds == pytest.approx(stats.ttest_rel([2 / 3, 1 / 3], [0, 0]).pvalue)
     assert test.p_images == pytest.approx(stats.ttest_rel([1, 0.5, 0], [0, 0, 0]).pvalue)
     assert np.isnan(test.effect)  # two seeds
+
+
+def test_variance_of_seeds_is_shared_with_other_models_by_hand() -> None:
+    """The pair's own is 1/18 and counts for 1; six models' mean of 1/9, twice, counts for half of four models' 4.
+
+    (2 × 2/9 + 1 × 1/18) / 3 = 1/6 a seed; with that of images 1/6 / 2 + (1/2 - 1/6) / 6 = 5/36.
+    """
+    first, second = np.array([[1, 1, 0], [1, 0, 0]], bool), np.zeros((2, 3), bool)
+    test = paired_test(first, second, SeedSpread(variance=1 / 9, models=6))
+    assert test
+    assert (test.variance_seed, test.variance_images) == pytest.approx((1 / 6, 1 / 18))
+    assert test.p == pytest.approx(2 * stats.t.sf(0.5 / (5 / 36) ** 0.5, 2))
+
+
+def test_freedom_counts_own_and_other_seeds_by_hand() -> None:
+    """Three seeds: 2 of their own and 4 of nine models. A variance of seeds alone, 2 × 0.01, has 6."""
+    spread = crossed_spread(np.array(0.02), np.array(0.0), np.array(0.0), 3, 257, SeedSpread(variance=0.01, models=9))
+    assert (float(spread.variance), float(spread.freedom)) == pytest.approx((0.02 / 3, 6))
+
+
+def test_spread_of_seeds_is_the_mean_variance_of_models_with_two_or_more() -> None:
+    spread = seed_spread([[0.1, 0.3], [0.5, 0.5], [0.9]])
+    assert (spread.variance, spread.models) == pytest.approx((0.01, 2))
+    assert seed_spread([[0.9]]) == SeedSpread()
 
 
 def test_effect_is_hedges_g_by_hand() -> None:
@@ -119,7 +152,7 @@ def test_paired_test_keeps_its_level_when_seeds_and_images_differ_at_random() ->
             rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.5, 60) + difficulty + rng.normal(0, 1, (5, 60)) > 0
             for _ in range(2)
         ]
-        test = paired_test(*pair)
+        test = paired_test(pair[0], pair[1])
         assert test
         below += test.p < 0.05
     assert below <= 40
@@ -129,17 +162,3 @@ def test_holm_by_hand() -> None:
     """Sorted 0.01, 0.03, 0.04 times 3, 2, 1 is 0.03, 0.06, 0.04; none may be below the one before."""
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([]) == []
-
-
-def test_ranking_by_hand() -> None:
-    """Three models ranked alike by 4 seeds; Nemenyi's q at 0.05 is 2.343, times √(3 × 4 / 24)."""
-    ranking = rank_models(np.array([[0.9, 0.5, 0.7]] * 4))
-    assert ranking
-    assert ranking.mean_ranks == (1, 3, 2)
-    assert ranking.critical_difference == pytest.approx(2.343 * 0.5**0.5, abs=1e-3)
-    assert ranking.friedman_p == pytest.approx(np.exp(-4))  # chi-square 8 with 2 degrees of freedom
-
-
-def test_ranking_of_two_models_or_one_seed_is_none() -> None:
-    assert rank_models(np.ones((3, 2))) is None
-    assert rank_models(np.ones((1, 3))) is None

@@ -10,6 +10,7 @@ from tests.conftest import name_of
 from wbc.config import RunConfig
 from wbc.run import train_and_score
 from wbc.sweep.plan import survey
+from wbc.sweep.reproduce import _stand
 from wbc.tracking import read
 from wbc.tracking.read import read_trainings
 from wbc.tracking.store import search
@@ -52,3 +53,18 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
     assert {cell.outcome.accuracies[name_of("away")] for cell in cells if cell.outcome} == {
         outcome.accuracies[name_of("away")]
     }
+
+
+def test_store_is_read_for_the_studys_runs_alone_when_all_are_done(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(epochs=1)
+    outcome = train_and_score(config)
+    others = [f"{number:032x}" for number in range(300)]
+    copy_run(store / "mlflow.db", outcome.run_id, others)
+    with sqlite3.connect(store / "mlflow.db") as connection:
+        connection.execute("UPDATE tags SET value = 'other' WHERE key = 'profile' AND run_uuid <> ?", [outcome.run_id])
+    cells, records = _stand([config])
+    assert ([cell.state for cell in cells], [run.id for run in records]) == (["done"], [outcome.run_id])
+    cells, records = _stand([config, small_config(epochs=1, seed=1)])
+    assert ([cell.state for cell in cells], len(records)) == (["done", "to run"], 301)

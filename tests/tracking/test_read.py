@@ -48,7 +48,7 @@ def test_malformed_run_is_left_out_with_its_reason(
             database.execute(f"UPDATE runs SET {column} = ? WHERE run_uuid = ?", (value, odd))
     assert [run.id for run in read_trainings()] == [good]
     assert f"run {odd} is left out: {why}" in caplog.text
-    faults = {run.id: run.fault for run in read_runs("demo")[0]}
+    faults = {run.id: run.fault for run in read_runs("demo")}
     assert faults.pop(good) is None
     assert str(faults[odd]).startswith(why)
     end_orphans()
@@ -61,7 +61,7 @@ def test_data_set_whose_counts_are_damaged_leaves_its_run_out(store: Path) -> No
         mlflow.log_input(data, "testing")
     with closing(sqlite3.connect(store / "mlflow.db")) as database, database:
         database.execute("UPDATE datasets SET dataset_profile = ?", ('{"num_rows": ',))
-    ((run,), _) = read_runs("demo")
+    (run,) = read_runs("demo")
     assert run.fault == "the counts of its data set cells are damaged"
 
 

@@ -10,7 +10,7 @@ from wbc.config import AnalyseConfig
 from wbc.inputs import load_inputs
 from wbc.tracking.active import log_analysis
 from wbc.tracking.runs import fetch_checkpoint
-from wbc.tracking.store import latest_run
+from wbc.tracking.store import which_run
 from wbc.training.checkpoint import restore_model
 
 
@@ -21,7 +21,7 @@ def analyse(options: AnalyseConfig) -> str:
         ConfigError: the run's model has no batch norm.
         TrackingError: there is no such run, or it is not complete, or the store does not answer.
     """
-    run_id = latest_run() if options.run == "latest" else options.run
+    run_id = which_run(options.run)
     checkpoint = fetch_checkpoint(run_id)
     config = dataclasses.replace(checkpoint.config, device=choose_device(options.device))
     inputs = load_inputs(config)

@@ -71,6 +71,7 @@ _ROWS: Final = (
         counts={"all": (55, 39, 59, 48, 56)},
         class_names={"1": "Neutrophil", "2": "Lymphocyte", "3": "Monocyte", "4": "Eosinophil", "5": "Basophil"},
         dropped="Train_Aug: augmented copies of Train. Train and Test are read as one split.",
+        pictures=False,
         licence="Research use, no redistribution: downloaded, never shipped.",
         citation="S. H. Rezatofighi, H. Soltanian-Zadeh: Automatic recognition of five types of white blood cells in "
         "peripheral blood, Comput. Med. Imaging Graph. 35(4):333-343 (2011).",
@@ -129,6 +130,7 @@ _ROWS: Final = (
         counts={"all": (1, 22, 53, 48, 176)},
         class_names=_ZHENG_CLASSES,
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
+        pictures=False,
         licence="GPL-3 repository; acknowledge Jiangxi Tecom Science Corporation.",
         citation=_ZHENG,
         page="https://github.com/zxaoyou/segmentation_WBC",
@@ -142,6 +144,7 @@ _ROWS: Final = (
         counts={"all": (3, 12, 37, 15, 33)},
         class_names=_ZHENG_CLASSES,
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
+        pictures=False,
         licence="GPL-3 repository; acknowledge the CellaVision blog.",
         citation=_ZHENG,
         page="https://github.com/zxaoyou/segmentation_WBC",
@@ -152,8 +155,8 @@ _ROWS: Final = (
         title="Drawn smears, source staining",
         read=read_split_folders,
         staining="source",
-        # Near Raabin's proportions, with basophils enough to learn from.
-        counts={"train": (19, 60, 150, 51, 320), "test": (10, 26, 72, 22, 170)},
+        # Near Raabin's proportions, with enough of the rare classes to learn from.
+        counts={"train": (100, 165, 375, 140, 720), "test": (10, 26, 72, 22, 170)},
         train_split="train",
         licence="That of this project: drawn by its code.",
         citation="None: drawn by wbc.data.drawn.smears, no patient's cells.",
@@ -183,7 +186,7 @@ def find_domain(key: str) -> Domain:
     """
     if key.startswith(FOLDER):
         return _folder_domain(key.removeprefix(FOLDER))
-    if "/" in key:
+    if "/" in key or (key not in DOMAINS and key and Path(key).is_dir()):
         raise ConfigError(f"unknown domain '{key}': a folder of images is written folder:{key}.")
     if key not in DOMAINS:
         raise unknown("domain", key, [*DOMAINS, "folder:PATH"])

@@ -16,7 +16,7 @@ from wbc.data.domain import Entry
 from wbc.errors import DataError
 
 TRAIN_SHARE: Final = 0.7
-_SUFFIXES: Final = frozenset(
+SUFFIXES: Final = frozenset(
     {".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 EXCLUDED: Final = "excluded.csv"
@@ -50,7 +50,7 @@ def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
         _log.warning("%s: ignored, not the name of a class: %s", root, seen)
     entries = _list_classes(root, known)
     if not entries:
-        raise DataError(f"the class folders of '{root}' hold no image ({', '.join(sorted(_SUFFIXES))}).")
+        raise DataError(f"the class folders of '{root}' hold no image ({', '.join(sorted(SUFFIXES))}).")
     return entries
 
 
@@ -186,7 +186,7 @@ def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, s
             yield child, "a broken link" if child.is_symlink() else "not a file"
         else:
             suffix = child.suffix.lower()
-            yield child, "" if suffix in _SUFFIXES else f"not an image: {suffix or 'no suffix'}"
+            yield child, "" if suffix in SUFFIXES else f"not an image: {suffix or 'no suffix'}"
 
 
 def _read_excluded(root: Path) -> frozenset[str]:

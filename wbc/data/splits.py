@@ -1,5 +1,6 @@
 """Names of splits as a user types them: "raabin:test_b", "bccd", "folder:PATH"."""
 
+import re
 from dataclasses import dataclass
 
 from wbc.data.catalog import DOMAINS, FOLDER, find_domain
@@ -26,17 +27,17 @@ class Split:
 
 
 def split_list(text: str) -> list[str]:
-    """Returns the items of a comma-separated list of domains or splits; a folder's path may hold commas.
+    """Returns the items of a list of domains or splits by commas or spaces; a folder's path may hold both.
 
-    A comma in a path parts two items only before `folder:` or a catalogue key.
+    A comma or space in a path parts two items only before `folder:` or a catalogue key.
     """
-    items: list[str] = []
-    for part in text.split(","):
-        key = part.partition(":")[0].strip()
-        if items and items[-1].startswith(FOLDER) and key not in DOMAINS and not part.strip().startswith(FOLDER):
-            items[-1] += f",{part}"
+    first, *rest = re.split(r"(\s*,\s*|\s+)", text.strip())
+    items = [first]
+    for gap, part in zip(rest[::2], rest[1::2], strict=True):
+        if items[-1].startswith(FOLDER) and part.partition(":")[0] not in DOMAINS and not part.startswith(FOLDER):
+            items[-1] += gap + part
         else:
-            items.append(part.strip())
+            items.append(part)
     return items
 
 

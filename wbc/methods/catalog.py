@@ -41,6 +41,21 @@ METHODS: Final[dict[str, Method]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """One way to fit a trained model to the images that it is scored on."""
+
+    title: str
+    """Its name in tables."""
+    access: Literal["source", "target"]
+    """What it sees: one image at a time, or the unlabelled images of the split that is scored, all of them."""
+    function: str | None = None
+    """From (model, images, run) to the model that scores, as "module:function"; None: the model stays as it is."""
+
+
+ADAPTATIONS: Final[dict[str, Adaptation]] = {"none": Adaptation(title="as trained", access="source")}
+
+
 def find_method(name: str) -> Method:
     """Returns the row called `name`, or several rows in one where names are joined by "+": "balanced+mixup".
 

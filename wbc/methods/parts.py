@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from wbc.config import RunConfig
 from wbc.data.images import Images
-from wbc.methods.catalog import SEAMS, find_method
+from wbc.methods.catalog import ADAPTATIONS, SEAMS, find_method
 from wbc.models.build import Classifier
 
 Integers = Int64[np.ndarray, " _"]
@@ -68,6 +69,13 @@ class Parts:
         if self.mixing:
             return None
         return self.augmentation.variants if self.augmentation else 1
+
+
+def adapted(name: str, model: Classifier, images: Images, config: RunConfig) -> Classifier:
+    """Returns the model that scores the images under a row of ADAPTATIONS."""
+    function = ADAPTATIONS[name].function
+    scoring: Classifier = pkgutil.resolve_name(function)(model, images, config) if function else model
+    return scoring
 
 
 def build_parts(method: str, model: Classifier, train: Images) -> Parts:

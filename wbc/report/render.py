@@ -62,8 +62,9 @@ def percent(value: float) -> str:
 
 
 def tex_escape(text: str) -> str:
-    """Returns text as LaTeX prints it; a question mark for letters that its Latin fonts have not."""
-    return "".join(_TEX.get(character, character if ord(character) < 0x180 else "?") for character in text)
+    """Returns text as LaTeX prints it, on one line; a question mark for letters that its Latin fonts have not."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return "".join(_TEX.get(character, character if ord(character) < 0x180 else "?") for character in line)
 
 
 def to_tex(table: Table) -> str:

@@ -1,5 +1,7 @@
 """A study's completed runs in memory: what every table, figure and number of a report is made from."""
 
+import re
+import shlex
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +15,7 @@ from wbc.arms import PLAIN, Arm
 from wbc.config import PlanConfig, split_names
 from wbc.evaluation.metrics import Metrics
 from wbc.models.catalog import MODELS, Model
-from wbc.report.statistics import ALPHA, PairedTest, holm, paired_test
+from wbc.report.statistics import ALPHA, PairedTest, SeedSpread, holm, paired_test, seed_spread, seeds_to_find
 from wbc.studies import study_name
 from wbc.tracking.read import StoredRun
 
@@ -81,6 +83,15 @@ class Contrast:
     second: Arm
     test: PairedTest
     p_holm: float
+    seeds_to_find: int | None
+    """At how many seeds a difference of this size is found; None: more than the most that is tried."""
+
+    @property
+    def better(self) -> Arm | None:
+        """The arm that is better by the report's rule (`wbc.report.statistics`), if one is."""
+        if self.p_holm >= ALPHA:
+            return None
+        return self.first if self.test.difference > 0 else self.second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +136,19 @@ class Study:
         """The paired test of every two arms on every domain, over the seeds that both have."""
         contrasts = []
         for domain in self.domains:
-            pairs = [(*pair, self._paired(domain, *pair)) for pair in combinations(self.arms, 2)]
+            shared = seed_spread([self.accuracies(arm, domain.name) for arm in self.arms])
+            pairs = [(*pair, self._paired(domain, *pair, shared)) for pair in combinations(self.arms, 2)]
             tests = [(first, second, test) for first, second, test in pairs if test]
             corrected = holm([test.p for _, _, test in tests])
             contrasts += [
-                Contrast(domain=domain.name, first=first, second=second, test=test, p_holm=p)
+                Contrast(
+                    domain=domain.name,
+                    first=first,
+                    second=second,
+                    test=test,
+                    p_holm=p,
+                    seeds_to_find=seeds_to_find(test, len(tests), shared.models),
+                )
                 for (first, second, test), p in zip(tests, corrected, strict=True)
             ]
         return contrasts
@@ -162,13 +181,12 @@ class Study:
         return min(runs, key=lambda run: round(abs(run.metrics[domain].accuracy - mean), 9), default=None)
 
     def best(self, domain: ScoredDomain, among: Collection[Arm]) -> Arm | None:
-        """Returns the arm of the best mean on a domain if it is significantly better than the next, else None."""
+        """Returns the arm of the best mean on a domain if it is better than the next by the rule, else None."""
         means = {arm: float(np.mean(values)) for arm in among if (values := self.accuracies(arm, domain.name))}
         leading = sorted(means, key=lambda arm: -means[arm])[:2]
         for each in self.contrasts:
-            if each.domain == domain.name and {each.first, each.second} == set(leading) and each.p_holm < ALPHA:
-                ahead = each.first if each.test.difference > 0 else each.second
-                return ahead if ahead == leading[0] else None
+            if each.domain == domain.name and {each.first, each.second} == set(leading):
+                return each.better if each.better == leading[0] else None
         return None
 
     def few(self, runs: int) -> str:
@@ -204,13 +222,15 @@ class Study:
         names = dict.fromkeys(arm.name for arm, _ in self.missing)
         return reproduce_command(self.options, names, sorted({seed for _, seed in self.missing}))
 
-    def _paired(self, domain: ScoredDomain, first: Arm, second: Arm) -> PairedTest | None:
+    def _paired(self, domain: ScoredDomain, first: Arm, second: Arm, shared: SeedSpread) -> PairedTest | None:
         def rows(arm: Arm) -> dict[int, Bool[np.ndarray, " images"]]:
             return dict(zip((run.seed for run in self.of(arm, domain.name)), self.hits(arm, domain), strict=True))
 
         a, b = rows(first), rows(second)
         seeds = sorted(set(a) & set(b))
-        return paired_test(np.array([a[s] for s in seeds]), np.array([b[s] for s in seeds])) if len(seeds) > 1 else None
+        if len(seeds) < 2:
+            return None
+        return paired_test(np.array([a[s] for s in seeds]), np.array([b[s] for s in seeds]), shared)
 
 
 def reproduce_command(options: PlanConfig, arms: Iterable[str] = (), seeds: Iterable[int] = ()) -> str:
@@ -221,10 +241,19 @@ def reproduce_command(options: PlanConfig, arms: Iterable[str] = (), seeds: Iter
         "METHODS": "" if arms else " ".join(split_names(options.methods or "")),
         "SEEDS": " ".join(map(str, seeds) if seeds else split_names(options.seeds or "")),
     }
-    words = [f"{name}={text}" if name == "PROFILE" else f'{name}="{text}"' for name, text in chosen.items() if text]
+    words = [typed(name, text) for name, text in chosen.items() if text]
     given = {"epochs": options.epochs, "precision": options.precision, "fast": options.fast}
     others = [f"--{name} {_word(value)}" for name, value in given.items() if value is not None]
     return " ".join(["make reproduce", *words, *([f'ARGS="{" ".join(others)}"'] if others else [])])
+
+
+def typed(name: str, text: str) -> str:
+    """Returns a variable of `make` as one types it in a shell, whatever the text holds: `MODELS="vgg16 resnet50"`."""
+    if re.fullmatch(r"[\w:.,+/@%-]+", text):
+        return f"{name}={text}"
+    if re.fullmatch(r"[\w:.,+/@% -]+", text):
+        return f'{name}="{text}"'
+    return shlex.quote(f"{name}={text.replace('$', '$$')}")
 
 
 def _word(value: object) -> str:

@@ -24,7 +24,7 @@ from wbc.surroundings import data_dir
 from wbc.sweep.forecast import measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
 from wbc.sweep.runners.base import Results, Runner, find_runner
-from wbc.tracking.read import read_trainings
+from wbc.tracking.read import StoredRun, read_trainings
 from wbc.tracking.store import connect, describe_store, store_exists
 from wbc.tracking.sweeps import end_orphans, open_sweep
 from wbc.training.pretrain import starting_weights
@@ -63,10 +63,10 @@ def reproduce_study(options: ReproduceConfig) -> None:
 def forecast(configs: Sequence[RunConfig], runner: Runner) -> None:
     """Prints how the runs of a plan stand, and how long what is left takes."""
     describe_store()
-    records = read_trainings() if store_exists() else []
+    cells, records = _stand(configs) if store_exists() else (survey(configs, []), [])
     devices: set[str] = {config.device for config in configs}
     rates = {device: measured_rates(records, runner.hardware(device)) for device in devices}
-    print_forecast(survey(configs, records), rates, runner.options.runner)
+    print_forecast(cells, rates, runner.options.runner)
 
 
 def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[Outcome]:
@@ -127,7 +127,20 @@ def _prepare(configs: Sequence[RunConfig], runner: Runner) -> None:
 def _survey(configs: Sequence[RunConfig]) -> list[Cell]:
     """Returns how the runs stand, having ended those that no process works on any more."""
     end_orphans()
-    return survey(configs, read_trainings())
+    return _stand(configs)[0]
+
+
+def _stand(configs: Sequence[RunConfig]) -> tuple[list[Cell], list[StoredRun]]:
+    """Returns how the runs stand, and what the store was asked for: the study's runs, and all others if need be.
+
+    A run that the study lacks may be another study's; a store of thousands is read whole for such alone.
+    """
+    records = read_trainings(profile=configs[0].profile)
+    cells = survey(configs, records)
+    if any(cell.state != "done" for cell in cells):
+        records = read_trainings()
+        cells = survey(configs, records)
+    return cells, records
 
 
 def _run(cells: Sequence[Cell], study: str, runner: Runner) -> list[Outcome]:

@@ -1,7 +1,8 @@
-"""The connection to an MLflow server: asking again where MLflow gives up, and giving up where it asks for minutes."""
+"""The connection to the store: asking again where MLflow gives up, and giving up where it asks for minutes."""
 
 import logging
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ import mlflow
 import requests
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as database_utils
 from mlflow.utils import request_utils
 from requests.exceptions import ChunkedEncodingError
 from requests.utils import rewind_body
+from sqlalchemy import Engine, event, make_url
 
 from wbc.errors import TrackingError, first_line
 from wbc.surroundings import changed
@@ -21,6 +24,9 @@ from wbc.surroundings import changed
 _HEALTH_TIMEOUT_S: Final = 10.0
 _IMPATIENT_TIMEOUT_S: Final = 4.0
 """Stopping asks for two things, each twice, after the writer's ten seconds: a container has thirty in all."""
+_PATIENCE_S: Final = 240.0
+"""About as long as MLflow asks a server again."""
+_PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _Result = TypeVar("_Result")
 
 
@@ -46,6 +52,17 @@ class _WholeAnswers(request_utils.TCPKeepAliveHTTPAdapter):
 
 
 request_utils.TCPKeepAliveHTTPAdapter = _WholeAnswers  # type: ignore[misc]  # MLflow has no setting for it
+
+
+def patience_s() -> float:
+    """Returns for how many seconds a SQLite store that another process has locked is waited for."""
+    return _PATIENCE_S if MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() > 1 else _IMPATIENT_TIMEOUT_S
+
+
+@event.listens_for(Engine, "before_cursor_execute", retval=True)
+def _wait_for_lock(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+    """Has SQLite wait as long as a server is waited for; MLflow has it wait for 20 s, and has no setting for it."""
+    return statement.replace("busy_timeout = 20000", f"busy_timeout = {1000 * patience_s():.0f}"), parameters
 
 
 def _retrying(record: logging.LogRecord) -> bool:
@@ -78,7 +95,7 @@ def insist(call: Callable[[], _Result]) -> _Result:
 
 @contextmanager
 def impatient(timeout_s: float | None = None) -> Iterator[None]:
-    """Asks a server that does not answer only once more inside the block, for seconds each, instead of for minutes."""
+    """Asks a store that does not answer only once more inside the block, for seconds each, instead of for minutes."""
     settings = {
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.name: "1",
         MLFLOW_HTTP_REQUEST_TIMEOUT.name: f"{timeout_s or _IMPATIENT_TIMEOUT_S:.0f}",
@@ -100,6 +117,25 @@ def check_server(uri: str) -> None:
             raise TrackingError(
                 f"no MLflow server at {uri} ({reason(error)}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db "
                 "here."
+            ) from error
+
+
+def check_database(uri: str) -> None:
+    """Asks within seconds whether a database's host is there, and has MLflow try to log in for seconds, not minutes.
+
+    Raises:
+        TrackingError: nothing answers at its address.
+    """
+    address = make_url(uri)
+    port = address.port or _PORTS.get(address.get_backend_name())
+    database_utils.MAX_RETRY_COUNT = 5  # which sleep for 3 s in all; ten, for 102 s
+    if address.host and port:
+        try:
+            socket.create_connection((address.host, port), _HEALTH_TIMEOUT_S).close()
+        except OSError as error:
+            raise TrackingError(
+                f"no database answers at {address.host}:{port} ({error.strerror or error}). Start it, or unset "
+                "MLFLOW_TRACKING_URI to use mlflow.db here."
             ) from error
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Final
 
 import mlflow
 from mlflow.entities import Run
@@ -24,9 +23,6 @@ from wbc.tracking import schema
 from wbc.tracking.claims import standing_claims
 from wbc.tracking.store import connect, find_run, search, store_errors
 
-_PAGE: Final = 5000
-_NO_TRAINING: Final = ("prepare", "reproduce", "report")
-"""Entry points whose own runs, which `mlflow run` opens, are not trainings."""
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
 _log = logging.getLogger(__name__)
 
@@ -95,35 +91,35 @@ class StoredRun:
         return (self.ended - self.started).total_seconds() / 60 if self.started and self.ended else None
 
 
-def read_runs(profile: str) -> tuple[list[StoredRun], list[StoredRun]]:
-    """Returns the runs of a profile in all experiments, and the others of the experiment in use; the newest first.
+def read_runs(profile: str) -> list[StoredRun]:
+    """Returns the runs of a study in all experiments, the newest first.
 
     Raises:
         TrackingError: the store does not answer.
     """
-    experiment_id = connect()
-    with store_errors(), _no_collection():
-        own = [stored_run(run) for run in search(f"tags.{schema.PROFILE} = '{profile}'")]
-        there: list[Run] = mlflow.search_runs([experiment_id], output_format="list", max_results=_PAGE)
-        others = [run for run in there if run.data.tags.get(schema.PROFILE) != profile and not _no_training(run)]
-        return own, [stored_run(run) for run in others]
+    connect()
+    return _read(f"tags.{schema.PROFILE} = '{profile}'")
 
 
-def read_trainings(trained_as: str | None = None) -> list[StoredRun]:
-    """Returns the training runs of the store, all or those of one identity, the newest first.
+def read_trainings(trained_as: str | None = None, *, profile: str | None = None) -> list[StoredRun]:
+    """Returns the training runs of the store, all, those of one identity or those of one study, the newest first.
 
     Runs of which nothing can be made are left out with a warning. Not to be called by several threads at once.
 
     Raises:
         TrackingError: the store does not answer.
     """
-    wanted = f"= '{trained_as}'" if trained_as else "LIKE '%'"
-    with store_errors(), _no_collection():
-        runs = [stored_run(run) for run in search(f"tags.{schema.TRAINED_AS} {wanted}")]
+    wanted = f"tags.{schema.TRAINED_AS} " + (f"= '{trained_as}'" if trained_as else "LIKE '%'")
+    runs = _read(f"{wanted} AND tags.{schema.PROFILE} = '{profile}'" if profile else wanted)
     for run in runs:
         if run.fault:
             _log.warning("run %s is left out: %s", run.id, run.fault)
     return [run for run in runs if not run.fault]
+
+
+def _read(wanted: str) -> list[StoredRun]:
+    with store_errors(), _no_collection():
+        return [stored_run(run) for run in search(wanted)]
 
 
 def read_run(run_id: str) -> StoredRun:
@@ -195,10 +191,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
-
-
-def _no_training(run: Run) -> bool:
-    return schema.KIND in run.data.tags or run.data.tags.get("mlflow.project.entryPoint") in _NO_TRAINING
 
 
 def _datasets(run: Run) -> Iterator[StoredDataset]:

@@ -105,6 +105,13 @@ class ScoreLog:
         return {domain: metrics[schema.score(domain, "accuracy")] for domain in domains}
 
     @store_errors()
+    def recalls(self, domains: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Returns by domain the recall of each class that has images there, in [0, 1]."""
+        metrics = self._stored().metrics
+        named = {domain: {cell: schema.score(domain, f"recall/{cell}") for cell in CLASSES} for domain in domains}
+        return {domain: {c: metrics[m] for c, m in each.items() if m in metrics} for domain, each in named.items()}
+
+    @store_errors()
     def complete(self) -> None:
         """Marks the run as complete, having looked whether all that it rests on is there.
 

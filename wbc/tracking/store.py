@@ -4,6 +4,7 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 """
 
 import logging
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -21,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
-from wbc.tracking.connection import check_server, reason
-from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, TRAINED_AS
+from wbc.tracking.connection import check_database, check_server, patience_s, reason
+from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, PROFILE, RUN_NAME, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
 """The experiment of runs that are started without one named in `MLFLOW_EXPERIMENT_NAME` or by `mlflow run`."""
@@ -43,9 +44,8 @@ def connect() -> str:
     Raises:
         TrackingError: the store does not answer, or the experiment was deleted.
     """
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")) and not sweep_run():
-        check_server(uri)
+    if not sweep_run():
+        _check_answers()
     if stop_async_logging():
         _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
     database = database_file()
@@ -127,14 +127,21 @@ def describe_store() -> str:
     uri, database = mlflow.get_tracking_uri(), database_file()
     if not store_exists():
         return f"{uri}, which the first run makes"
+    _check_answers()
+    with store_errors():
+        if database:
+            _refuse_half_made(database)
+        mlflow.MlflowClient().search_experiments(max_results=1)
+    return f"{mask(uri)} answers"
+
+
+def _check_answers() -> None:
+    """Raises a TrackingError within seconds if a store that is no file does not answer."""
+    uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    else:
-        with store_errors():
-            if database:
-                _refuse_half_made(database)
-            mlflow.MlflowClient().search_experiments(max_results=1)
-    return f"{mask(uri)} answers"
+    elif database_file() is None and "://" in uri and not is_local_uri(uri):
+        check_database(uri)
 
 
 def experiment_name() -> str:
@@ -168,17 +175,31 @@ def search(filter_string: str, newest_by: str = "start_time") -> list[Run]:
     return runs
 
 
-def latest_run() -> str:
-    """Returns the id of the training run that was completed last.
+def which_run(text: str) -> str:
+    """Returns the id of the run that a user means: latest, a name such as vgg16/seed1, or how an id begins.
 
     Raises:
-        TrackingError: there is none.
+        TrackingError: there is none, or there are several.
     """
     connect()
-    done = search(f"tags.{COMPLETE} = 'true'", newest_by="end_time")
-    if not done:
+    done, begins = f"tags.{COMPLETE} = 'true'", re.fullmatch("[0-9a-f]{6,31}", text)
+    if text == "latest":
+        found = search(done, newest_by="end_time")[:1]
+    elif re.fullmatch(r"[\w:.+-]+/seed\d+", text):
+        found = search(f"{done} AND tags.`{RUN_NAME}` = '{text}'", newest_by="end_time")
+        found = list({run.data.tags.get(PROFILE): run for run in reversed(found)}.values())  # of a study the newest
+    elif begins:
+        found = search(f"attributes.run_id LIKE '{text}%'")
+    else:
+        return text
+    if len(found) > 1:
+        named = ", ".join(f"{run.info.run_id} ({run.data.tags.get(PROFILE)})" for run in found)
+        raise TrackingError(f"'{text}' may be any of {len(found)} runs: give the id of one: {named}.")
+    if not found and text == "latest":
         raise TrackingError("no finished training run here yet: train a model first (make train).")
-    return str(done[0].info.run_id)
+    if not found:
+        raise TrackingError(f"no run {text} in {mlflow.get_tracking_uri()}: make report lists all names and ids.")
+    return str(found[0].info.run_id)
 
 
 @store_errors()
@@ -221,7 +242,7 @@ def _make_database(database: Path) -> None:
 
 def _refuse_half_made(database: Path) -> None:
     # rw, though it only reads: after a process was killed as it wrote, the first to open the file must undo its half
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", patience_s(), uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         made = "alembic_version" in tables and connection.execute("SELECT * FROM alembic_version").fetchone()
     if not made:

@@ -23,7 +23,7 @@ from wbc.processes import stop_if_asked
 
 FLIPS: Final = ((False, False), (False, True), (True, False), (True, True))
 """Whether mirrored left-right, and top-bottom."""
-LEAST_EPOCHS: Final = 2 * len(FLIPS)
+LEAST_EPOCHS: Final = len(FLIPS) + 1
 """Shorter runs compute features as they come: to compute all flips takes as long as four epochs of them."""
 GROUP: Final = 32
 """Images that go through the frozen layers at a time."""

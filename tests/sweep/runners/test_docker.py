@@ -32,7 +32,7 @@ from wbc.run import train_and_score
 from wbc.sweep.runners.containers import container_environment
 from wbc.sweep.runners.docker import DockerRunner, _failure, _Sweep
 from wbc.sweep.runners.image import build_arguments, connect_engine, find_image
-from wbc.tracking import sweeps
+from wbc.tracking import read
 from wbc.tracking.store import search
 
 ROOT = Path(__file__).parents[3]
@@ -220,7 +220,7 @@ def test_run_that_has_ended_in_its_container_is_asked_for_alone(
     sweep._gpus, sweep._stopping = SimpleQueue(), Event()
     sweep._gpus.put(None)
     monkeypatch.setattr(sweep, "_create", lambda *_: ended)
-    monkeypatch.setattr(sweeps, "search", lambda text: asked.append(text) or search(text))
+    monkeypatch.setattr(read, "search", lambda text: asked.append(text) or search(text))
     outcome = sweep.run(config)
     fingerprint = mlflow.get_run(outcome.run_id).data.tags["trained_as"]
     assert asked == [f"tags.trained_as = '{fingerprint}'"]

@@ -5,11 +5,13 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.synchronize import SemLock
 
 import psutil
 import pytest
 
 from wbc.config import ReproduceConfig, RunConfig
+from wbc.errors import RunnerError
 from wbc.sweep.runners import local
 from wbc.sweep.runners.base import alike
 from wbc.sweep.runners.local import _each, _worker, _workers, default_jobs, learn_weights
@@ -71,3 +73,11 @@ def test_plan_of_thin_and_full_models_has_as_many_jobs_as_each_kind_allows(
     thin = [small_config(seed=seed) for seed in range(3)]
     full = [replace(config, scale="full") for config in thin[:2]]
     assert alike([thin[0], full[0], thin[1], full[1], thin[2]]) == [thin, full]
+
+
+def test_machine_without_shared_memory_is_named_when_workers_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        SemLock, "_make_name", staticmethod(lambda: "/not/allowed")
+    )  # as in a read-only /dev/shm: it makes none
+    with pytest.raises(RunnerError, match=r"^worker processes need a writable /dev/shm \(.+\): mount one"), _workers(1):
+        pass

@@ -12,7 +12,7 @@ from wbc.data.catalog import DOMAINS
 from wbc.data.splits import Split
 from wbc.report.paper.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.render import NOTHING, Cell, Table, cells
-from wbc.report.statistics import ALPHA, Interval, seed_interval
+from wbc.report.statistics import MOST_SEEDS, POWER, Interval, seed_interval
 from wbc.report.study import Contrast, ScoredDomain, Study, describe_arm
 
 _VERDICTS: Final = {"one seed": "undecided: one seed has no interval"}
@@ -32,12 +32,17 @@ def differences(study: Study) -> Table | None:
         name="differences",
         title=f"Differences between models on {domain.name}, in points of accuracy",
         note=(
-            f"Paired over seeds and {len(domain.labels)} images. p: over seeds and images, as over readers and cases "
-            f"(Hillis 2007), corrected by Holm for {len(here)} pairs and as it is; then over seeds alone and over "
-            f"images alone (paired t). g: Hedges', over seeds; {NOTHING}: not defined (two seeds, or no variation). "
-            "Bold: corrected p below 0.05. 95 %: interval over seeds and images, not corrected."
+            f"Paired over seeds and {len(domain.labels)} images. Bold: the higher model is better, as Holm's p is "
+            "below 0.05. Else the order may be chance. p: over seeds and images (Hillis 2007, the variance of seeds "
+            f"averaged with that of all models), corrected by Holm for {_count(here)} and as it is; then over seeds "
+            "alone and over images alone (paired t). Seeds to find it: of studies with so many seeds and these images, "
+            f"{100 * POWER:.0f} % find a true difference of this size. g: Hedges', over seeds; {NOTHING}: not defined "
+            "(two seeds, or no variation). 95 %: interval over seeds and images, not corrected."
         ),
-        header=("better", "worse", "difference", "95 %", "p (Holm)", "p", "p seeds", "p images", "g", "seeds"),
+        header=(
+            *("higher", "lower", "difference", "95 %", "p (Holm)", "p", "p seeds", "p images", "g", "seeds"),
+            "seeds to find it",
+        ),
         groups=(tuple(_row(study, each) for each in sorted(here, key=lambda each: -abs(each.test.difference))),),
         left=2,
         appendix=True,
@@ -45,7 +50,7 @@ def differences(study: Study) -> Table | None:
             [
                 {"domain": each.domain, "first": study.label(each.first), "second": study.label(each.second)}
                 | asdict(each.test)
-                | {"p_holm": each.p_holm}
+                | {"p_holm": each.p_holm, "seeds_to_find": each.seeds_to_find}
                 for each in study.contrasts
             ]
         ),
@@ -58,14 +63,20 @@ def _row(study: Study, contrast: Contrast) -> tuple[Cell, ...]:
     names = [study.label(arm) for arm in (contrast.first, contrast.second)]
     low, high = (test.low, test.high) if up else (-test.high, -test.low)
     size = abs(test.difference)
+    needed = contrast.seeds_to_find
     return cells(
         *(names if up else reversed(names)),
-        Cell(text=signed(size), sort=size, bold=contrast.p_holm < ALPHA),
+        Cell(text=signed(size), sort=size, bold=contrast.better is not None),
         Cell(text=f"[{signed(low)}, {signed(high)}]", sort=low),
         *(Cell(text=_p(value), sort=value) for value in (contrast.p_holm, test.p, test.p_seeds, test.p_images)),
         Cell(text=NOTHING if np.isnan(test.effect) else f"{abs(test.effect):.1f}", sort=abs(test.effect)),
         Cell(text=str(test.n_seeds), sort=test.n_seeds),
+        Cell(text=str(needed or f"> {MOST_SEEDS}"), sort=needed or MOST_SEEDS + 1),
     )
+
+
+def _count(pairs: list[Contrast]) -> str:
+    return "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
 
 
 def comparison(study: Study) -> Table | None:
@@ -88,7 +99,8 @@ def comparison(study: Study) -> Table | None:
                 f"home, {100 * MARGIN_AWAY:.0f} away. Different: it does not, and the 95 % interval excludes zero. "
                 "Undecided: neither."
                 if study.profile == "paper"
-                else "No verdict: other data. Home stands beside the paper's Test-A, the first target beside LISC."
+                else "No verdict: other data. A domain stands beside its own published numbers, else home beside "
+                "Test-A and the first target beside LISC."
             )
             + (_GROUP_NORM if study.named(["resnet50_gn", "resnetv2_50d_gn"]) else "")
         ),
@@ -163,9 +175,11 @@ def signed(difference: float) -> str:
 
 def _ours(study: Study, published: str) -> ScoredDomain | None:
     """Returns the domain that stands beside a published one: the same, or its role in a profile of other data."""
-    if study.profile == "paper":
-        return next((domain for domain in study.domains if domain.name == published), None)
-    return {HOME: study.home, AWAY: study.away}.get(published)
+    same = next((domain for domain in study.domains if domain.name == published), None)
+    if same or study.profile == "paper":
+        return same
+    role = {HOME: study.home, AWAY: study.away}.get(published)
+    return None if role and role.name in {each.domain for each in read_published()} else role
 
 
 def _p(value: float) -> str:

@@ -6,6 +6,7 @@ make report PROFILE=paper
 from typing import Final
 
 from wbc.report.paper import comparison, figures, tables
+from wbc.report.paper.answers import answers
 from wbc.report.paper.projection import projections
 from wbc.report.paper.published import published_numbers
 from wbc.report.paper.ranks import ranks
@@ -19,6 +20,7 @@ PAPER: Final = Contents(
         tables.accuracies,
         comparison.comparison,
         tables.merits,
+        answers,
         comparison.differences,
         figures.samples,
         figures.seeds,

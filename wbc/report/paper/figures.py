@@ -13,7 +13,7 @@ from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.evaluation.samples import SAMPLES
 from wbc.report import style
 from wbc.report.files import read_samples
-from wbc.report.paper.tables import analysed
+from wbc.report.paper.tables import analysed, domain_of
 from wbc.report.statistics import CHANCE, seed_interval
 from wbc.report.study import ScoredDomain, Study, describe_arm
 from wbc.report.style import Plot
@@ -21,10 +21,14 @@ from wbc.seeding import generator
 
 
 def samples(study: Study) -> Plot:
-    """Returns Fig. 1: a row of cells for each domain, a block for each class."""
+    """Returns Fig. 1: a row of cells for each domain whose licence lets them be shown, a block for each class."""
+    hidden = [each.name for each in study.domains if (row := domain_of(each.name)) and not row.pictures]
     caption = "Fig. 1. Sample cells of each class, as the networks see them, by domain."
+    caption += f" Not shown, since their licence does not allow it: {', '.join(hidden)}." if hidden else ""
+    rows = {row.key: row for each in study.domains if (row := domain_of(each.name)) and row.pictures}
+    caption += "".join(f" {key}: {row.licence} {row.citation}" for key, row in rows.items())
     sheets = {}
-    for domain in study.domains:
+    for domain in (each for each in study.domains if each.name not in hidden):
         run = next((run for run in study.runs if domain.name in run.metrics), None)
         found = read_samples(run, domain.name) if run else None
         if found:

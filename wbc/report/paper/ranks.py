@@ -3,23 +3,56 @@
 Reference: Demsar 2006, JMLR 7:1, Figure 1.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from wbc.arms import Arm
 from wbc.report import style
-from wbc.report.statistics import rank_models
+from wbc.report.statistics import ALPHA
 from wbc.report.study import Study
 from wbc.report.style import Plot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Mean ranks of models over blocks, 1 the best, and by how much two must differ to be told apart."""
+
+    mean_ranks: tuple[float, ...]
+    friedman_p: float
+    critical_difference: float
+    blocks: int
+
+
+def rank_models(accuracies: Float[np.ndarray, "blocks models"], alpha: float = ALPHA) -> Ranking | None:
+    """Ranks models within each block (a seed); None for fewer than three models or two blocks.
+
+    Reference: Friedman 1937; Nemenyi 1963; Demsar 2006, JMLR 7:1, section 3.2.2. Ties share their mean rank.
+    """
+    blocks, models = accuracies.shape
+    if blocks < 2 or models < 3:
+        return None
+    ranks = stats.rankdata(-accuracies, axis=1)
+    spread = np.ptp(accuracies, axis=1).any()
+    q = stats.studentized_range.ppf(1 - alpha, models, np.inf) / 2**0.5
+    return Ranking(
+        mean_ranks=tuple(ranks.mean(0).tolist()),
+        friedman_p=float(stats.friedmanchisquare(*accuracies.T).pvalue) if spread else 1.0,
+        critical_difference=float(q * (models * (models + 1) / (6 * blocks)) ** 0.5),
+        blocks=blocks,
+    )
 
 
 def ranks(study: Study) -> Plot:
     """Returns critical-difference diagrams, one for each domain, where three arms or more have two seeds or more."""
     return Plot(
         name="ranks",
-        caption="Mean rank over seeds, 1 the best. Bars join models that Nemenyi's test at 5 % does not tell apart "
-        "(CD: critical difference).",
+        caption="Mean rank over seeds, 1 the best. Bars join models that Nemenyi's test at 5 % does not tell apart, "
+        "over seeds on these images alone (CD: critical difference). The tables say which model is better.",
         figure=_draw(study),
     )
 

@@ -11,6 +11,7 @@ import pandas as pd
 from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.data.catalog import DOMAINS
+from wbc.data.domain import Domain
 from wbc.data.splits import Split
 from wbc.report.paper.published import published_classes, published_counts
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
@@ -126,7 +127,7 @@ def accuracies(study: Study) -> Table:
     return Table(
         name="table4",
         title="Table 4. Accuracy in % of every model on every domain",
-        note=reading(study),
+        note=reading(study) + cautions(study),
         header=("", "model", *map(_heading, study.domains)),
         groups=(*_grouped(rows), trivial),
         left=2,
@@ -177,6 +178,21 @@ def analysed(study: Study, domain: ScoredDomain) -> ScoredRun | None:
     return next((run for run in runs if run), None)
 
 
+def domain_of(name: str) -> Domain | None:
+    """Returns the catalogue's row that a split's name is of; None for a user's folder."""
+    for domain in DOMAINS.values():
+        if name in {Split(domain.key, split).name for split in domain.splits}:
+            return domain
+    return None
+
+
+def cautions(study: Study) -> str:
+    """Returns what a reader of the study's scores must know of its images, a sentence or more for each domain."""
+    names = [*(name for name, use, _ in _counts(study) if use == "training"), *(each.name for each in study.domains)]
+    rows = {row.key: row for name in names if (row := domain_of(name)) and row.caution}
+    return "".join(f" {key}: {row.caution}" for key, row in rows.items())
+
+
 def reading(study: Study) -> str:
     """Returns how to read accuracies with their intervals."""
     seeds = [len(study.of(arm, domain.name)) for arm in study.arms for domain in study.domains]
@@ -184,7 +200,7 @@ def reading(study: Study) -> str:
     return (
         f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100); in brackets the "
         f"interval over seeds and images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than "
-        "the next by a paired test over seeds and images, Holm-corrected, at 5 %."
+        "the next by a test over seeds and images at 5 %, over all pairs of models (Holm)."
     )
 
 
@@ -257,9 +273,9 @@ def _counts(study: Study) -> list[tuple[str, str, tuple[int, ...]]]:
 
 def _title(name: str) -> str:
     """Returns what a split is of, by the catalogue; a user's folder goes by its name."""
-    for domain in DOMAINS.values():
-        if name in {Split(domain.key, split).name for split in domain.splits}:
-            return domain.title
+    domain = domain_of(name)
+    if domain:
+        return domain.title
     return "folder" if name.startswith("folder_") else NOTHING
 
 

@@ -17,8 +17,9 @@ from typing import Final, TypeVar
 import torch
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import TrainingError, WeightsError
+from wbc.errors import RunnerError, TrainingError, WeightsError
 from wbc.inputs import weights_key
+from wbc.models.catalog import find_backbone, find_model
 from wbc.processes import TERMINAL_SIGNALS, cores
 from wbc.run import train_and_score
 from wbc.scoring import Outcome
@@ -62,10 +63,11 @@ def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> Non
 
 
 def default_jobs(group: Sequence[RunConfig]) -> int:
-    """Returns one job per core for thin models on a CPU, which do not fill more than one; on GPUs what they hold."""
+    """Returns one job per core for thin and light models on a CPU, which fill no more; on GPUs what they hold."""
     if group[0].device == "cuda":
         return jobs_per_gpu(group) * len(visible_gpus())
-    return cores() if group[0].scale == "tiny" else 1
+    light = all(run.scale == "tiny" or find_backbone(find_model(run.model).backbone).light for run in group)
+    return cores() if light else 1
 
 
 def _starts(configs: Iterable[RunConfig]) -> list[RunConfig]:
@@ -146,9 +148,13 @@ def _worker(index: int, jobs: int) -> ProcessPoolExecutor:
     variables = {"WBC_JOBS": str(jobs)}
     if gpus:
         variables |= {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], "WBC_GPU_JOBS": str(math.ceil(jobs / len(gpus)))}
-    return ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(jobs, variables)
-    )
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(jobs, variables))
+    except OSError as error:  # of its semaphores
+        raise RunnerError(
+            f"worker processes need a writable /dev/shm ({error.strerror}): mount one (Docker: --tmpfs /dev/shm)."
+        ) from error
 
 
 def _work(config: RunConfig) -> Outcome:

@@ -1,0 +1,50 @@
+"""What the check of a store finds, and that the command it prints for it repairs it."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.conftest import name_of
+from wbc.config import RunConfig
+from wbc.run import train_and_score
+from wbc.tracking.audit import find_faults
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _typed(line: str, store: Path) -> None:
+    """Runs the command that ends a line, as a user would in the project's folder with its .venv."""
+    make = f"make -f {shlex.quote(str(_ROOT / 'Makefile'))} -o setup RUN={shlex.quote(sys.executable)}"
+    command = line.partition(" -> ")[2].replace("make train", f"{make} train")
+    command = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    subprocess.run(command, cwd=store, env=os.environ | {"PYTHONPATH": str(_ROOT)}, shell=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("artifact", "lost", "word"),
+    [
+        ("predictions/{away}.csv", False, "is not what was logged"),
+        ("embeddings/{away}.npy", True, "is missing"),
+        ("checkpoint/final.pt", False, "is not what was logged"),
+    ],
+)
+def test_fault_of_a_complete_run_is_named_and_its_repair_works_when_typed(
+    small_config: Callable[..., RunConfig], store: Path, artifact: str, lost: bool, word: str
+) -> None:
+    outcome = train_and_score(small_config(epochs=1))
+    assert list(find_faults()) == []
+    artifact = artifact.format(away=name_of("away"))
+    path = Path(mlflow.get_run(outcome.run_id).info.artifact_uri.removeprefix("file://")) / artifact
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink() if lost else path.write_bytes(content)
+    (line,) = find_faults()
+    assert line.startswith(f"resnet50/seed0 ({outcome.run_id}): {artifact} {word} -> ")
+    _typed(line, store)
+    assert list(find_faults()) == []

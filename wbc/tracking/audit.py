@@ -1,0 +1,85 @@
+"""Checking a store: every complete run's files, digests and tags, and for each fault the command that repairs it."""
+
+import dataclasses
+import json
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from wbc.config import RunConfig, TrainConfig
+from wbc.errors import DamageError, WbcError, shown
+from wbc.studies import STUDIES, resolve
+from wbc.tracking import schema
+from wbc.tracking.read import StoredRun, fetch, read_trainings
+from wbc.tracking.store import connect
+
+
+def find_faults() -> Iterator[str]:
+    """Yields one line for each fault of each complete run; reads every file that has a digest, and changes nothing.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    connect()
+    for run in read_trainings():
+        if run.tags.get(schema.COMPLETE) == "true":
+            missing, damaged = _faults(run)
+            for artifact in [*missing, *damaged]:
+                word = "is missing" if artifact in missing else "is not what was logged"
+                anew = any(name not in missing and not name.startswith(schema.PREDICTIONS) for name in damaged)
+                yield shown(f"{run.name} ({run.id}): {artifact} {word} -> {_repair(run, anew=anew)}")
+
+
+def _faults(run: StoredRun) -> tuple[list[str], list[str]]:
+    """Returns which of a complete run's artifacts and metrics are missing, and which artifacts are damaged."""
+    needed = [schema.FINAL, schema.CONFIG, schema.ENVIRONMENT]
+    needed += [name(domain) for domain in run.scored for name in (schema.predictions, schema.embeddings)]
+    needed += [artifact for tag in run.tags if (artifact := schema.digested(tag)) and artifact not in needed]
+    kept = {run.tags.get(schema.CHECKPOINT), *needed[: 3 + 2 * len(run.scored)]}  # earlier checkpoints were deleted
+    accuracies = [schema.score(domain, "accuracy") for domain in run.scored]
+    missing, damaged = [name for name in accuracies if name not in run.metrics], []
+    for artifact in needed:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                if fetch(run, artifact, Path(folder)) is None and artifact in kept:
+                    missing.append(artifact)
+            except DamageError:
+                damaged.append(artifact)
+    return missing, damaged
+
+
+def _repair(run: StoredRun, *, anew: bool) -> str:
+    """Returns the command that makes again what a run lacks; `anew` where it first has to be deleted."""
+    delete = f".venv/bin/mlflow runs delete --run-id {shlex.quote(run.id)}"
+    config = _config(run)
+    if config is None:
+        return delete
+    train = _command(config)
+    return f"{delete} && {train}" if anew else train
+
+
+def _config(run: StoredRun) -> RunConfig | None:
+    """Returns the settings that a run logged; None where they cannot be read."""
+    with tempfile.TemporaryDirectory() as folder, suppress(WbcError, ValueError, TypeError):
+        path = fetch(run, schema.CONFIG, Path(folder))
+        stored = json.loads(path.read_bytes()) if path else {}
+        names = {field.name for field in dataclasses.fields(RunConfig)}
+        known = {name: value for name, value in stored.items() if name in names}
+        return RunConfig(**known | {"targets": tuple(known.get("targets", ()))})
+    return None
+
+
+def _command(config: RunConfig) -> str:
+    """Returns the command that trains a run, as one types it; of a study in a file, the command for the study."""
+    if config.profile not in STUDIES:
+        return f"make reproduce PROFILE={shlex.quote(config.profile)}.toml"
+    usual = resolve(TrainConfig(profile=config.profile, model=config.model, seed=config.seed))
+    words = []
+    for name in ("method", "source", "targets", *(field.name for field in dataclasses.fields(TrainConfig))):
+        value = getattr(config, name)
+        if name not in ("model", "seed", "profile") and value != getattr(usual, name) and f"--{name}" not in words:
+            words += [f"--{name}", ",".join(value) if isinstance(value, tuple) else str(value)]
+    arguments = f" ARGS={shlex.quote(shlex.join(words).replace('$', '$$'))}" if words else ""
+    return f"make train PROFILE={config.profile} MODEL={shlex.quote(config.model)} SEED={config.seed}{arguments}"
