@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from benchmarks.bench import BenchConfig
+from benchmarks.torture import TortureConfig
 from entrypoints.command import main
 from entrypoints.mlproject import ENTRIES
 from wbc import config
@@ -32,6 +33,7 @@ OPTIONS: dict[str, type[Any]] = {
     "entrypoints.doctor": config.DoctorConfig,
     "entrypoints.repoint": config.RepointConfig,
     "benchmarks.bench": BenchConfig,
+    "benchmarks.torture": TortureConfig,
 }
 Parse = Callable[[str, list[str]], Any]
 
