@@ -19,7 +19,7 @@ def doctor(options: DoctorConfig) -> None:
     from wbc.errors import WbcError
 
     if options.store:
-        from wbc.tracking.audit import find_faults
+        from wbc.audit import find_faults
 
         faults = [print(line, flush=True) for line in find_faults()]
         if faults:
