@@ -19,11 +19,14 @@ def doctor(options: DoctorConfig) -> None:
     from wbc.errors import WbcError
 
     if options.store:
-        from wbc.tracking.audit import find_faults
+        from wbc.audit import find_faults
 
-        faults = [print(line, flush=True) for line in find_faults()]
+        faults = 0
+        for line in find_faults():
+            print(line, flush=True)
+            faults += 1
         if faults:
-            raise WbcError(f"{len(faults)} faults in the store: each line above ends with the command that repairs it.")
+            raise WbcError(f"{faults} faults in the store: each line above ends with the command that repairs it.")
         print("every complete run of the store is whole")
         return
     from wbc.doctor import examine

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wbc.config import RunConfig, TrainConfig
+from wbc.data.splits import split_list
 from wbc.errors import DamageError, WbcError, shown
 from wbc.studies import STUDIES, resolve
 from wbc.tracking import schema
@@ -62,12 +63,12 @@ def _repair(run: StoredRun, *, anew: bool) -> str:
 
 def _config(run: StoredRun) -> RunConfig | None:
     """Returns the settings that a run logged; None where they cannot be read."""
-    with tempfile.TemporaryDirectory() as folder, suppress(WbcError, ValueError, TypeError):
+    with tempfile.TemporaryDirectory() as folder, suppress(WbcError, ValueError, TypeError, KeyError):
         path = fetch(run, schema.CONFIG, Path(folder))
         stored = json.loads(path.read_bytes()) if path else {}
         names = {field.name for field in dataclasses.fields(RunConfig)}
         known = {name: value for name, value in stored.items() if name in names}
-        return RunConfig(**known | {"targets": tuple(known.get("targets", ()))})
+        return RunConfig(**known | {"targets": tuple(split_list(stored["targets"]))})
     return None
 
 

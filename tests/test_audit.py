@@ -11,18 +11,18 @@ import mlflow
 import pytest
 
 from tests.conftest import name_of
+from wbc.audit import find_faults
 from wbc.config import RunConfig
 from wbc.run import train_and_score
-from wbc.tracking.audit import find_faults
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 
 
 def _typed(line: str, store: Path) -> None:
     """Runs the command that ends a line, as a user would in the project's folder with its .venv."""
     make = f"make -f {shlex.quote(str(_ROOT / 'Makefile'))} -o setup RUN={shlex.quote(sys.executable)}"
-    command = line.partition(" -> ")[2].replace("make train", f"{make} train")
-    command = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    command = line.partition(" -> ")[2].replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    command = command.replace("make train", f"{make} train")
     subprocess.run(command, cwd=store, env=os.environ | {"PYTHONPATH": str(_ROOT)}, shell=True, check=True)
 
 
