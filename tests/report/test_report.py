@@ -109,14 +109,17 @@ def test_run_trained_on_other_images_is_left_out(
     assert study.accuracies(arm("resnet50"), AWAY) == [0.2]
 
 
+_OTHER = f"predictions/{AWAY}.csv of run {{run}} is not the file that was logged: its SHA-256 differs."
+
+
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
         ("config.json", b"{", "its config.json is missing or damaged"),
         ("config.json", None, "its config.json is missing or damaged"),
         ("environment.json", b"{", "its environment.json is damaged"),
-        (f"predictions/{AWAY}.csv", b"", f"its predictions/{AWAY}.csv is damaged"),
-        (f"predictions/{AWAY}.csv", b"id,label,Basophil\na,0,0.1\n", f"its predictions/{AWAY}.csv is damaged"),
+        (f"predictions/{AWAY}.csv", b"", _OTHER),
+        (f"predictions/{AWAY}.csv", b"id,label,Basophil\na,0,0.1\n", _OTHER),
         ("predictions", None, "its predictions are missing"),
     ],
 )
@@ -132,7 +135,7 @@ def test_run_whose_files_are_damaged_is_left_out_and_its_cell_missing(
     else:
         path.unlink()
     study = read_study(options)
-    assert [(each.stored.id, each.why) for each in study.excluded] == [(run_id, why)]
+    assert [(each.stored.id, each.why) for each in study.excluded] == [(run_id, why.format(run=run_id))]
     assert study.missing == ((arm("resnet50"), 0),)
 
 
