@@ -115,7 +115,7 @@ def test_change_of_the_epoch_loop_makes_the_golden_losses_fail(project: Path) ->
 
 
 def test_raised_training_version_trains_again(project: Path) -> None:
-    path = project / "wbc" / "identity.py"
+    path = project / "wbc" / "training" / "loop.py"
     before = path.read_text()
     path.write_text(before.replace("TRAINING_VERSION: Final = ", "TRAINING_VERSION: Final = 9"))
     try:
@@ -127,7 +127,9 @@ def test_raised_training_version_trains_again(project: Path) -> None:
 def test_method_is_one_row_and_one_function(project: Path) -> None:
     paths = [project / "wbc" / "methods" / name for name in ("catalog.py", "mix.py")]
     before = [path.read_text() for path in paths]
-    paths[0].write_text(added('METHODS["dim"] = Method(title="dimmed", access="source", mixing="dim")')(before[0]))
+    paths[0].write_text(
+        added('METHODS["dim"] = Method(title="dimmed", access="source", mixing="wbc.methods.mix:dim")')(before[0])
+    )
     paths[1].write_text(added("def dim(images, labels, rng):\n    return images.float() / 2, labels")(before[1]))
     try:
         plain, dimmed = train(project), train(project, model="resnet50+dim")

@@ -1,6 +1,7 @@
 """Packages that serve one feature stand in extras: all of them locked, and one that is missing is said in a line."""
 
 import re
+import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -30,9 +31,13 @@ def test_extras_are_apart_from_what_every_run_needs_and_locked_with_it() -> None
 
 def test_store_whose_driver_is_not_installed_says_how_to_get_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://ada:s3c/r3t@127.0.0.1:9/db")
-    with pytest.raises(TrackingError, match=r"//\*\*\*@127.0.0.1:9/db needs the package psycopg.*'\.\[team\]'"):
-        connect()
+    with socket.create_server(("127.0.0.1", 0)) as server:  # a database that answers is asked for the driver
+        port = server.getsockname()[1]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+psycopg://ada:s3c/r3t@127.0.0.1:{port}/db")
+        with pytest.raises(
+            TrackingError, match=rf"//\*\*\*@127.0.0.1:{port}/db needs the package psycopg.*'\.\[team\]'"
+        ):
+            connect()
 
 
 def test_doctor_takes_dockers_client_for_what_not_all_need(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_run_on_cuda_learns_and_names_the_gpu(small_config: Callable[..., RunCon
 def test_model_trained_on_cuda_scores_the_same_on_the_cpu(small_config: Callable[..., RunConfig], model: str) -> None:
     outcome = train_and_score(small_config(device="cuda", model=model))
     on_cuda = scores(outcome, "folder_away")
-    score_run(EvaluateConfig(run=outcome.run_id), "cpu")
+    score_run(EvaluateConfig(run=outcome.run_id, device="cpu"))
     np.testing.assert_allclose(scores(outcome, "folder_away"), on_cuda, atol=2e-3)  # tf32 convolutions
 
 

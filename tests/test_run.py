@@ -383,9 +383,10 @@ def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
     trained = train_and_score(small_config(epochs=1))
     path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
     monkeypatch.setattr(scoring, "predict", fail)
+    write_cells(store / "other", 2)
     for run in (trained.run_id, path):
         with pytest.raises(RuntimeError):
-            score_run(EvaluateConfig(run=run, device="cpu"))
+            score_run(EvaluateConfig(run=run, targets=f"folder:{store / 'other'}", device="cpu"))
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert {run.info.run_name: run.info.status for run in runs} == {
         "resnet50/seed0": "FINISHED",

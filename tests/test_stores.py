@@ -45,9 +45,9 @@ def shared_store(request: pytest.FixtureRequest, store: Path, monkeypatch: pytes
 
 def log_run(environment: dict[str, str], config: RunConfig) -> None:
     os.environ.update(environment)
-    train, tests = load_inputs(config)
+    inputs = load_inputs(config)
     with open_run(config, f"identity {config.seed}", {}) as run:
-        run.training.start([train, *tests])
+        run.training.start([*inputs.train, *inputs.tests])
         for epoch in range(1, EPOCHS + 1):
             run.training.log_epoch(
                 epoch, EpochResult(loss=config.seed + 1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=epoch)

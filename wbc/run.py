@@ -9,8 +9,10 @@ from wbc.identity import scored_as, trained_as
 from wbc.inputs import load_inputs, splits_of
 from wbc.models.build import build
 from wbc.scoring import Outcome, outcome, score_splits
+from wbc.tracking.read import read_trainings
 from wbc.tracking.runs import open_run
 from wbc.tracking.store import connect
+from wbc.tracking.whole import lack
 from wbc.training.fit import fit
 from wbc.training.pretrain import starting_weights
 
@@ -25,13 +27,16 @@ def train_and_score(config: RunConfig) -> Outcome:
     config = settle(config)
     if config.scale == "tiny":  # more threads would slow thin layers down, and change the last bits of sums
         torch.set_num_threads(1)
-    inputs, weights = load_inputs(config), starting_weights(config)
+    weights = starting_weights(config)
+    inputs = load_inputs(config)
     identity = trained_as(config, inputs.train, weights)
     scores = {images.name: scored_as(identity, images) for images in inputs.tests}
+    done = any(lack(run, scores) is None for run in read_trainings(identity))
+    model = None if done else build(config, weights)  # before it is opened: what cannot be built leaves no run
     with open_run(config, identity, scores) as run:
         if not run.done:
             with enough_memory(config):
-                model = build(config, weights)
+                model = model or build(config, weights)
                 if not run.training.trained:
                     run.training.start(inputs.train)
                 fit(model, join(inputs.train), config, run.training)

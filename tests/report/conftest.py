@@ -16,6 +16,7 @@ from wbc.evaluation.metrics import score
 from wbc.evaluation.records import Predictions
 from wbc.studies import resolve
 from wbc.tracking.runs import open_run
+from wbc.tracking.schema import Role
 from wbc.training.loop import EpochResult
 
 LABELS = np.repeat(np.arange(5), 2)
@@ -89,7 +90,7 @@ def log_run(store: Path) -> LogRun:
                 run.training.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
             for each in scored:
                 said = predictions(each, wrong[each.name])
-                role = "home" if each.name.startswith("smears_source") else "away"
+                role: Role = "home" if each.name in (HOME, "raabin_test_a") else "away"
                 run.scores.log(each, role, f"{fingerprint} {each.digest}", said, score(said.labels, said.scores))
         if complete:  # there is no checkpoint, which `run.complete()` would look for
             mlflow.MlflowClient().set_tag(run.id, "complete", "true")

@@ -221,7 +221,7 @@ def test_full_disk_is_told_and_leaves_the_earlier_checkpoint_to_go_on_from(
     assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
     resumed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"going on with the interrupted run {stopped.info.run_id}" in resumed.stderr
+    assert f"going on with the run {stopped.info.run_id}" in resumed.stderr
     assert "epoch 2/4" not in resumed.stderr
     (finished,) = all_runs()
     check_run(finished, config)

@@ -8,16 +8,19 @@ import pytest
 
 from tests.conftest import name_of
 from wbc.config import RunConfig
+from wbc.data.images import Listing
+from wbc.identity import scored_as
+from wbc.inputs import load_inputs
 from wbc.run import train_and_score
 from wbc.sweep.plan import survey
 from wbc.sweep.reproduce import _stand
-from wbc.tracking import read
+from wbc.tracking import read, schema
 from wbc.tracking.read import read_trainings
 from wbc.tracking.store import search
 
 
-def copy_run(database: Path, run_id: str, fingerprints: Sequence[str]) -> None:
-    """Adds a copy of a run, with all that it logged, for each of the fingerprints."""
+def copy_run(database: Path, run_id: str, identities: Sequence[str], tests: Sequence[Listing]) -> None:
+    """Adds a copy of a run, with all that it logged, for each of the identities, scored on the same images."""
     connection = sqlite3.connect(database)
     with connection:
         for table in ("runs", "tags", "params", "metrics", "latest_metrics"):
@@ -25,13 +28,17 @@ def copy_run(database: Path, run_id: str, fingerprints: Sequence[str]) -> None:
             names = [column[0] for column in cursor.description]
             rows, marks = cursor.fetchall(), ", ".join("?" * len(names))
             copies = (
-                [fingerprint if name == "run_uuid" else value for name, value in zip(names, row, strict=True)]
-                for fingerprint in fingerprints
+                [identity if name == "run_uuid" else value for name, value in zip(names, row, strict=True)]
+                for identity in identities
                 for row in rows
             )
             connection.executemany(f"INSERT INTO {table} VALUES ({marks})", copies)
         connection.executemany(
-            "UPDATE tags SET value = run_uuid WHERE key = 'trained_as' AND run_uuid = ?", [[it] for it in fingerprints]
+            "UPDATE tags SET value = run_uuid WHERE key = 'trained_as' AND run_uuid = ?", [[it] for it in identities]
+        )
+        connection.executemany(
+            "UPDATE tags SET value = ? WHERE key = ? AND run_uuid = ?",
+            [[scored_as(it, test), schema.scored_as(test.name), it] for it in identities for test in tests],
         )
     connection.close()
 
@@ -44,7 +51,9 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
     outcome = train_and_score(configs[0])
     fingerprints = [cell.trained_as for cell in survey(configs, [])]
     assert len(set(fingerprints)) == 1000
-    copy_run(store / "mlflow.db", outcome.run_id, [str(name) for name in fingerprints[1:990]])
+    copy_run(
+        store / "mlflow.db", outcome.run_id, [str(name) for name in fingerprints[1:990]], load_inputs(configs[0]).tests
+    )
     asked: list[str] = []
     monkeypatch.setattr(read, "search", lambda text: asked.append(text) or search(text))
     cells = survey(configs, read_trainings())
@@ -61,7 +70,7 @@ def test_store_is_read_for_the_studys_runs_alone_when_all_are_done(
     config = small_config(epochs=1)
     outcome = train_and_score(config)
     others = [f"{number:032x}" for number in range(300)]
-    copy_run(store / "mlflow.db", outcome.run_id, others)
+    copy_run(store / "mlflow.db", outcome.run_id, others, load_inputs(config).tests)
     with sqlite3.connect(store / "mlflow.db") as connection:
         connection.execute("UPDATE tags SET value = 'other' WHERE key = 'profile' AND run_uuid <> ?", [outcome.run_id])
     cells, records = _stand([config])

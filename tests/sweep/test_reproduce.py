@@ -59,8 +59,8 @@ def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
     assert not {"model", "complete", "trained_as"} & set(sweep.data.tags)
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {sweep.info.run_id}
     assert not [tag for run in [sweep, *runs.values()] for tag in run.data.tags if tag.startswith("claim")]
-    assert table.splitlines()[-1] == str(Path("paper_artifacts/demo/report.html").absolute())
-    assert Path("paper_artifacts/demo/report.html").exists()
+    assert table.splitlines()[-1] == str(Path("reports/demo/report.html").absolute())
+    assert Path("reports/demo/report.html").exists()
 
 
 def test_reproduce_again_runs_only_what_is_not_done(small_study: Study, caplog: pytest.LogCaptureFixture) -> None:

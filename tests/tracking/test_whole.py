@@ -1,5 +1,6 @@
 """What is stored is believed only as far as it can be checked; what is lost is made again by the same command."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
@@ -8,7 +9,7 @@ from urllib.request import url2pathname
 import mlflow
 import pytest
 
-from tests.conftest import write_cells
+from tests.conftest import name_of, write_cells
 from tests.test_run import interrupted, predictions_of
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import DamageError, TrackingError
@@ -36,25 +37,24 @@ def trained(small_config: Callable[..., RunConfig]) -> Outcome:
     return train_and_score(small_config(epochs=1))
 
 
-@pytest.mark.parametrize(
-    "artifact", ["predictions/folder_away.csv", "embeddings/folder_away.npy", "checkpoint/final.pt"]
-)
-def test_file_with_one_flipped_bit_is_refused_when_it_is_read(trained: Outcome, store: Path, artifact: str) -> None:
+@pytest.mark.parametrize("of_away", ["predictions/{}.csv", "embeddings/{}.npy", "checkpoint/final.pt"])
+def test_file_with_one_flipped_bit_is_refused_when_it_is_read(trained: Outcome, store: Path, of_away: str) -> None:
+    artifact = of_away.format(name_of("away"))
     flip_a_bit(file_of(trained.run_id, artifact))
     with pytest.raises(DamageError, match=f"^{artifact} of run {trained.run_id} is not the file that was logged"):
         fetch(read_run(trained.run_id), artifact, store / "fetched")
 
 
 def test_scores_that_are_damaged_or_lost_are_made_again_and_logged_once(trained: Outcome) -> None:
-    predictions = file_of(trained.run_id, "predictions/folder_away.csv")
+    predictions = file_of(trained.run_id, f"predictions/{name_of('away')}.csv")
     before = predictions.read_bytes()
     flip_a_bit(predictions)
     assert not train_and_score(trained.config).done_already
     assert predictions.read_bytes() == before
-    file_of(trained.run_id, "embeddings/folder_away.npy").unlink()
+    file_of(trained.run_id, f"embeddings/{name_of('away')}.npy").unlink()
     assert not train_and_score(trained.config).done_already
     assert train_and_score(trained.config).done_already
-    assert points(trained.run_id, "test/folder_away/accuracy") == [0]
+    assert points(trained.run_id, f"test/{name_of('away')}/accuracy") == [0]
     assert points(trained.run_id, "train/loss") == [1]
 
 
@@ -87,15 +87,15 @@ def test_spoilt_checkpoint_is_left_aside_for_the_one_before_or_a_new_start(
     assert ("starts over" in caplog.text) == (spoilt == 2)
     assert "/tmp" not in caplog.text
     assert points(resumed.run_id, "train/loss") == [1, 2, 3]
-    predictions = predictions_of(resumed.run_id, "folder_away")
+    predictions = predictions_of(resumed.run_id, name_of("away"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
-    assert predictions_of(train_and_score(config).run_id, "folder_away") == predictions
+    assert predictions_of(train_and_score(config).run_id, name_of("away")) == predictions
 
 
 def test_evaluate_of_a_damaged_checkpoint_names_the_remedy(trained: Outcome) -> None:
     flip_a_bit(file_of(trained.run_id, "checkpoint/final.pt"))
     with pytest.raises(DamageError, match=f"`mlflow runs delete --run-id {trained.run_id}`"):
-        score_run(EvaluateConfig(run=trained.run_id), "cpu")
+        score_run(EvaluateConfig(run=trained.run_id, device="cpu"))
 
 
 def test_run_of_before_left_in_the_environment_stays_as_it_is(
@@ -106,7 +106,7 @@ def test_run_of_before_left_in_the_environment_stays_as_it_is(
     other = train_and_score(small_config(epochs=1, seed=1))
     assert other.run_id != trained.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", trained.run_id)
-    score_run(EvaluateConfig(run=other.run_id), "cpu")
+    score_run(EvaluateConfig(run=other.run_id, device="cpu"))
     after = mlflow.get_run(trained.run_id)
     assert (after.info.run_name, after.data.tags) == (before.info.run_name, before.data.tags)
 
@@ -116,26 +116,27 @@ def test_another_target_is_only_scored(trained: Outcome, small_config: Callable[
     write_cells(store / "slides", 1)
     targets = f"{','.join(trained.config.targets)},folder:{store / 'slides'}"
     more = train_and_score(small_config(epochs=1, targets=targets))
-    assert (more.run_id, set(more.accuracies)) == (trained.run_id, {"folder_away", "folder_slides"})
+    assert (more.run_id, set(more.accuracies)) == (trained.run_id, {name_of("away"), name_of("slides")})
     after = mlflow.get_run(trained.run_id)
     assert (after.info.status, after.info.end_time) == ("FINISHED", before.info.end_time)
     assert after.data.metrics.items() >= before.data.metrics.items()
     assert points(trained.run_id, "train/loss") == [1]
     assert {each.name: each.role for each in read_run(trained.run_id).datasets} == {
-        "folder_home": "training",
-        "folder_away": "away",
-        "folder_slides": "away",
+        name_of("home"): "training",
+        name_of("away"): "away",
+        name_of("slides"): "away",
     }
 
 
 def test_same_name_with_other_images_is_refused_and_the_score_stays(trained: Outcome, store: Path) -> None:
-    write_cells(store / "lab" / "slides", 1)
-    write_cells(store / "slides", 2)
-    first = EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'lab' / 'slides'}")
+    write_cells(store / "slides", 1)
+    options = EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}", device="cpu")
     for _ in range(2):
-        score_run(first, "cpu")
-    assert points(trained.run_id, "test/folder_slides/accuracy") == [0]
-    before = predictions_of(trained.run_id, "folder_slides")
-    with pytest.raises(TrackingError, match=r"holds scores on 'folder_slides' of .*lab/slides.*go by the same name"):
-        score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}"), "cpu")
-    assert predictions_of(trained.run_id, "folder_slides") == before
+        score_run(options)
+    assert points(trained.run_id, f"test/{name_of('slides')}/accuracy") == [0]
+    before = predictions_of(trained.run_id, name_of("slides"))
+    shutil.rmtree(store / "slides")
+    write_cells(store / "slides", 2)
+    with pytest.raises(TrackingError, match=rf"holds scores on '{name_of('slides')}' of .*go by the same name"):
+        score_run(options)
+    assert predictions_of(trained.run_id, name_of("slides")) == before

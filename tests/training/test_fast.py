@@ -99,7 +99,7 @@ def test_model_is_split_only_where_it_begins_frozen_and_without_changing_a_bit(
         assert torch.equal(rest(first(images)), model(images))
 
 
-@pytest.mark.parametrize("settings", [{"recipe": "released"}, {"epochs": 7}, {"fast": False}, {"model": "resnet50"}])
+@pytest.mark.parametrize("settings", [{"recipe": "released"}, {"epochs": 4}, {"fast": False}, {"model": "resnet50"}])
 def test_features_are_not_kept_of_random_crops_nor_for_a_few_epochs(
     small_config: Callable[..., RunConfig], settings: dict[str, object]
 ) -> None:
