@@ -56,8 +56,8 @@ STUDIES: Final = {
     "demo": Study(
         claim="The whole path works: train, score, report. Its cells are drawings and say nothing about blood.",
         command="make reproduce",
-        cost="3 minutes on two CPU cores; nothing to download",
-        expect="every model above 95 % at home; away the drawn stain decides",
+        cost="minutes on two CPU cores; nothing to download",
+        expect="every model learns at home; scores away are of drawings and rank no models",
         sources=("smears_source",),
         targets=("smears_target",),
         seeds=3,
@@ -71,8 +71,8 @@ STUDIES: Final = {
     "cells": Study(
         claim="On photographs, with ImageNet weights: what live batch norm does on another lab's cells.",
         command="make reproduce PROFILE=cells",
-        cost="25 minutes on two CPU cores; 50 MB of images",
-        expect="paper_artifacts/cells: at home 95 % and more, away the models part",
+        cost="about half an hour on two CPU cores, by estimate; 50 MB of images",
+        expect="not run to its end yet",
         sources=("pbc2500",),
         targets=("bccd", "tecom", "cellavision"),
         models=("lite0", "lite0_frozenbn", "lite0_frozenbn_last16", "lite0_last16", "lite0_head", "squeezenet"),
