@@ -7,7 +7,7 @@ from wbc.config import RunConfig
 from wbc.data.images import join
 from wbc.identity import scored_as, trained_as
 from wbc.inputs import load_inputs, splits_of
-from wbc.models.build import build
+from wbc.models.build import build, check_image_size
 from wbc.scoring import Outcome, outcome, score_splits
 from wbc.tracking.read import read_trainings
 from wbc.tracking.runs import open_run
@@ -46,11 +46,12 @@ def train_and_score(config: RunConfig) -> Outcome:
 
 
 def check_run(config: RunConfig) -> None:
-    """Makes sure, in no time, that the splits are known and the store answers: before anything is downloaded.
+    """Makes sure, in no time, that the splits are known, the images fit the network and the store answers: before anything is downloaded.
 
     Raises:
         TrackingError: the store does not answer.
-        ConfigError: a domain or split is not known, or a target holds what the model trains on.
+        ConfigError: a domain or split is not known, a target is trained on, or the network does not take the size.
     """
     splits_of(config)
+    check_image_size(config)
     connect()

@@ -1,9 +1,9 @@
 """Builds a classifier from a row of the catalogue: backbone, head, what is frozen, weights and their normalisation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
@@ -172,13 +172,23 @@ def _stream(seed: int, name: str) -> Iterator[None]:
         yield
 
 
-def _build_backbone(backbone: Backbone, scale: Literal["full", "tiny"], image_size: int) -> nn.Module:
-    keywords = backbone.full if scale == "full" else backbone.tiny
+def check_image_size(config: RunConfig) -> None:
+    """Raises a ConfigError if a run's images do not divide into the patches of its network; builds nothing."""
+    backbone = find_backbone(find_model(config.model).backbone)
+    _check_patches(backbone, backbone.full if config.scale == "full" else backbone.tiny, config.image_size)
+
+
+def _check_patches(backbone: Backbone, keywords: Mapping[str, Any], image_size: int) -> None:
     patch = keywords.get("patch_size", 1)
     if image_size % patch:
         raise ConfigError(
             f"image_size={image_size} does not divide into the patches of {backbone.name}: {patch} pixels."
         )
+
+
+def _build_backbone(backbone: Backbone, scale: Literal["full", "tiny"], image_size: int) -> nn.Module:
+    keywords = backbone.full if scale == "full" else backbone.tiny
+    _check_patches(backbone, keywords, image_size)
     try:
         return build_network(backbone, keywords, image_size)
     except (AssertionError, ValueError) as error:
