@@ -46,7 +46,7 @@ def train_and_score(config: RunConfig) -> Outcome:
 
 
 def check_run(config: RunConfig) -> None:
-    """Makes sure, in no time, that the splits are known, the images fit the network and the store answers: before anything is downloaded.
+    """Makes sure in no time, before anything is downloaded, that splits and size are known and the store answers.
 
     Raises:
         TrackingError: the store does not answer.
