@@ -31,7 +31,7 @@ from wbc.errors import CheckpointError, DamageError
 from wbc.settings import settings_for
 from wbc.surroundings import runs_at_once
 from wbc.tracking import schema
-from wbc.tracking.claims import Claim
+from wbc.tracking.claims import Claim, withdraw
 from wbc.tracking.connection import insist
 from wbc.tracking.datasets import log_input
 from wbc.tracking.read import StoredRun, fetch, stored_run
@@ -159,7 +159,7 @@ class TrainingLog:
     def _drop_checkpoints(self, but: Iterable[str]) -> None:
         """Deletes other checkpoints, and what a kill has left of them."""
         self._confirm()
-        run, client = stored_run(mlflow.get_run(self._id)), mlflow.MlflowClient()
+        run = stored_run(mlflow.get_run(self._id))
         artifacts = get_artifact_repository(run.artifact_uri)
         names = {file.path for file in artifacts.list_artifacts(schema.CHECKPOINTS)}
         if isinstance(artifacts, LocalArtifactRepository):  # its list hides files that were not copied to their end
@@ -168,7 +168,7 @@ class TrainingLog:
         digested = _digested(run)
         for name in (names | {name for name in digested if name.startswith(f"{schema.CHECKPOINTS}/")}) - set(but):
             if name in digested:
-                client.delete_tag(self._id, schema.sha256(name))
+                withdraw(self._id, [schema.sha256(name)])  # which an answer that was lost may have done
             if name in names:
                 artifacts.delete_artifacts(name)
 
