@@ -21,6 +21,7 @@ from wbc.data.fetch.checksums import file_sha256
 from wbc.errors import DamageError
 from wbc.tracking import schema
 from wbc.tracking.claims import standing_claims
+from wbc.tracking.connection import insist
 from wbc.tracking.store import connect, find_run, search, store_errors
 
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
@@ -165,7 +166,7 @@ def fetch(run: StoredRun, artifact: str, folder: Path) -> Path | None:
         if artifact not in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}:
             return None
         folder.mkdir(parents=True, exist_ok=True)
-        path = Path(repository.download_artifacts(artifact, str(folder)))
+        path = Path(insist(lambda: repository.download_artifacts(artifact, str(folder))))
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         for file in files:
             name = artifact if file == path else f"{artifact}/{file.relative_to(path).as_posix()}"
