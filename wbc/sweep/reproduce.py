@@ -26,7 +26,7 @@ from wbc.sweep.plan import Cell, survey
 from wbc.sweep.runners.base import Results, Runner, find_runner
 from wbc.tracking.read import StoredRun, read_trainings
 from wbc.tracking.store import connect, describe_store, store_exists
-from wbc.tracking.sweeps import end_orphans, open_sweep
+from wbc.tracking.sweeps import Sweep, end_orphans, open_sweep
 from wbc.training.pretrain import starting_weights
 
 WAIT_S: Final = 10.0
@@ -82,8 +82,10 @@ def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[O
     _prepare(configs, runner)
     cells = _survey(configs)
     left = any(cell.state != "done" for cell in cells)
-    with signals_exit(), open_sweep(study) if left else nullcontext():
-        return _run(cells, study, runner)
+    with signals_exit(), open_sweep(study) if left else nullcontext(Sweep()) as sweep:
+        outcomes = _run(cells, study, runner)
+        sweep.failed = len(outcomes) < len(configs)
+    return outcomes
 
 
 def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 
 import mlflow
 
@@ -10,6 +11,14 @@ from wbc.tracking import schema
 from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims, withdraw
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, fresh_run, search, store_errors
+
+
+@dataclass
+class Sweep:
+    """What a sweep has come to; whoever runs it says so."""
+
+    failed: bool = False
+    """Some of its runs failed."""
 
 
 def end_orphans() -> None:
@@ -33,8 +42,10 @@ def end_orphans() -> None:
 
 
 @contextmanager
-def open_sweep(profile: str) -> Iterator[None]:
+def open_sweep(profile: str) -> Iterator[Sweep]:
     """Makes the runs that are created inside the block children of one MLflow run, which ends as the block does.
+
+    It ends as FAILED also where the block says that runs failed.
 
     That run is the one that `mlflow run` has opened for this process, the last of the profile that was stopped, or new;
     also new where another sweep goes on with the stopped one at the same moment.
@@ -51,11 +62,11 @@ def open_sweep(profile: str) -> Iterator[None]:
             run_id = create_run(experiment_id, name, tags)
         claim.hold(client.get_run(run_id))
     leave_project_run()
-    status = "FAILED"
+    status, sweep = "FAILED", Sweep()
     try:
         with changed({SWEEP_RUN: run_id}):
-            yield
-        status = "FINISHED"
+            yield sweep
+        status = "FAILED" if sweep.failed else "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
