@@ -64,10 +64,10 @@ class Planned:
 
 
 def ahead(gpu: Gpu) -> Iterator[dict[str, Any]]:
-    """The tests for CUDA, the short ones and those that compile, and meanwhile the models compiled, in processes."""
+    """The tests for CUDA, the short ones and those that compile; meanwhile the chosen models compiled, in processes."""
     wanted = [gpu_workers.SHORT] if gpu.small else [gpu_workers.SHORT, gpu_workers.LONG]
     tests = {which: gpu_workers.start_tests(which) for which in wanted}
-    configs = [gpu.run(model, precision, images=2 * 128) for precision in ("bf16", "fp32") for model in MODELS]
+    configs = [gpu.run(model, precision, images=2 * 128) for precision in ("bf16", "fp32") for model in gpu.models]
     configs = configs[:1] if gpu.small else configs
     found = gpu_workers.compile_ahead(configs, gpu_workers.jobs_that_compile(cores()), gpu.until)
     yield {"name": "compile_ahead", "seconds": found}
@@ -195,7 +195,8 @@ def _main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WBC_DATA_DIR"] = f"{folder}/data"
         bench = Bench(device=device, rounds=options.rounds, folder=Path(folder), limits=machine["limits"])
-        measure(cases, Gpu(bench=bench, small=options.small), report, started + options.budget)
+        models = tuple(model for model in MODELS if model in cases) or MODELS[:1]
+        measure(cases, Gpu(bench=bench, small=options.small, models=models), report, started + options.budget)
     print(cost_told(report.content) or "no model was measured")
     print(report.path)
 

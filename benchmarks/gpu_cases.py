@@ -39,6 +39,8 @@ class Gpu:
     bench: Bench
     small: bool
     """Thin models on few images, to try the command."""
+    models: Sequence[str] = MODELS
+    """Those whose epochs are measured."""
     until: float = math.inf
     """The value of `time.perf_counter` after which a case begins no further round."""
 

@@ -53,13 +53,16 @@ def file_name(device: str) -> str:
 
 @contextmanager
 def _tf32() -> Iterator[None]:
-    """Lets a GPU's products of fp32 matrices be in TF32, and sets that back to what it was."""
-    before = torch.get_float32_matmul_precision()
-    torch.backends.cuda.matmul.allow_tf32 = True
+    """Lets a GPU's products of fp32 matrices be in TF32, and sets that back to what it was.
+
+    `torch.set_float32_matmul_precision` would not: it leaves a value which compiled code that is kept does not fit.
+    """
+    matmul = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        matmul.fp32_precision = before
 
 
 def _arithmetic(kind: torch.dtype, device: str, roughly: bool) -> float:

@@ -93,14 +93,20 @@ def test_features_on_cuda_are_what_frozen_layers_make_of_each_batch(
 
 @pytest.mark.parametrize(
     ("model", "precision"),
-    [("resnet50", "fp32"), ("resnet50", "bf16"), ("resnet50_gn", "fp32"), ("vit_b_16", "fp32"), (LAST16, "fp32")],
+    [
+        ("resnet50", "fp32"),
+        ("resnet50_frozenbn", "bf16"),  # live batch norm with random weights would turn the rounding into chaos
+        ("resnet50_gn", "fp32"),
+        ("vit_b_16", "fp32"),
+        (LAST16, "fp32"),
+    ],
 )
 def test_compiled_full_model_computes_the_same_and_its_seeds_share_the_code(model: str, precision: str) -> None:
     command = [sys.executable, "-m", "tests.training.compiled", "cuda", "inductor", "full", model, precision]
     first, second = map(json.loads, subprocess.check_output(command, text=True).splitlines())
-    for step in (first, second):  # tf32 convolutions; bf16 is rounded at other places when it is compiled
-        assert step["loss"] == pytest.approx(step["expected"], rel=1e-2 if precision == "fp32" else 5e-2)
-        assert step["cosine"] > (0.99 if precision == "fp32" else 0.8)
+    for step in (first, second):  # bf16 is rounded at other places when it is compiled
+        assert step["loss"] == pytest.approx(step["expected"], rel=1e-3 if precision == "fp32" else 5e-2)
+        assert step["cosine"] > (0.999 if precision == "fp32" else 0.95)
     assert first["frames"] > 0
     assert second["frames"] == 0
 
