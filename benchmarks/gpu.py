@@ -106,8 +106,9 @@ class Report:
         self.write()
 
     def end(self, case: str, told: str) -> None:
-        """Says how a case ended."""
-        self.content["cases"][case] = told
+        """Says how a case ended; that it was skipped, only where an earlier call has not measured it either."""
+        if not told.startswith("skipped") or not self.content["cases"].get(case, "").startswith("done"):
+            self.content["cases"][case] = told
         print(f"{time.perf_counter() - self._started:4.0f} s  {case}: {told}", flush=True)
         self.write()
 

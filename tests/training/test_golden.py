@@ -3,7 +3,7 @@
 A version is part of what a run is *trained as* or *scored as*: a change of the code that moves a number has to raise
 it. `python -m tests.training.test_golden` renews the numbers.
 
-The tolerance lies between what rounding moves (another number of threads, other layouts and kernels: at most 3e-6 of
+The tolerance lies between what rounding moves (another number of threads, other layouts and kernels: at most 4e-5 of
 a loss) and what changes of the loop move (7e-3 and more).
 """
 
@@ -49,11 +49,21 @@ ARMS: Final = (
 
 
 def golden_config(arm: str, recipe: str) -> RunConfig:
-    """Returns a run whose weight decay few steps show; a high rate would turn rounding of batch norm into chaos."""
+    """Returns a run whose weight decay few steps show; a high rate would turn rounding of batch norm into chaos.
+
+    Of `lite0` even this one would: AdamW's first steps go by the signs of gradients, of which many are near zero.
+    """
     return resolve(
         TrainConfig(
             **{"model": arm, "recipe": recipe, "scale": "tiny", "pretrained": "none", "source": "drawn"},
-            **{"image_size": 32, "epochs": 12, "batch_size": 11, "lr": 1e-4, "weight_decay": 300.0, "device": "cpu"},
+            **{
+                "image_size": 32,
+                "epochs": 12,
+                "batch_size": 11,
+                "lr": 1e-7 if arm == "lite0" else 1e-4,
+                "weight_decay": 300.0,
+                "device": "cpu",
+            },
         )
     )
 
