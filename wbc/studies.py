@@ -98,7 +98,7 @@ STUDIES: Final = {
     "paper": Study(
         claim="Batch norm fails on another lab's images; group norm or frozen batch norm holds (arXiv:2303.01777).",
         command="make reproduce PROFILE=paper",
-        cost="about 14 GPU-hours of an H200 in bf16; 500 MB of images, 1.5 GB of weights",
+        cost="about 6 GPU-hours of an H200 in bf16; 500 MB of images, 1.5 GB of weights",
         expect="Table 4 of the paper: ResNet50 98.5 % at home and 23 % on LISC, VGG16 74 % on LISC",
         sources=("raabin",),
         targets=("raabin:test_b", "lisc", "bccd"),
