@@ -19,7 +19,6 @@ from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, TrainingError
 from wbc.run import train_and_score
 from wbc.scoring import Outcome
-from wbc.settings import Settings
 from wbc.studies import STUDIES, Study
 from wbc.sweep.reproduce import reproduce_study
 from wbc.sweep.runners import local
@@ -27,17 +26,6 @@ from wbc.tracking.read import read_trainings
 from wbc.tracking.sweeps import end_orphans
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def small_study(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Study:
-    """The demo, replaced by two seeds of one quick model on small folders."""
-    config = small_config()
-    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(Settings)}
-    settings |= {"epochs": 1, "warmup_epochs": None}
-    study = Study(sources=config.arm.sources, targets=config.targets, seeds=2, models=("resnet50",), **settings)
-    monkeypatch.setitem(STUDIES, "demo", study)
-    return study
 
 
 def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
