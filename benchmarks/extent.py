@@ -46,7 +46,8 @@ def main() -> None:
 
 def extents(key: str) -> list[float]:
     """Returns the extent of the cell in each of a lab's images, in [0, 1]; prepares them first."""
-    rows, domain = prepare(key, None, data_dir=data_dir()), find_domain(key)
+    domain = find_domain(key)
+    rows = prepare(domain, None, data_dir=data_dir())
     paths = [rows["path"][row] for row in np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)]
     root = image_root(domain, data_dir() / domain.slug)
     return list(map_images(lambda path: extent(np.asarray(decode(root / path)[0])), paths, f"{key}: measuring"))

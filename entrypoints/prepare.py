@@ -22,12 +22,10 @@ def prepare(options: PrepareConfig) -> None:
     study = find_study(options.profile)
     geometry = find_recipe(options.recipe or study.recipe).geometry(options.image_size or study.image_size)
     keys = dict.fromkeys(split_list(options.domains)) if options.domains else study.domains()
-    for key in keys:
-        find_domain(key)  # a misspelt name stops before anything is downloaded
-    for key in keys:
+    domains = {key: find_domain(key) for key in keys}  # a misspelt name stops before anything is downloaded
+    for key, domain in domains.items():
         archive = None if options.archive == "none" else Path(options.archive)
-        manifest = prepare_domain(key, geometry, data_dir=data_dir(), archive=archive)
-        domain = find_domain(key)
+        manifest = prepare_domain(domain, geometry, data_dir=data_dir(), archive=archive)
         print(f"{key}: {len(manifest)} images. Licence: {domain.licence} Cite: {domain.citation}")
         for split, rows in manifest.groupby("split", sort=False):
             counts = rows["label"].value_counts()

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from wbc.cells import CLASSES
 from wbc.data.catalog import DOMAINS, find_domain
 from wbc.data.domain import Domain
 from wbc.errors import ConfigError
@@ -65,11 +64,6 @@ def test_training_split_is_no_test_split(domain: Domain) -> None:
     assert domain.train_split is None or domain.train_split in domain.splits
     assert domain.test_splits
     assert domain.train_split not in domain.test_splits
-
-
-@ROWS
-def test_class_names_are_the_benchmarks(domain: Domain) -> None:
-    assert set(domain.class_names.values()) in (set(), set(CLASSES))
 
 
 def test_basename_is_the_last_part_of_the_address() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms import Resize
 
 from wbc.data.cache import Geometry
-from wbc.data.catalog import DOMAINS
+from wbc.data.catalog import DOMAINS, find_domain
 from wbc.data.images import load_images
 from wbc.data.manifest import count_classes
 from wbc.data.prepare import prepare
@@ -30,7 +30,7 @@ def _served(key: str) -> pytest.MarkDecorator:
 
 @pytest.mark.parametrize("key", [pytest.param(key, marks=_served(key)) for key in ("pbc2500", "bccd", "tecom")])
 def test_counts_are_the_catalogues(key: str, tmp_path: Path) -> None:
-    rows = prepare(key, None, data_dir=tmp_path)
+    rows = prepare(find_domain(key), None, data_dir=tmp_path)
     assert {split: count_classes(rows, split) for split in DOMAINS[key].splits} == DOMAINS[key].counts
 
 

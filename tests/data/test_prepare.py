@@ -18,9 +18,9 @@ from wbc.cells import CLASSES
 from wbc.data.cache import Geometry
 from wbc.data.catalog import DOMAINS, find_domain
 from wbc.data.domain import Domain
-from wbc.data.images import load_domain_images, load_images
+from wbc.data.images import load_images
 from wbc.data.manifest import build_manifest, digest
-from wbc.data.prepare import prepare, prepare_domain
+from wbc.data.prepare import prepare
 from wbc.data.splits import Split, expand_targets
 from wbc.errors import DataError
 
@@ -58,9 +58,10 @@ COUNTS = {
 
 
 @pytest.fixture
-def cells(site: Site) -> Domain:
+def cells(site: Site, monkeypatch: pytest.MonkeyPatch) -> Domain:
     site.files["/cells.zip"] = zip_bytes(CELLS)
-    return cells_domain(f"{site.url}/cells.zip")
+    monkeypatch.setitem(DOMAINS, "cells", cells_domain(f"{site.url}/cells.zip"))
+    return DOMAINS["cells"]
 
 
 @pytest.fixture
@@ -77,40 +78,42 @@ def _left(home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("key", ARCHIVES)
-def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path) -> None:
+def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     domain = replace(DOMAINS[key], counts=COUNTS[key], crop=1.0)  # these images are too small for any other
+    monkeypatch.setitem(DOMAINS, key, domain)
     for name, files in ARCHIVES[key].items():
         write_tree(tmp_path / "hand", {name or domain.archives[0].basename: zip_bytes(files)})
-    rows = prepare_domain(domain, SQUASH, data_dir=tmp_path / "data", archive=tmp_path / "hand")
+    rows = prepare(domain, SQUASH, data_dir=tmp_path / "data", archive=tmp_path / "hand")
     assert list(rows["split"].unique()) == list(COUNTS[key])
     for split in COUNTS[key]:
-        loaded = load_domain_images(domain, Split(key, split), SQUASH, data_dir=tmp_path / "data")
+        loaded = load_images(Split(key, split), SQUASH, data_dir=tmp_path / "data")
         assert len(loaded.pixels) == len(loaded.ids) == len(loaded.labels) == sum(COUNTS[key][split])
 
 
-def test_drawn_domain_is_prepared(tmp_path: Path) -> None:
+def test_drawn_domain_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 2)})
-    loaded = load_domain_images(domain, Split("smears_target", "all"), SQUASH, data_dir=tmp_path)
+    monkeypatch.setitem(DOMAINS, "smears_target", domain)
+    loaded = load_images(Split("smears_target", "all"), SQUASH, data_dir=tmp_path)
     assert loaded.labels.tolist() == [0, 4, 4]
     assert loaded.origin == "drawn by wbc.data.drawn.smears, staining target"
 
 
 def test_drawn_domain_is_drawn_again_when_its_counts_change(tmp_path: Path) -> None:
     domain = DOMAINS["smears_target"]
-    prepare_domain(replace(domain, counts={"all": (1, 0, 0, 0, 2)}), None, data_dir=tmp_path)
-    assert len(prepare_domain(replace(domain, counts={"all": (1, 0, 0, 0, 1)}), None, data_dir=tmp_path)) == 2
+    prepare(replace(domain, counts={"all": (1, 0, 0, 0, 2)}), None, data_dir=tmp_path)
+    assert len(prepare(replace(domain, counts={"all": (1, 0, 0, 0, 1)}), None, data_dir=tmp_path)) == 2
 
 
 def test_drawn_domain_is_drawn_again_when_the_drawing_has_changed(tmp_path: Path) -> None:
     domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 1)})
-    fresh = prepare_domain(domain, None, data_dir=tmp_path)
+    fresh = prepare(domain, None, data_dir=tmp_path)
     old = write_tree(tmp_path / "smears_target/images", {"all/Basophil/0000.png": image_bytes(), ".version": b"0"})
     assert digest(build_manifest(domain, old)) != digest(fresh)  # the old images are whole, and of the right counts
-    assert digest(prepare_domain(domain, None, data_dir=tmp_path)) == digest(fresh)
+    assert digest(prepare(domain, None, data_dir=tmp_path)) == digest(fresh)
 
 
 def test_prepare_leaves_what_the_next_call_needs(cells: Domain, tmp_path: Path, site: Site) -> None:
-    first = prepare_domain(cells, SQUASH, data_dir=tmp_path)
+    first = prepare(cells, SQUASH, data_dir=tmp_path)
     assert _left(tmp_path / "cells") == [
         "archives",
         "archives.lock.json",
@@ -119,23 +122,23 @@ def test_prepare_leaves_what_the_next_call_needs(cells: Domain, tmp_path: Path, 
         "images",
         "manifest.csv",
     ]
-    pd.testing.assert_frame_equal(prepare_domain(cells, SQUASH, data_dir=tmp_path), first)
+    pd.testing.assert_frame_equal(prepare(cells, SQUASH, data_dir=tmp_path), first)
     assert len(site.asked) == 1
 
 
 def test_prepare_needs_no_archive_when_the_images_are_there(cells: Domain, tmp_path: Path, site: Site) -> None:
-    first = prepare_domain(cells, None, data_dir=tmp_path)
+    first = prepare(cells, None, data_dir=tmp_path)
     (tmp_path / "cells/manifest.csv").unlink()
     (tmp_path / "cells/archives/cells.zip").unlink()
-    pd.testing.assert_frame_equal(prepare_domain(cells, None, data_dir=tmp_path), first)
+    pd.testing.assert_frame_equal(prepare(cells, None, data_dir=tmp_path), first)
     assert len(site.asked) == 1
 
 
 def test_prepare_unpacks_again_when_the_images_are_spoilt(cells: Domain, tmp_path: Path) -> None:
-    first = prepare_domain(cells, None, data_dir=tmp_path)
+    first = prepare(cells, None, data_dir=tmp_path)
     (tmp_path / "cells/manifest.csv").unlink()
     (tmp_path / "cells/images/all/all/Neut/1.png").write_bytes(b"")
-    pd.testing.assert_frame_equal(prepare_domain(cells, None, data_dir=tmp_path), first)
+    pd.testing.assert_frame_equal(prepare(cells, None, data_dir=tmp_path), first)
 
 
 def _lose(path: Path) -> None:
@@ -154,10 +157,10 @@ def _exchange(path: Path) -> None:
 def test_prepared_image_that_is_spoilt_is_unpacked_again(
     spoil: Callable[[Path], None], cells: Domain, tmp_path: Path, site: Site
 ) -> None:
-    split = Split("bccd", "all")
-    first = load_domain_images(cells, split, SQUASH, data_dir=tmp_path)
+    split = Split("cells", "all")
+    first = load_images(split, SQUASH, data_dir=tmp_path)
     spoil(tmp_path / "cells/images/all/all/Neut/1.png")
-    second = load_domain_images(cells, split, Geometry("squash", 20), data_dir=tmp_path)
+    second = load_images(split, Geometry("squash", 20), data_dir=tmp_path)
     assert second.digest == first.digest
     assert len(site.asked) == 1
 
@@ -165,15 +168,15 @@ def test_prepared_image_that_is_spoilt_is_unpacked_again(
 @pytest.mark.parametrize("spoil", [_lose, _damage, _exchange])
 def test_drawn_image_that_is_spoilt_is_drawn_again(spoil: Callable[[Path], None], tmp_path: Path) -> None:
     domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 1)})
-    first = prepare_domain(domain, None, data_dir=tmp_path)
+    first = prepare(domain, None, data_dir=tmp_path)
     spoil(tmp_path / "smears_target/images/all/Basophil/0000.png")
-    assert digest(prepare_domain(domain, SQUASH, data_dir=tmp_path)) == digest(first)
+    assert digest(prepare(domain, SQUASH, data_dir=tmp_path)) == digest(first)
 
 
 def test_image_of_the_users_that_changed_is_never_written_to(folder: Path, tmp_path: Path) -> None:
-    rows = prepare(f"folder:{folder}", None, data_dir=tmp_path / "data")
+    rows = prepare(find_domain(f"folder:{folder}"), None, data_dir=tmp_path / "data")
     _exchange(folder / "Neutrophils/1.png")
-    assert digest(prepare(f"folder:{folder}", SQUASH, data_dir=tmp_path / "data")) != digest(rows)
+    assert digest(prepare(find_domain(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "data")) != digest(rows)
     assert (folder / "Neutrophils/1.png").read_bytes() == image_bytes(99)
 
 
@@ -183,34 +186,34 @@ def test_table_of_unusable_images_leaves_them_out_when_copied(folder: Path, tmp_
     with pytest.raises(
         DataError, match=r"5 unusable image\(s\): .*, and 2 more\. All are listed in '(.*)'; to"
     ) as caught:
-        prepare(key, None, data_dir=data)
+        prepare(find_domain(key), None, data_dir=data)
     table, target = re.findall("'([^']*csv)'", str(caught.value))
     shutil.copy(table, target)
-    assert len(prepare(key, None, data_dir=data)) == 2
+    assert len(prepare(find_domain(key), None, data_dir=data)) == 2
 
 
 def test_wrong_counts_stop_and_leave_no_images(cells: Domain, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"all Neutrophil: 2 found, 3 expected.* replace it, or use --archive"):
-        prepare_domain(replace(cells, counts={"all": (0, 0, 1, 0, 3)}), SQUASH, data_dir=tmp_path)
+        prepare(replace(cells, counts={"all": (0, 0, 1, 0, 3)}), SQUASH, data_dir=tmp_path)
     assert _left(tmp_path / "cells") == ["archives"]
 
 
 def test_broken_image_in_an_archive_stops_and_leaves_no_images(cells: Domain, tmp_path: Path, site: Site) -> None:
     site.files["/cells.zip"] = zip_bytes(CELLS | {"all/Neut/2.png": b""})
     with pytest.raises(DataError, match=r"1 unusable image\(s\): 'all/all/Neut/2\.png' \(an empty file\)"):
-        prepare_domain(cells, SQUASH, data_dir=tmp_path)
+        prepare(cells, SQUASH, data_dir=tmp_path)
     assert _left(tmp_path / "cells") == ["archives"]
 
 
 def test_what_a_killed_run_left_is_cleared(cells: Domain, tmp_path: Path) -> None:
     write_tree(tmp_path / "cells", {"images.part/all/Neut/9.png": image_bytes(), "cache-squash16.bin.tmp": b"x"})
-    assert len(prepare_domain(cells, SQUASH, data_dir=tmp_path)) == 3
+    assert len(prepare(cells, SQUASH, data_dir=tmp_path)) == 3
     assert not [name for name in _left(tmp_path / "cells") if name.endswith((".part", ".tmp"))]
 
 
 def test_images_carry_where_they_came_from(cells: Domain, tmp_path: Path, site: Site) -> None:
-    loaded = load_domain_images(cells, Split("bccd", "all"), SQUASH, data_dir=tmp_path)
-    assert (loaded.name, loaded.origin) == ("bccd", f"{site.url}/cells.zip")
+    loaded = load_images(Split("cells", "all"), SQUASH, data_dir=tmp_path)
+    assert (loaded.name, loaded.origin) == ("cells", f"{site.url}/cells.zip")
     assert loaded.ids == ("all/all/Lymph/1.png", "all/all/Neut/1.png", "all/all/Neut/2.png")
 
 
@@ -234,30 +237,30 @@ def test_folder_is_read_again_when_an_image_changes(folder: Path, tmp_path: Path
 def test_folder_without_a_known_class_is_refused(tmp_path: Path) -> None:
     write_tree(tmp_path / "cells", images("platelet/1.png"))
     with pytest.raises(DataError, match="There: 'platelet'"):
-        prepare(f"folder:{tmp_path / 'cells'}", None, data_dir=tmp_path / "data")
+        prepare(find_domain(f"folder:{tmp_path / 'cells'}"), None, data_dir=tmp_path / "data")
 
 
 def test_data_folder_that_cannot_be_one_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"the data folder '.*file/data' cannot be written to: Not a directory"):
-        prepare(f"folder:{folder}", SQUASH, data_dir=tmp_path / "file/data")
+        prepare(find_domain(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "file/data")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a read-only folder")
 def test_data_folder_that_is_read_only_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o500)
     with pytest.raises(DataError, match=r"the data folder '.*data' cannot be written to: Permission denied"):
-        prepare(f"folder:{folder}", SQUASH, data_dir=tmp_path / "data")
+        prepare(find_domain(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "data")
 
 
 def test_full_disk_is_named_and_nothing_half_written_is_left(folder: Path, tmp_path: Path) -> None:
     key, data = f"folder:{folder}", tmp_path / "data"
-    prepare(key, None, data_dir=data)
+    prepare(find_domain(key), None, data_dir=data)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(DataError, match=r"no space left in the data folder '.*data'"):
-            prepare(key, Geometry("squash", 256), data_dir=data)
+            prepare(find_domain(key), Geometry("squash", 256), data_dir=data)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert _left(data / find_domain(key).slug) == ["manifest.csv"]
@@ -266,7 +269,7 @@ def test_full_disk_is_named_and_nothing_half_written_is_left(folder: Path, tmp_p
 def test_several_may_prepare_one_domain_at_once(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     key, data = f"folder:{folder}", tmp_path / "data"
     with ThreadPoolExecutor(4) as pool:  # each opens the lock file for itself, so the lock holds as between processes
-        manifests = list(pool.map(lambda _: prepare(key, SQUASH, data_dir=data), range(4)))
+        manifests = list(pool.map(lambda _: prepare(find_domain(key), SQUASH, data_dir=data), range(4)))
     assert {digest(rows) for rows in manifests} == {digest(manifests[0])}
     with caplog.at_level(logging.INFO):
         load_images(expand_targets(key)[0], SQUASH, data_dir=data)

@@ -1,6 +1,5 @@
 """Learning rate and epochs, chosen on held-out images of the source."""
 
-
 import mlflow
 import pytest
 

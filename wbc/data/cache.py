@@ -63,10 +63,7 @@ class Geometry:
         if self.kind == "squash":
             size = (self.size_px, self.size_px)
         else:
-            size = (
-                self.size_px if width == short else int(self.size_px * width / short),
-                self.size_px if height == short else int(self.size_px * height / short),
-            )
+            size = (int(self.size_px * width / short), int(self.size_px * height / short))
         return image.resize(size, Image.Resampling.BILINEAR)
 
     def _centre(self, image: Image.Image) -> Image.Image:
@@ -176,10 +173,8 @@ def find_fault(home: Path, geometry: Geometry, rows: pd.DataFrame) -> str | None
         return "it is not complete"
     try:
         meta = json.loads(description.read_bytes())
-        made_for, size = (
-            (meta["version"], meta["manifest"]),
-            sum(3 * height * width for height, width in meta["shapes"]),
-        )
+        made_for = meta["version"], meta["manifest"]
+        size = sum(3 * height * width for height, width in meta["shapes"])
     except (ValueError, KeyError, TypeError):
         return "its description is damaged"
     if made_for != (VERSION, digest(rows)):

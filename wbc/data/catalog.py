@@ -3,20 +3,13 @@
 Counts are in the order Basophil, Eosinophil, Lymphocyte, Monocyte, Neutrophil.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from wbc.data.disk import is_text
 from wbc.data.domain import Archive, Domain
-from wbc.data.layouts import (
-    read_bccd,
-    read_cellavision,
-    read_class_folders,
-    read_lisc,
-    read_pbc2500,
-    read_split_folders,
-    read_tecom,
-)
+from wbc.data.layouts import read_below, read_class_folders, read_lisc, read_pbc2500, read_split_folders, read_zheng
 from wbc.errors import ConfigError, unknown
 
 SMEAR_SIZE_PX: Final = 64
@@ -28,7 +21,6 @@ _ZHENG: Final = (
     "learning, Micron 107:55-71 (2018)."
 )
 _ZHENG_URL: Final = "https://github.com/zxaoyou/segmentation_WBC/archive/fa9c01622f52bccb9aeb8a6f2628f564e377767d.zip"
-_ZHENG_CLASSES: Final = {"1": "Neutrophil", "2": "Lymphocyte", "3": "Monocyte", "4": "Eosinophil", "5": "Basophil"}
 _ZHENG_CAUTION: Final = "Labels partly by the set's authors, not checked by an expert."
 _TSUTSUI: Final = (
     "S. Tsutsui, Z. Su, B. Wen: Benchmarking white blood cell classification under domain shift, ICASSP 2023, "
@@ -69,7 +61,6 @@ _ROWS: Final = (
         read=read_lisc,
         archives=(Archive(folder="LISC", drive_id="1gknVrSs1CRy8PoIh1HXiGu-1ObH3cQ9S", drive_name="LISC.zip"),),
         counts={"all": (55, 39, 59, 48, 56)},
-        class_names={"1": "Neutrophil", "2": "Lymphocyte", "3": "Monocyte", "4": "Eosinophil", "5": "Basophil"},
         dropped="Train_Aug: augmented copies of Train. Train and Test are read as one split.",
         pictures=False,
         licence="Research use, no redistribution: downloaded, never shipped.",
@@ -81,7 +72,7 @@ _ROWS: Final = (
     Domain(
         key="bccd",
         title="BCCD, cropped cells",
-        read=read_bccd,
+        read=partial(read_below, name="BCCD_cropped"),
         archives=(
             Archive(
                 folder="BCCD",
@@ -125,10 +116,9 @@ _ROWS: Final = (
     Domain(
         key="tecom",
         title="Jiangxi Tecom, Dataset 1 of segmentation_WBC",
-        read=read_tecom,
+        read=partial(read_zheng, name="Dataset 1"),
         archives=(Archive(folder="segmentation_WBC", urls=(_ZHENG_URL,), shared_with="cellavision"),),
         counts={"all": (1, 22, 53, 48, 176)},
-        class_names=_ZHENG_CLASSES,
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
         pictures=False,
         licence="GPL-3 repository; acknowledge Jiangxi Tecom Science Corporation.",
@@ -139,10 +129,9 @@ _ROWS: Final = (
     Domain(
         key="cellavision",
         title="CellaVision blog, Dataset 2 of segmentation_WBC",
-        read=read_cellavision,
+        read=partial(read_zheng, name="Dataset 2"),
         archives=(Archive(folder="segmentation_WBC", urls=(_ZHENG_URL,), shared_with="tecom"),),
         counts={"all": (3, 12, 37, 15, 33)},
-        class_names=_ZHENG_CLASSES,
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
         pictures=False,
         licence="GPL-3 repository; acknowledge the CellaVision blog.",

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -25,8 +25,8 @@ class Entry(NamedTuple):
     split: str
 
 
-Reader = Callable[[Path, Mapping[str, str]], list[Entry]]
-"""Lists the images below an image root; the second argument is the domain's `class_names`."""
+Reader = Callable[[Path], list[Entry]]
+"""Lists the images below an image root."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +73,6 @@ class Domain:
     archives: tuple[Archive, ...] = ()
     staining: str | None = None
     path: Path | None = None
-    class_names: Mapping[str, str] = field(default_factory=dict)
-    """The class for each label of the set; empty: a folder's name says the class."""
     dropped: str = "nothing"
     """What is in the files and not in the benchmark, and why."""
     caution: str = ""

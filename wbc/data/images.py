@@ -17,7 +17,7 @@ from wbc.data.catalog import find_domain
 from wbc.data.disk import disk_errors
 from wbc.data.domain import Domain
 from wbc.data.manifest import digest
-from wbc.data.prepare import image_root, prepare_domain, standing_manifest
+from wbc.data.prepare import image_root, prepare, standing_manifest
 from wbc.data.splits import Split
 from wbc.errors import unknown
 
@@ -73,7 +73,18 @@ def load_images(split: Split, geometry: Geometry, *, data_dir: Path) -> Images:
     Raises:
         DataError: The domain cannot be prepared.
     """
-    return load_domain_images(find_domain(split.key), split, geometry, data_dir=data_dir)
+    domain = find_domain(split.key)
+    if split.split not in domain.splits:
+        raise unknown(f"split of {domain.key}", split.split, domain.splits)
+    rows = prepare(domain, geometry, data_dir=data_dir)
+    home, geometry = data_dir / domain.slug, geometry.cropped(domain.crop)
+    with disk_errors(data_dir):
+        pixels = load_cache(home, geometry, rows, image_root(domain, home), split.split)
+    listing = _list(rows, domain, split)
+    _log.info("%s: %s", listing.name, listing.counts)
+    _warn_of_two_labels(listing)
+    labs = np.zeros(len(pixels), np.int64)
+    return Images(**vars(listing), labs=labs, pixels=pixels, origin=domain.origin(split.split))
 
 
 def list_images(split: Split, *, data_dir: Path) -> Listing | None:
@@ -81,25 +92,6 @@ def list_images(split: Split, *, data_dir: Path) -> Listing | None:
     domain = find_domain(split.key)
     rows = standing_manifest(domain, data_dir / domain.slug)
     return None if rows is None else _list(rows, domain, split)
-
-
-def load_domain_images(domain: Domain, split: Split, geometry: Geometry, *, data_dir: Path) -> Images:
-    """Does what `load_images` does, for a domain that need not be in the catalogue."""
-    if split.split not in domain.splits:
-        raise unknown(f"split of {domain.key}", split.split, domain.splits)
-    rows = prepare_domain(domain, geometry, data_dir=data_dir)
-    home, geometry = data_dir / domain.slug, geometry.cropped(domain.crop)
-    with disk_errors(data_dir):
-        pixels = load_cache(home, geometry, rows, image_root(domain, home), split.split)
-    listing = _list(rows, domain, split)
-    _log.info("%s: %s", listing.name, listing.counts)
-    _warn_of_two_labels(listing)
-    return Images(
-        **vars(listing),
-        labs=np.zeros(len(pixels), np.int64),
-        pixels=pixels,
-        origin=domain.origin(split.split),
-    )
 
 
 def pick(images: Part, rows: Int64[np.ndarray, " picked"], name: str) -> Part:

@@ -21,10 +21,12 @@ SUFFIXES: Final = frozenset(
 )
 EXCLUDED: Final = "excluded.csv"
 """A table beside the class folders, of which the column `path` names images to leave out."""
+_NUMBERED: Final = {"1": 4, "2": 2, "3": 3, "4": 1, "5": 0}
+"""The class for each label of LISC and of segmentation_WBC."""
 _log = logging.getLogger(__name__)
 
 
-def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+def read_class_folders(root: Path) -> list[Entry]:
     """Lists `<Class>/**/<image>`, all of one split; what is not read is counted in the log, by reason.
 
     Links are followed. Images that the table `excluded.csv` names in its column `path` are left out.
@@ -54,7 +56,7 @@ def read_class_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
     return entries
 
 
-def read_split_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+def read_split_folders(root: Path) -> list[Entry]:
     """Lists `<split>/**/<Class>/<image>`, whatever folders an archive puts between: Raabin, and the drawn smears."""
     entries = []
     for image in (file for file, reason in _files(root) if not reason):
@@ -64,19 +66,21 @@ def read_split_folders(root: Path, class_names: Mapping[str, str]) -> list[Entry
     return entries
 
 
-def read_bccd(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
-    """Lists `BCCD_cropped/<Class>/<image>`."""
-    return _below(root, "BCCD_cropped")
+def read_below(root: Path, name: str) -> list[Entry]:
+    """Lists `<name>/<Class>/<image>`, however deep an archive puts that folder."""
+    folder = _find(root, name)
+    prefix = _relative(folder, root)
+    return [entry._replace(path=f"{prefix}/{entry.path}") for entry in read_class_folders(folder)]
 
 
-def read_pbc2500(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+def read_pbc2500(root: Path) -> list[Entry]:
     """Lists `dataset_leukocytes/<class>/<image>`, split 70/30 within each class.
 
     The images of a class are put in the order of the SHA-256 of their file names; the first 70 % are "train", the
     others "test". So the split depends on nothing but the names: no seed, no order of a folder's listing.
     """
     entries = []
-    images = _below(root, "dataset_leukocytes")
+    images = read_below(root, "dataset_leukocytes")
     for label in range(len(CLASSES)):
         paths = sorted((entry.path for entry in images if entry.label == label), key=_name_hash)
         for rank, path in enumerate(paths):
@@ -84,17 +88,7 @@ def read_pbc2500(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
     return entries
 
 
-def read_tecom(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
-    """Lists Dataset 1 of segmentation_WBC, labelled by its CSV."""
-    return _read_zheng(root, class_names, "Dataset 1")
-
-
-def read_cellavision(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
-    """Lists Dataset 2 of segmentation_WBC, labelled by its CSV."""
-    return _read_zheng(root, class_names, "Dataset 2")
-
-
-def read_lisc(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
+def read_lisc(root: Path) -> list[Entry]:
     """Lists `{Train,Test}/<image>` as `{Train,Test}.json` beside them label it; a name may be in both."""
     entries = []
     for part in ("Train", "Test"):
@@ -107,37 +101,32 @@ def read_lisc(root: Path, class_names: Mapping[str, str]) -> list[Entry]:
             ) from error
         for name, value in labels.items():
             image = table.parent / part / Path(name).name
-            entries.append(_labelled(root, image, str(value), class_names, table))
+            entries.append(_labelled(root, image, str(value), table))
     return entries
 
 
-def _read_zheng(root: Path, class_names: Mapping[str, str], name: str) -> list[Entry]:
+def read_zheng(root: Path, name: str) -> list[Entry]:
+    """Lists one of the two data sets of segmentation_WBC, labelled by its CSV."""
     table = _find(root, f"Class Labels of {name}.csv")
     with table.open(newline="", encoding="utf-8-sig") as handle:
         rows = [row for row in csv.reader(handle) if row][1:]
     try:
         return [
-            _labelled(root, table.parent / name / f"{int(number):03d}.bmp", label.strip(), class_names, table)
+            _labelled(root, table.parent / name / f"{int(number):03d}.bmp", label.strip(), table)
             for number, label in rows
         ]
     except ValueError as error:
         raise DataError(f"'{_relative(table, root)}' has a row that is not '<number>,<label>': {error}.") from error
 
 
-def _labelled(root: Path, image: Path, value: str, class_names: Mapping[str, str], table: Path) -> Entry:
-    if value not in class_names:
+def _labelled(root: Path, image: Path, value: str, table: Path) -> Entry:
+    if value not in _NUMBERED:
         raise DataError(
-            f"'{_relative(table, root)}' labels '{image.name}' as '{value}'; known are {', '.join(class_names)}."
+            f"'{_relative(table, root)}' labels '{image.name}' as '{value}'; known are {', '.join(_NUMBERED)}."
         )
     if not image.is_file():
         raise DataError(f"'{_relative(table, root)}' lists '{_relative(image, root)}', which is not there.")
-    return Entry(_relative(image, root), CLASSES.index(class_names[value]), "all")
-
-
-def _below(root: Path, name: str) -> list[Entry]:
-    folder = _find(root, name)
-    prefix = _relative(folder, root)
-    return [entry._replace(path=f"{prefix}/{entry.path}") for entry in read_class_folders(folder, {})]
+    return Entry(_relative(image, root), _NUMBERED[value], "all")
 
 
 def _find(root: Path, name: str) -> Path:

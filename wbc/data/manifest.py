@@ -43,9 +43,7 @@ def build_manifest(domain: Domain, root: Path, unusable: Path | None = None) -> 
         more = f", and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
         advice = ""
         if unusable:
-            with whole_file(unusable) as handle:
-                table = pd.DataFrame(broken, columns=["path", "reason"])
-                handle.write(table.to_csv(index=False, lineterminator="\n").encode())
+            write_table(pd.DataFrame(broken, columns=["path", "reason"]), unusable)
             advice = f" All are listed in '{unusable}'; to leave them out, copy it to '{root / EXCLUDED}'."
         raise DataError(f"{domain.key}: {len(broken)} unusable image(s): {named}{more}.{advice}")
     rows = pd.DataFrame(
@@ -67,7 +65,7 @@ def list_entries(domain: Domain, root: Path) -> list[Entry]:
         DataError: The files are laid out in another way.
     """
     try:
-        entries = domain.read(root, domain.class_names)
+        entries = domain.read(root)
     except DataError as error:
         raise DataError(f"{domain.key}: {error}") from error
     stray = sorted({entry.split for entry in entries} - set(domain.splits))
@@ -121,8 +119,8 @@ def digest(rows: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def write_manifest(rows: pd.DataFrame, path: Path) -> None:
-    """Writes the manifest as CSV."""
+def write_table(rows: pd.DataFrame, path: Path) -> None:
+    """Writes a manifest, or another table, as CSV."""
     with whole_file(path) as handle:
         handle.write(rows.to_csv(index=False, lineterminator="\n").encode())
 

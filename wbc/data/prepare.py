@@ -12,14 +12,14 @@ from typing import Final
 import pandas as pd
 
 from wbc.data.cache import Geometry, ensure_cache, find_damage, find_fault
-from wbc.data.catalog import SMEAR_SIZE_PX, find_domain
+from wbc.data.catalog import SMEAR_SIZE_PX
 from wbc.data.disk import disk_errors, one_writer, whole_folder
 from wbc.data.domain import Domain
 from wbc.data.drawn.smears import DRAWING_VERSION, write_smears
 from wbc.data.fetch.archive import extract
 from wbc.data.fetch.checksums import record_sha256
 from wbc.data.fetch.download import fetch
-from wbc.data.manifest import build_manifest, changed_files, check_counts, read_manifest, write_manifest
+from wbc.data.manifest import build_manifest, changed_files, check_counts, read_manifest, write_table
 from wbc.errors import DataError
 from wbc.processes import cores
 
@@ -27,26 +27,18 @@ _VERSION_FILE: Final = ".version"
 _log = logging.getLogger(__name__)
 
 
-def prepare(key: str, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None) -> pd.DataFrame:
+def prepare(domain: Domain, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None) -> pd.DataFrame:
     """Does whatever is missing until the domain is ready, and returns its manifest.
 
     Args:
-        key: A row of `DOMAINS`, or folder:PATH.
+        domain: The domain.
         geometry: Of the pixel cache to make; None makes none.
         data_dir: The data folder.
         archive: A hand-downloaded archive to use instead of downloading; for several, the folder that holds them.
 
     Raises:
-        ConfigError: No such domain.
         DataError: An archive, image or folder is missing, wrong or unreadable; nothing half-written is left.
     """
-    return prepare_domain(find_domain(key), geometry, data_dir=data_dir, archive=archive)
-
-
-def prepare_domain(
-    domain: Domain, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None
-) -> pd.DataFrame:
-    """Does what `prepare` does, for a domain that need not be in the catalogue."""
     home = data_dir / domain.slug
     if domain.path is not None and not domain.path.is_dir():
         raise DataError(f"there is no folder '{domain.path}'.")
@@ -74,7 +66,7 @@ def _resize(domain: Domain, home: Path, geometry: Geometry, rows: pd.DataFrame, 
         _log.warning("%s Making '%s' again.", error, image_root(domain, home))
         with one_writer(home):
             rows = _build_images(domain, home, archive)
-            write_manifest(rows, home / "manifest.csv")
+            write_table(rows, home / "manifest.csv")
         ensure_cache(home, geometry, rows, image_root(domain, home))
     return rows
 
@@ -128,7 +120,7 @@ def _build(domain: Domain, home: Path, archive: Path | None) -> pd.DataFrame:
     rows = _read_images(domain, home) if archive is None else None
     if rows is None:
         rows = _build_images(domain, home, archive)
-    write_manifest(rows, home / "manifest.csv")
+    write_table(rows, home / "manifest.csv")
     _log.info("%s: %d images are ready", domain.key, len(rows))
     return rows
 
@@ -161,14 +153,9 @@ def _build_images(domain: Domain, home: Path, archive: Path | None) -> pd.DataFr
         try:
             rows = build_manifest(domain, part)
         except DataError as error:
-            source = f"'{archive or home / 'archives'}'"
-            raise DataError(f"{error} {_advice(domain, source)}".strip()) from error
+            whole = f" The archive in '{archive or home / 'archives'}' is not whole, has changed or is another one"
+            advice = f"{whole}: replace it, or use --archive." if domain.archives else ""
+            raise DataError(f"{error}{advice}") from error
     if digests:
         record_sha256(digests, home)
     return rows
-
-
-def _advice(domain: Domain, source: str) -> str:
-    if not domain.archives:
-        return ""
-    return f"The archive in {source} is not whole, has changed or is another one: replace it, or use --archive."

@@ -52,7 +52,7 @@ def parse_source(text: str) -> Split:
     if split is None:
         raise ConfigError(
             f"'{domain.key}' is meant for testing and has no training split; to train on it all the same, name the "
-            f"split: {_choices(domain)}."
+            f"split: {', '.join(f'{domain.key}:{each}' for each in domain.splits)}."
         )
     return Split(domain.key, split)
 
@@ -102,7 +102,3 @@ def _parse(text: str) -> tuple[Domain, str | None]:
     if colon and split not in domain.splits:
         raise unknown(f"split of {key}", split, domain.splits)
     return domain, split if colon else None
-
-
-def _choices(domain: Domain) -> str:
-    return ", ".join(f"{domain.key}:{split}" for split in domain.splits)

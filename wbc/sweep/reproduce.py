@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wbc.config import ReproduceConfig, RunConfig
+from wbc.data.catalog import find_domain
 from wbc.data.prepare import prepare
 from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.inputs import geometry, splits_of, weights_key
@@ -122,7 +123,7 @@ def _prepare(configs: Sequence[RunConfig], runner: Runner) -> None:
             starting_weights(config)
     needed = {(split.key, geometry(run)) for run in configs for group in splits_of(run) for split in group}
     for key, size in sorted(needed, key=str):
-        prepare(key, size, data_dir=data_dir())
+        prepare(find_domain(key), size, data_dir=data_dir())
     runner.prepare(configs)
 
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from wbc.errors import DataError
 
@@ -42,8 +42,7 @@ class Limits:
     ratio_from_bytes: int = 1 << 30
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Member:
+class _Member(NamedTuple):
     name: str
     size: int
     kind: str
@@ -84,13 +83,8 @@ def extract(path: Path, folder: Path, limits: Limits = Limits()) -> None:
             or a rar that no installed tool can unpack.
     """
     try:
-        kind = check_archive(path)
-        if kind == "zip":
-            _extract_zip(path, folder, limits)
-        elif kind == "tar":
-            _extract_tar(path, folder, limits)
-        else:
-            _extract_rar(path, folder, limits)
+        unpack = {"zip": _extract_zip, "tar": _extract_tar, "rar": _extract_rar}[check_archive(path)]
+        unpack(path, folder, limits)
     except DataError as error:
         raise DataError(f"'{path}' is not usable: {error}") from error
     except (*_DAMAGE, OSError) as error:
@@ -168,14 +162,12 @@ def _check_unpacked(folder: Path, limits: Limits) -> None:
 def _zip_member(info: zipfile.ZipInfo) -> _Member:
     mode = info.external_attr >> 16
     plain = "folder" if info.is_dir() else "file"
-    return _Member(name=info.filename, size=info.file_size, kind=_mode_kind(mode) if stat.S_IFMT(mode) else plain)
+    return _Member(info.filename, info.file_size, _mode_kind(mode) if stat.S_IFMT(mode) else plain)
 
 
 def _tar_member(info: tarfile.TarInfo) -> _Member:
     kinds = {"file": info.isreg(), "folder": info.isdir(), "symbolic link": info.issym(), "hard link": info.islnk()}
-    return _Member(
-        name=info.name, size=info.size, kind=next((kind for kind, is_it in kinds.items() if is_it), "device")
-    )
+    return _Member(info.name, info.size, next((kind for kind, is_it in kinds.items() if is_it), "device"))
 
 
 def _mode_kind(mode: int) -> str:

@@ -169,12 +169,7 @@ def _fetch_from_drive(drive_id: str, part: Path, what: str) -> None:
 
         try:
             gdown.download(
-                id=drive_id,
-                output=handle,
-                quiet=True,
-                use_cookies=False,
-                progress=report,
-                timeout=_TIMEOUT_S,
+                id=drive_id, output=handle, quiet=True, use_cookies=False, progress=report, timeout=_TIMEOUT_S
             )
         except (gdown.exceptions.DownloadError, requests.RequestException) as error:
             raise DataError(f"Google Drive gave no file: {_short(error)}.") from error
