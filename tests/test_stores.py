@@ -24,9 +24,10 @@ from wbc.config import RunConfig
 from wbc.errors import TrackingError
 from wbc.inputs import load_inputs
 from wbc.tracking.connection import check_server, impatient, patience_s
+from wbc.tracking.read import read_run
 from wbc.tracking.repoint import repoint
 from wbc.tracking.runs import open_run
-from wbc.tracking.store import EXPERIMENT, connect, describe_store, find_run, store_location
+from wbc.tracking.store import EXPERIMENT, connect, describe_store, store_location
 from wbc.training.loop import EpochResult
 
 WORKERS = 8
@@ -144,7 +145,7 @@ def test_server_that_does_not_answer_is_named_without_its_password(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:s3cret@127.0.0.1:9")
-    for ask in (connect, lambda: find_run("0123")):
+    for ask in (connect, lambda: read_run("0123")):
         with pytest.raises(TrackingError, match=r"^no MLflow server at http://\*\*\*@127.0.0.1:9 "):
             ask()
 

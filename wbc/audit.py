@@ -18,11 +18,7 @@ from wbc.tracking.store import connect
 
 
 def find_faults() -> Iterator[str]:
-    """Yields one line for each fault of each complete run; reads every file that has a digest, and changes nothing.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
+    """Yields one line for each fault of each complete run; reads every file that has a digest, and changes nothing."""
     connect()
     for run in read_trainings():
         if run.tags.get(schema.COMPLETE) == "true":

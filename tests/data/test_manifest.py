@@ -10,7 +10,7 @@ from wbc.data.manifest import (
     count_classes,
     digest,
     read_manifest,
-    write_manifest,
+    write_table,
 )
 from wbc.errors import DataError
 
@@ -34,7 +34,7 @@ def test_manifest_has_a_row_per_image_in_the_order_of_paths(rows: pd.DataFrame) 
 
 
 def test_manifest_reads_back_as_written(rows: pd.DataFrame, tmp_path: Path) -> None:
-    write_manifest(rows, tmp_path / "manifest.csv")
+    write_table(rows, tmp_path / "manifest.csv")
     pd.testing.assert_frame_equal(read_manifest(tmp_path / "manifest.csv"), rows)
 
 

@@ -8,16 +8,14 @@ from typing import Final, Literal
 
 from wbc.config import RunConfig
 from wbc.data.images import Listing, list_images
-from wbc.data.splits import Split
-from wbc.errors import WeightsError
 from wbc.identity import scored_as, trained_as
-from wbc.inputs import list_inputs, weights_key
+from wbc.inputs import Inputs, list_inputs, weights_key
 from wbc.scoring import Outcome
 from wbc.surroundings import data_dir
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun
 from wbc.tracking.whole import state
-from wbc.training.pretrain import starting_weights
+from wbc.training.pretrain import standing_weights
 
 _RANKS: Final = ("done", "running", "interrupted")
 
@@ -46,35 +44,19 @@ def survey(configs: Sequence[RunConfig], records: Iterable[StoredRun]) -> list[C
     found: dict[str, list[StoredRun]] = {}
     for record in records:
         found.setdefault(str(record.trained_as), []).append(record)
-    look = _Look()
-    return [_cell(config, look, found) for config in configs]
+    look = cache(lambda split: list_images(split, data_dir=data_dir()))  # runs share images and weights
+    weights = {key: standing_weights(run) for key, run in {weights_key(run): run for run in configs}.items()}
+    return [_cell(run, list_inputs(run, look), weights[weights_key(run)], found) for run in configs]
 
 
-class _Look:
-    """Images and weights that runs share, each looked up once."""
-
-    def __init__(self) -> None:
-        self.listing = cache(_listing)
-        self._weights: dict[tuple[object, ...], tuple[bool, Path | None]] = {}
-
-    def weights(self, config: RunConfig) -> tuple[bool, Path | None]:
-        """Returns whether the weights that a run starts from are here, and their file, if they are in one."""
-        key = weights_key(config)
-        if key not in self._weights:
-            try:
-                self._weights[key] = True, starting_weights(config, make=False)
-            except WeightsError:
-                self._weights[key] = False, None
-        return self._weights[key]
-
-
-def _listing(split: Split) -> Listing | None:
-    return list_images(split, data_dir=data_dir())
-
-
-def _cell(config: RunConfig, look: _Look, found: dict[str, list[StoredRun]]) -> Cell:
-    inputs, (here, weights) = list_inputs(config, look.listing), look.weights(config)
-    identity = trained_as(config, inputs.train, weights) if inputs and here else None
+def _cell(
+    config: RunConfig,
+    inputs: Inputs[Listing] | None,
+    weights: tuple[bool, Path | None],
+    found: dict[str, list[StoredRun]],
+) -> Cell:
+    """Returns how a run stands, given its images and weights, if they are here, and the store's runs by identity."""
+    identity = trained_as(config, inputs.train, weights[1]) if inputs and weights[0] else None
     outcome = record = standing = None
     if inputs and identity:
         scores = {test.name: scored_as(identity, test) for test in inputs.tests}

@@ -1,1 +1,1 @@
-"""Everything that knows of MLflow."""
+"""Everything that knows of MLflow. Whatever asks a store that fails, or does not answer, raises a TrackingError."""

@@ -54,11 +54,7 @@ def active_run(run: StoredRun, name: str) -> Iterator[None]:
 
 @contextmanager
 def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
-    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it.
-
-    Raises:
-        TrackingError: the store does not take it.
-    """
+    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it."""
     with store_errors():
         experiment_id = connect()
         tags = {schema.KIND: "report", schema.PROFILE: profile}

@@ -70,6 +70,17 @@ class Claim:
         """Returns others' claims to any of the runs, as host:pid."""
         return [owner for run in runs for key, owner in standing_claims(run).items() if key != self._key]
 
+    def stake(self, run_id: str, tags: dict[str, str] | None = None) -> tuple[Run, list[str]]:
+        """Writes the claim, and other tags, to a run; returns the run and its rivals, for whom the claim withdraws."""
+        client = mlflow.MlflowClient()
+        for key, value in {**(tags or {}), **self.tag}.items():
+            client.set_tag(run_id, key, value)
+        run = client.get_run(run_id)
+        rivals = self.rivals([run])
+        if rivals:
+            withdraw(run_id, self.tag)
+        return run, rivals
+
     def hold(self, run: Run) -> None:
         """Keeps the claim, whose tag the run has, until `release`; drops claims to it that others have left behind."""
         self._run_id, self._renewed = run.info.run_id, time.time()
@@ -164,13 +175,9 @@ def claim_stored(run_id: str) -> Claim:
     Raises:
         BusyError: another process works on it.
     """
-    claim, client = Claim(), mlflow.MlflowClient()
-    for key, value in claim.tag.items():
-        client.set_tag(run_id, key, value)
-    run = client.get_run(run_id)
-    rivals = claim.rivals([run])
+    claim = Claim()
+    run, rivals = claim.stake(run_id)
     if rivals:
-        withdraw(run_id, claim.tag)
         raise BusyError(f"run {run_id} is being worked on by {', '.join(rivals)}: wait for it, or stop it.")
     claim.hold(run)
     return claim

@@ -18,11 +18,11 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from wbc.data.fetch.checksums import file_sha256
-from wbc.errors import DamageError
+from wbc.errors import DamageError, TrackingError, first_line
 from wbc.tracking import schema
 from wbc.tracking.claims import standing_claims
 from wbc.tracking.connection import insist
-from wbc.tracking.store import connect, find_run, search, store_errors
+from wbc.tracking.store import connect, search, store_errors
 
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
 _log = logging.getLogger(__name__)
@@ -93,11 +93,7 @@ class StoredRun:
 
 
 def read_runs(profile: str) -> list[StoredRun]:
-    """Returns the runs of a study in all experiments, the newest first.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
+    """Returns the runs of a study in all experiments, the newest first."""
     connect()
     return _read(f"tags.{schema.PROFILE} = '{profile}'")
 
@@ -106,9 +102,6 @@ def read_trainings(trained_as: str | None = None, *, profile: str | None = None)
     """Returns the training runs of the store, all, those of one identity or those of one study, the newest first.
 
     Runs of which nothing can be made are left out with a warning. Not to be called by several threads at once.
-
-    Raises:
-        TrackingError: the store does not answer.
     """
     wanted = f"tags.{schema.TRAINED_AS} " + (f"= '{trained_as}'" if trained_as else "LIKE '%'")
     runs = _read(f"{wanted} AND tags.{schema.PROFILE} = '{profile}'" if profile else wanted)
@@ -125,7 +118,11 @@ def _read(wanted: str) -> list[StoredRun]:
 
 def read_run(run_id: str) -> StoredRun:
     """Returns one run; raises a TrackingError if the store has none of this id."""
-    return stored_run(find_run(run_id))
+    connect()
+    try:
+        return stored_run(mlflow.get_run(run_id))
+    except MlflowException as error:
+        raise TrackingError(f"no run {run_id} in {mlflow.get_tracking_uri()}: {first_line(error)}") from error
 
 
 def stored_run(run: Run) -> StoredRun:
@@ -151,6 +148,13 @@ def stored_run(run: Run) -> StoredRun:
     )
 
 
+def holds(run: StoredRun, artifact: str) -> bool:
+    """Returns whether a run has an artifact of this name."""
+    with store_errors():
+        repository = get_artifact_repository(run.artifact_uri)
+        return artifact in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}
+
+
 def fetch(run: StoredRun, artifact: str, folder: Path) -> Path | None:
     """Fetches a file or folder of a run into `folder`, and holds each file against the SHA-256 that was logged with it.
 
@@ -159,12 +163,11 @@ def fetch(run: StoredRun, artifact: str, folder: Path) -> Path | None:
 
     Raises:
         DamageError: a file is not the one that was logged.
-        TrackingError: the artifact store does not answer.
     """
+    if not holds(run, artifact):
+        return None
     with store_errors():
         repository = get_artifact_repository(run.artifact_uri)
-        if artifact not in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}:
-            return None
         folder.mkdir(parents=True, exist_ok=True)
         path = Path(insist(lambda: repository.download_artifacts(artifact, str(folder))))
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

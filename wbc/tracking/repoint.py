@@ -9,7 +9,8 @@ import mlflow
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from wbc.errors import TrackingError
-from wbc.tracking.store import artifact_folder, database_file, experiment_name, store_errors
+from wbc.surroundings import experiment
+from wbc.tracking.store import EXPERIMENT, artifact_folder, database_file, store_errors
 
 _COLUMNS: Final = (
     ("experiments", "artifact_location"),
@@ -38,10 +39,10 @@ def repoint(old: Path | None = None, new: Path | None = None) -> int:
         raise TrackingError(f"there is no folder {new}: name the one that the artifacts lie in now.")
     with store_errors():
         if old is None:
-            experiment = mlflow.MlflowClient().get_experiment_by_name(experiment_name())
-            if experiment is None:
+            found = mlflow.MlflowClient().get_experiment_by_name(experiment()[1] or EXPERIMENT)
+            if found is None:
                 return 0
-            old = Path(local_file_uri_to_path(experiment.artifact_location))
+            old = Path(local_file_uri_to_path(found.artifact_location))
         with closing(sqlite3.connect(database)) as connection, connection:
             return sum(
                 connection.execute(

@@ -20,7 +20,7 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from wbc.errors import TrackingError, first_line, mask
+from wbc.errors import TrackingError, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_database, check_server, patience_s, reason
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, PROFILE, RUN_NAME, TRAINED_AS
@@ -76,11 +76,7 @@ def connect() -> str:
 
 
 def store_location() -> tuple[str, set[Path]]:
-    """Returns the store's address, its path absolute, and the folders of this machine that runs are written to.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
+    """Returns the store's address, its path absolute, and the folders of this machine that runs are written to."""
     experiment = mlflow.MlflowClient().get_experiment(connect())
     uri, folders, database = mlflow.get_tracking_uri(), set(), database_file()
     if database:
@@ -144,24 +140,10 @@ def _check_answers() -> None:
         check_database(uri)
 
 
-def experiment_name() -> str:
-    """Returns the name of the experiment in use."""
-    return experiment()[1] or EXPERIMENT
-
-
 def artifact_folder() -> Path | None:
     """Returns where a SQLite store has artifacts, unless told otherwise as it was made; None for any other store."""
     database = database_file()
     return database.with_name("mlartifacts") if database else None
-
-
-def find_run(run_id: str) -> Run:
-    """Returns a run; raises a TrackingError if the store has none of this id."""
-    connect()
-    try:
-        return mlflow.get_run(run_id)
-    except MlflowException as error:
-        raise TrackingError(f"no run {run_id} in {mlflow.get_tracking_uri()}: {first_line(error)}") from error
 
 
 def search(filter_string: str, newest_by: str = "start_time") -> list[Run]:

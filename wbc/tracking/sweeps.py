@@ -8,7 +8,7 @@ import mlflow
 
 from wbc.surroundings import SWEEP_RUN, changed, leave_project_run
 from wbc.tracking import schema
-from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims, withdraw
+from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, fresh_run, search, store_errors
 
@@ -25,9 +25,6 @@ def end_orphans() -> None:
     """Marks runs and sweeps as KILLED that the store has as RUNNING, though no process works on them any more.
 
     Those that are complete end as FINISHED. Runs of other projects, which know no claims, stay as they are.
-
-    Raises:
-        TrackingError: the store does not answer.
     """
     with store_errors():
         whole = f"tags.{schema.COMPLETE} = 'true' AND tags.{schema.CHECKPOINT} = '{schema.FINAL}'"
@@ -49,17 +46,16 @@ def open_sweep(profile: str) -> Iterator[Sweep]:
 
     That run is the one that `mlflow run` has opened for this process, the last of the profile that was stopped, or new;
     also new where another sweep goes on with the stopped one at the same moment.
-
-    Raises:
-        TrackingError: the store does not take it.
     """
     with store_errors():
         experiment_id = connect()
         claim, client, name = Claim(), mlflow.MlflowClient(), f"sweep/{profile}"
-        tags = {schema.KIND: "sweep", schema.PROFILE: profile, schema.RUN_NAME: name, **claim.tag}
+        tags = {schema.KIND: "sweep", schema.PROFILE: profile, schema.RUN_NAME: name}
         run_id = fresh_run() or _stopped_sweep(experiment_id, profile)
-        if run_id is None or not _adopt(run_id, tags, claim):
-            run_id = create_run(experiment_id, name, tags)
+        if run_id and not claim.stake(run_id, tags)[1]:  # else another sweep has claimed it at the same moment
+            client.update_run(run_id, status="RUNNING")
+        else:
+            run_id = create_run(experiment_id, name, tags | claim.tag)
         claim.hold(client.get_run(run_id))
     leave_project_run()
     status, sweep = "FAILED", Sweep()
@@ -75,18 +71,6 @@ def open_sweep(profile: str) -> Iterator[Sweep]:
         with suppress(Exception), patience:  # what the runs came to is with the runs
             client.set_terminated(run_id, status)
             claim.release()  # last: what is RUNNING has a claim
-
-
-def _adopt(run_id: str, tags: dict[str, str], claim: Claim) -> bool:
-    """Returns whether the run is this sweep's now; it is not where another has claimed it at the same moment."""
-    client = mlflow.MlflowClient()
-    for key, value in tags.items():
-        client.set_tag(run_id, key, value)
-    if claim.rivals([client.get_run(run_id)]):
-        withdraw(run_id, claim.tag)
-        return False
-    client.update_run(run_id, status="RUNNING")
-    return True
 
 
 def _stopped_sweep(experiment_id: str, profile: str) -> str | None:

@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
 from wbc.errors import DamageError
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, fetch
-from wbc.tracking.store import store_errors
+from wbc.tracking.read import StoredRun, fetch, holds
 
 State = Literal["done", "running", "interrupted"]
 
@@ -38,22 +35,16 @@ def lack(run: StoredRun, scores: Mapping[str, str]) -> str | None:
 def is_trained(run: StoredRun) -> bool:
     """Returns whether the run has its final checkpoint, the model that MLflow can load, and the files that say how."""
     tagged = run.tags.get(schema.CHECKPOINT) == schema.FINAL and schema.MODEL_ID in run.tags
-    return tagged and all(_holds(run, name) for name in (schema.FINAL, schema.CONFIG, schema.ENVIRONMENT))
+    return tagged and all(holds(run, name) for name in (schema.FINAL, schema.CONFIG, schema.ENVIRONMENT))
 
 
 def is_scored(run: StoredRun, domain: str, scored_as: str) -> bool:
     """Returns whether the run holds this score of a domain, with its files."""
     tagged = run.scored.get(domain) == scored_as and schema.score(domain, "accuracy") in run.metrics
-    if not (tagged and _holds(run, schema.embeddings(domain))):
+    if not (tagged and holds(run, schema.embeddings(domain))):
         return False
     with tempfile.TemporaryDirectory() as folder:
         try:
             return fetch(run, schema.predictions(domain), Path(folder)) is not None
         except DamageError:
             return False
-
-
-def _holds(run: StoredRun, artifact: str) -> bool:
-    with store_errors():
-        repository = get_artifact_repository(run.artifact_uri)
-        return artifact in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}

@@ -31,7 +31,6 @@ IMAGES: Final = 3000
 EPOCHS: Final = 3
 BATCH_SIZE: Final = 16
 LR: Final = 1e-3
-_CODE: Final = ("models", "training", "data/drawn/patterns.py", "seeding.py")
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +67,14 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
             _log.info("%s learned %d drawn patterns: loss %.2f in the last epoch", key, IMAGES, losses[-1])
             write_backbone(model, path)
     return path
+
+
+def standing_weights(config: RunConfig) -> tuple[bool, Path | None]:
+    """Returns whether the weights that a run starts from are here, and their file, if they are in one; makes none."""
+    try:
+        return True, starting_weights(config, make=False)
+    except WeightsError:
+        return False, None
 
 
 def learn_patterns(

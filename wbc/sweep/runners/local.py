@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import torch
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import RunnerError, TrainingError, WeightsError
+from wbc.errors import RunnerError, TrainingError
 from wbc.inputs import weights_key
 from wbc.models.catalog import find_backbone, find_model
 from wbc.processes import TERMINAL_SIGNALS, cores
@@ -26,7 +26,7 @@ from wbc.scoring import Outcome
 from wbc.surroundings import change
 from wbc.sweep.runners.base import Results, Runner, alike
 from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus
-from wbc.training.pretrain import starting_weights
+from wbc.training.pretrain import standing_weights, starting_weights
 
 ATTEMPTS: Final = 2
 """How often a run is started whose worker was killed."""
@@ -56,7 +56,7 @@ class LocalRunner(Runner):
 
 def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
     """Learns the weights that are not here yet, for places whose runs do not all see this machine's data folder."""
-    missing = [config for config in _starts(configs) if not _has_weights(config)]
+    missing = [config for config in _starts(configs) if not standing_weights(config)[0]]
     if missing:
         with _workers(min(options.jobs or cores(), len(missing))) as workers:  # on the CPU, whatever runs train on
             _learn(missing, workers)
@@ -73,14 +73,6 @@ def default_jobs(group: Sequence[RunConfig]) -> int:
 def _starts(configs: Iterable[RunConfig]) -> list[RunConfig]:
     """Returns a run for each file of weights to start from, which it shares with the others that start from it."""
     return list({weights_key(config): config for config in configs}.values())
-
-
-def _has_weights(config: RunConfig) -> bool:
-    try:
-        starting_weights(config, make=False)
-    except WeightsError:
-        return False
-    return True
 
 
 def _learn(starts: Sequence[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
