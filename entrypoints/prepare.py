@@ -16,11 +16,11 @@ def prepare(options: PrepareConfig) -> None:
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import prepare as prepare_domain
     from wbc.data.splits import split_list
-    from wbc.recipes import find_recipe
+    from wbc.recipes import RECIPES
     from wbc.studies import find_study
 
     study = find_study(options.profile)
-    geometry = find_recipe(options.recipe or study.recipe).geometry(options.image_size or study.image_size)
+    geometry = RECIPES[options.recipe or study.recipe].geometry(options.image_size or study.image_size)
     keys = dict.fromkeys(split_list(options.domains)) if options.domains else study.domains()
     domains = {key: find_domain(key) for key in keys}  # a misspelt name stops before anything is downloaded
     for key, domain in domains.items():

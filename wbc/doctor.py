@@ -34,7 +34,7 @@ GIB: Final = 2**30
 _Found = TypeVar("_Found")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One line of the report."""
 
@@ -77,7 +77,7 @@ def examine(options: DoctorConfig) -> Iterator[tuple[str, Finding]]:
         try:
             found = finding.result(limit_s)
         except TimeoutError:
-            found = Finding(status="wrong", found=f"no answer within {limit_s:.0f} s")
+            found = Finding("wrong", f"no answer within {limit_s:.0f} s")
         if found:
             yield name, found
 
@@ -93,18 +93,18 @@ def _guarded(check: Callable[[], _Found]) -> _Found | Finding:
     try:
         return check()
     except WbcError as error:
-        return Finding(status="wrong", found=str(error))
+        return Finding("wrong", str(error))
     except ImportError as error:
-        return Finding(status="wrong", found=first_line(error), remedy="make setup")
+        return Finding("wrong", first_line(error), "make setup")
     except Exception as error:
-        return Finding(status="wrong", found=mask(f"{type(error).__name__}: {first_line(error)}"))
+        return Finding("wrong", mask(f"{type(error).__name__}: {first_line(error)}"))
 
 
 def _python() -> Finding:
     found = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info[:2] != (3, 11):
-        return Finding(status="wrong", found=found, remedy="the locked packages are for 3.11: make setup")
-    return Finding(status="ok", found=found)
+        return Finding("wrong", found, "the locked packages are for 3.11: make setup")
+    return Finding("ok", found)
 
 
 def _torch() -> Finding:
@@ -112,7 +112,7 @@ def _torch() -> Finding:
     import torchvision
 
     built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for the CPU alone"
-    return Finding(status="ok", found=f"{torch.__version__}, torchvision {torchvision.__version__}, built {built}")
+    return Finding("ok", f"{torch.__version__}, torchvision {torchvision.__version__}, built {built}")
 
 
 def _cuda() -> Finding:
@@ -121,23 +121,21 @@ def _cuda() -> Finding:
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
         named = ", ".join(f"{card.name} ({card.total_memory / GIB:.0f} GiB)" for card in cards)
-        return Finding(status="ok", found=f"{named}, capability {cards[0].major}.{cards[0].minor}")
+        return Finding("ok", f"{named}, capability {cards[0].major}.{cards[0].minor}")
     if _driver_version() is not None:
         return Finding(
-            status="wrong",
-            found=f"a driver, but PyTorch, built for CUDA {torch.version.cuda}, finds no GPU",
-            remedy="see nvidia-smi; renew a driver that is older than that CUDA, and unset CUDA_VISIBLE_DEVICES",
+            "wrong",
+            f"a driver, but PyTorch, built for CUDA {torch.version.cuda}, finds no GPU",
+            "see nvidia-smi; renew a driver that is older than that CUDA, and unset CUDA_VISIBLE_DEVICES",
         )
-    return Finding(
-        status="note", found="no GPU", remedy="thin models need none; full ones train a few images a second without"
-    )
+    return Finding("note", "no GPU", "thin models need none; full ones train a few images a second without")
 
 
 def _driver() -> Finding:
     version = _driver_version()
     if version is None:
-        return Finding(status="note", found="no NVIDIA driver", remedy="install one where there is an NVIDIA GPU")
-    return Finding(status="ok", found=f"NVIDIA {version}")
+        return Finding("note", "no NVIDIA driver", "install one where there is an NVIDIA GPU")
+    return Finding("ok", f"NVIDIA {version}")
 
 
 def _driver_version() -> str | None:
@@ -154,7 +152,7 @@ def _docker() -> Finding:
     try:
         import docker
     except ImportError as error:
-        return Finding(status="note", found=first_line(error), remedy="only runner=docker needs it: make setup")
+        return Finding("note", first_line(error), "only runner=docker needs it: make setup")
 
     from wbc.sweep.runners.image import no_engine
 
@@ -163,11 +161,11 @@ def _docker() -> Finding:
         version, runtimes = engine.version()["Version"], engine.info().get("Runtimes", {})
     except Exception as error:  # docker's own errors, and those of the libraries below it
         reason, remedy = no_engine(error)
-        return Finding(status="note", found=mask(reason), remedy=f"only runner=docker needs one: {remedy}")
+        return Finding("note", mask(reason), f"only runner=docker needs one: {remedy}")
     found = f"engine {version}, {'with' if 'nvidia' in runtimes else 'without'} NVIDIA's runtime"
     if "nvidia" not in runtimes and _driver_version() is not None:
-        return Finding(status="note", found=found, remedy="for GPUs in containers install nvidia-container-toolkit")
-    return Finding(status="ok", found=found)
+        return Finding("note", found, "for GPUs in containers install nvidia-container-toolkit")
+    return Finding("ok", found)
 
 
 def _store() -> Finding:
@@ -176,11 +174,11 @@ def _store() -> Finding:
 
     try:
         with impatient():
-            return Finding(status="ok", found=describe_store())
+            return Finding("ok", describe_store())
     except TrackingError as error:
         if "locked" not in str(error):
             raise
-        return Finding(status="note", found="another program is writing to it", remedy="runs wait for it for minutes")
+        return Finding("note", "another program is writing to it", "runs wait for it for minutes")
 
 
 def _weights(profile: str) -> Finding:
@@ -191,7 +189,7 @@ def _weights(profile: str) -> Finding:
 
     study = find_study(profile)
     if study.pretrained != "imagenet":
-        return Finding(status="ok", found=f"pretrained={study.pretrained}: nothing to download")
+        return Finding("ok", f"pretrained={study.pretrained}: nothing to download")
     absent = []
     backbones = dict.fromkeys(find_model(model).backbone for model in study.models)
     for key in backbones:
@@ -200,35 +198,32 @@ def _weights(profile: str) -> Finding:
         except WeightsError:
             absent.append(key)
     if not absent:
-        return Finding(status="ok", found=f"of {len(backbones)} backbones, all on this machine")
+        return Finding("ok", f"of {len(backbones)} backbones, all on this machine")
     named = f"{', '.join(absent)} to be downloaded"
     for host in _WEIGHT_HOSTS:
         try:
             requests.head(f"https://{host}", timeout=_ANSWER_TIMEOUT_S)
         except requests.RequestException:
             return Finding(
-                status="wrong",
-                found=f"{named}; no answer from {host}",
-                remedy="connect, or train with pretrained=FOLDER, which holds them",
+                "wrong", f"{named}; no answer from {host}", "connect, or train with pretrained=FOLDER, which holds them"
             )
-    return Finding(status="note", found=named, remedy="the first run does so")
+    return Finding("note", named, "the first run does so")
 
 
 def _images(profile: str) -> Finding:
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import unready
-    from wbc.recipes import find_recipe
+    from wbc.inputs import geometry
     from wbc.studies import find_study
 
     study = find_study(profile)
-    geometry = find_recipe(study.recipe).geometry(study.image_size)
-    keys = study.domains()
-    reasons = {key: unready(find_domain(key), geometry, data_dir=data_dir()) for key in keys}
+    keys, size = study.domains(), geometry(study)
+    reasons = {key: unready(find_domain(key), size, data_dir=data_dir()) for key in keys}
     faults = [f"{key}: {reason}" for key, reason in reasons.items() if reason]
     if not faults:
-        return Finding(status="ok", found=f"{', '.join(keys)} at {geometry}: counts and checksums as they should be")
+        return Finding("ok", f"{', '.join(keys)} at {size}: counts and checksums as they should be")
     unpacker = " (first apt install unar)" if "raabin" in reasons and not shutil.which("unar") else ""
-    return Finding(status="note", found="; ".join(faults), remedy=f"make data PROFILE={profile}{unpacker}")
+    return Finding("note", "; ".join(faults), f"make data PROFILE={profile}{unpacker}")
 
 
 def _disk(profile: str) -> Finding:
@@ -285,16 +280,16 @@ def _room(folder: Path, least_gb: int, elsewhere: str) -> Finding:
     free_gb = shutil.disk_usage(folder).free / 1e9
     found = f"{free_gb:.0f} GB free at {folder}"
     if not os.access(folder, os.W_OK):
-        return Finding(status="wrong", found=f"{folder} is not writable", remedy=elsewhere)
+        return Finding("wrong", f"{folder} is not writable", elsewhere)
     if free_gb < least_gb:
         remedy = f"the study takes about {least_gb} GB here: free some, or {elsewhere}"
-        return Finding(status="wrong", found=found, remedy=remedy)
-    return Finding(status="ok", found=found)
+        return Finding("wrong", found, remedy)
+    return Finding("ok", found)
 
 
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
     found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free, {cores()} cores"
     if memory.available < _LEAST_MEMORY_GIB * GIB:
-        return Finding(status="note", found=found, remedy="run with jobs=1, or end other programs")
-    return Finding(status="ok", found=found)
+        return Finding("note", found, "run with jobs=1, or end other programs")
+    return Finding("ok", found)

@@ -31,12 +31,8 @@ def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None
     """Returns the identity of a run's weights, 32 hexadecimal digits.
 
     It is made of the rows of model, method and recipe, the settings that decide training, the seed, the contents of
-    training images and starting weights, the versions of the libraries that compute, and `TRAINING_VERSION`.
-
-    Args:
-        config: the run.
-        train: the images of each lab trained on, in order.
-        weights: the file it starts from; None for random weights.
+    training images of each lab, in order, and of starting weights (None: random ones), the versions of the libraries
+    that compute, and `TRAINING_VERSION`.
     """
     return _digest(
         {

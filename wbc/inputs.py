@@ -15,6 +15,7 @@ from wbc.data.splits import Split, expand_targets, parse_sources
 from wbc.errors import ConfigError
 from wbc.models.catalog import find_model
 from wbc.recipes import RECIPES
+from wbc.settings import Settings
 from wbc.surroundings import data_dir
 
 Role = Literal["home", "away"]
@@ -39,13 +40,13 @@ class Inputs(Generic[Part]):
 
 
 def splits_of(config: RunConfig) -> tuple[tuple[Split, ...], list[Split], list[Split]]:
-    """Returns the splits to train on, the test splits of the same labs, if any, and the targets.
+    """Returns the splits to train on, the test splits of the same labs, and the targets.
 
     Raises:
         ConfigError: a split is not known, or a target is trained on.
     """
     sources = parse_sources(config.source)
-    own = [Split(source.key, find_domain(source.key).test_splits[0]) for source in sources if _has_test(source)]
+    own = [Split(source.key, find_domain(source.key).test_splits[0]) for source in sources]
     homes = [split for split in dict.fromkeys(own) if split not in sources]
     targets = expand_targets(",".join(config.targets)) if config.targets else ()
     for target in targets:
@@ -97,9 +98,9 @@ def list_inputs(config: RunConfig, look: Callable[[Split], Listing | None] | Non
     return _collect(config, ready.__getitem__) if len(ready) == len(found) else None
 
 
-def geometry(config: RunConfig) -> Geometry:
-    """Returns how the run's images are stored in the pixel cache."""
-    return RECIPES[config.recipe].geometry(config.image_size)
+def geometry(settings: Settings) -> Geometry:
+    """Returns how the images of a run, or of a study's, are stored in the pixel cache."""
+    return RECIPES[settings.recipe].geometry(settings.image_size)
 
 
 def weights_key(config: RunConfig) -> tuple[object, ...]:
@@ -117,10 +118,6 @@ def _warn_of_shared(train: Sequence[Listing], tests: Sequence[Listing]) -> None:
                 "%s: %d of its %d images are among the training images; its score says nothing of other images",
                 *(test.name, shared, len(test.ids)),
             )
-
-
-def _has_test(source: Split) -> bool:
-    return bool(find_domain(source.key).test_splits)
 
 
 def _collect(config: RunConfig, load: Callable[[Split], Part]) -> Inputs[Part]:

@@ -59,9 +59,7 @@ def asked_to_stop() -> bool:
 
 
 def _stop(signum: int, _frame: object) -> None:
-    if (
-        _asked and signum in TERMINAL_SIGNALS
-    ):  # sent twice, by the shell and the kernel: it would cut the cleaning short
+    if _asked and signum in TERMINAL_SIGNALS:  # sent twice: it would cut the cleaning short
         return
     _asked.append(KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum))
     raise _asked[-1]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from wbc.data.cache import Geometry
-from wbc.errors import unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +33,3 @@ RECIPES: Final = {
     "paper": Recipe(crops=False, rotated_schedule=False, normalisation="weights", mixup_drops_odd_image=False),
     "released": Recipe(crops=True, rotated_schedule=True, normalisation="imagenet", mixup_drops_odd_image=True),
 }
-
-
-def find_recipe(name: str) -> Recipe:
-    """Returns a recipe by name; an unknown one raises a ConfigError."""
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    return RECIPES[name]

@@ -34,14 +34,10 @@ class Draws:
 def draw_augmentation(
     seed: int, epoch: int, images: int, *, visits: Int64[np.ndarray, " visits"] | None = None, numbers: int = 0
 ) -> Draws:
-    """Returns the draws of an epoch; those of a sample do not depend on how many others are visited before it.
+    """Returns the draws of an epoch, from 0; those of a sample do not depend on how many others are visited before it.
 
-    Args:
-        seed: The run's.
-        epoch: Counted from 0.
-        images: How many the training set has.
-        visits: The images to visit; each time that one comes again it is a sample more. None: each once.
-        numbers: How many a method's augmentation takes for each sample.
+    `visits` are the images to visit, each once by default: each time that one comes again it is a sample more. A
+    method's augmentation takes so many `numbers` for each sample.
     """
     if visits is None:
         visits = generator(seed, "order", epoch).permutation(images)

@@ -42,9 +42,7 @@ def decode(path: Path) -> tuple[Image.Image, str]:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             fault = _find_fault(image, content)
             rgb = None if fault else image.convert("RGB")
-    except (
-        Exception
-    ) as error:  # Pillow's decoders raise whatever they trip over: OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # Pillow's decoders raise whatever they trip over
         raise DataError(_reason(error)) from error
     if rgb is None:
         raise DataError(fault)

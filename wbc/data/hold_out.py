@@ -20,12 +20,8 @@ def hold_out(images: Part, share: float) -> tuple[Part, Part]:
     nearer to their shares and leaves images of each class to train on. So no group is on both sides, and without
     groups each class gives its share, rounded.
 
-    Args:
-        images: A split's images, or what is known of them.
-        share: Of each class, above 0 and at most 0.5.
-
     Raises:
-        ConfigError: The share is another one.
+        ConfigError: The share, of each class, is not above 0 and at most 0.5.
         DataError: The images are too few, or in too few groups, to hold any out.
     """
     if not 0 < share <= 0.5:

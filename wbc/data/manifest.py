@@ -27,10 +27,7 @@ def build_manifest(domain: Domain, root: Path, unusable: Path | None = None) -> 
     Columns: path (relative to `root`, forward slashes), label (0 to 4), domain, split, width and height in pixels,
     sha256 of the file.
 
-    Args:
-        domain: The domain.
-        root: The folder that its images lie below.
-        unusable: Where to write a table of all images that do not decode, if there are any.
+    Where images do not decode, `unusable` becomes a table of all of them.
 
     Raises:
         DataError: The layout is another one, an image does not decode, or the counts differ from the catalogue's.

@@ -30,11 +30,8 @@ _log = logging.getLogger(__name__)
 def prepare(domain: Domain, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None) -> pd.DataFrame:
     """Does whatever is missing until the domain is ready, and returns its manifest.
 
-    Args:
-        domain: The domain.
-        geometry: Of the pixel cache to make; None makes none.
-        data_dir: The data folder.
-        archive: A hand-downloaded archive to use instead of downloading; for several, the folder that holds them.
+    Without a geometry no pixel cache is made. `archive` was downloaded by hand, and is used instead of downloading; for
+    several it is the folder that holds them.
 
     Raises:
         DataError: An archive, image or folder is missing, wrong or unreadable; nothing half-written is left.

@@ -28,12 +28,7 @@ class Classifier(nn.Module):
     std: Tensor
 
     def __init__(
-        self,
-        *,
-        backbone: nn.Module,
-        head: nn.Sequential,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
+        self, *, backbone: nn.Module, head: nn.Sequential, mean: tuple[float, ...], std: tuple[float, ...]
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -115,8 +110,8 @@ def build_model(
         image_size: height and width of the images in pixels.
         pretrained: "imagenet", "none", or the path of a file of weights or of a folder of them.
         seed: decides the initial weights; backbone and head draw from streams of their own.
-        normalisation: the mean and standard deviation the weights declare (recipe=paper), or ImageNet's whatever they
-            declare (recipe=released). The two differ for ResNetV2 only; thin networks always take ImageNet's.
+        normalisation: what the weights declare (recipe=paper), or ImageNet's (recipe=released): the two differ for
+            ResNetV2 only. Thin networks always take ImageNet's.
 
     Raises:
         ConfigError: no such model, no thin variant of it, or an image size it does not take.

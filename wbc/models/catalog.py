@@ -187,22 +187,13 @@ MODELS: Final[dict[str, Model]] = {
         trainable="last16",
     ),
     "vgg16": Model(
-        index="(b)",
-        title="Default VGG16 (no batch norm; has fully-connected layers)",
-        backbone="vgg16",
-        norm="none",
+        index="(b)", title="Default VGG16 (no batch norm; has fully-connected layers)", backbone="vgg16", norm="none"
     ),
     "vgg16_bn": Model(
-        index="(b')",
-        title="VGG16 (add batch norm; has fully-connected layers)",
-        backbone="vgg16_bn",
-        norm="batch",
+        index="(b')", title="VGG16 (add batch norm; has fully-connected layers)", backbone="vgg16_bn", norm="batch"
     ),
     "vit_b_16": Model(
-        index="(c)",
-        title="ViT-Base-16 (use layer norm instead of batch norm)",
-        backbone="vit_b_16",
-        norm="layer",
+        index="(c)", title="ViT-Base-16 (use layer norm instead of batch norm)", backbone="vit_b_16", norm="layer"
     ),
     "convnext_tiny": Model(
         index="(d)",
@@ -212,14 +203,10 @@ MODELS: Final[dict[str, Model]] = {
         norm="layer",
     ),
     "resnetv2_50d_gn": Model(
-        title="ResNetV2-50d (group norm, as in the released code)",
-        backbone="resnetv2_50d_gn",
-        norm="group",
+        title="ResNetV2-50d (group norm, as in the released code)", backbone="resnetv2_50d_gn", norm="group"
     ),
     "resnetv2_50": Model(
-        title="ResNetV2-50 (batch norm; control of ResNetV2-50d)",
-        backbone="resnetv2_50",
-        norm="batch",
+        title="ResNetV2-50 (batch norm; control of ResNetV2-50d)", backbone="resnetv2_50", norm="batch"
     ),
     "lite0": Model(title="EfficientNet-Lite0 (has batch norm)", backbone="lite0", norm="batch"),
     "lite0_frozenbn": Model(title="EfficientNet-Lite0 (freeze batch norm)", backbone="lite0", norm="frozen_batch"),
@@ -236,10 +223,7 @@ MODELS: Final[dict[str, Model]] = {
         trainable="last16",
     ),
     "lite0_head": Model(
-        title="EfficientNet-Lite0 (train a linear layer only)",
-        backbone="lite0",
-        norm="frozen_batch",
-        trainable="head",
+        title="EfficientNet-Lite0 (train a linear layer only)", backbone="lite0", norm="frozen_batch", trainable="head"
     ),
     "squeezenet": Model(title="SqueezeNet 1.1 (no norm)", backbone="squeezenet", norm="none"),
 }

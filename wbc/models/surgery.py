@@ -15,9 +15,7 @@ LAST: Final = 16
 def build_head(kind: Literal["linear", "fc"], width: int) -> nn.Sequential:
     """Returns the layers from pooled features to the five scores, the last of them linear, initialised as PyTorch does.
 
-    Args:
-        kind: "linear" for one layer; "fc" for VGG's three with dropout, as wide as the features (2048 in ResNet50).
-        width: number of features.
+    "fc" is VGG's three layers with dropout, as wide as the features (2048 in ResNet50).
     """
     if kind == "linear":
         return nn.Sequential(nn.Linear(width, len(CLASSES)))
@@ -35,10 +33,7 @@ def freeze_layers(network: nn.Module, trainable: Literal["all", "last16", "head"
     count: in ResNet50 the last sixteen are the last two blocks of layer3 and all of layer4; in EfficientNet-Lite0 they
     are the last two stages and the convolution after them.
 
-    Args:
-        network: changed in place.
-        trainable: everything, the last 16 convolutions, or nothing.
-        norms: whether batch norms train with the convolutions before them; else all of them are frozen.
+    With `norms` batch norms train where the convolutions before them do; else all of them are frozen.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
     if trainable != "all":

@@ -23,15 +23,15 @@ from wbc.models.catalog import Backbone
 def build_network(backbone: Backbone, keywords: dict[str, Any], image_size: int) -> nn.Module:
     """Returns the backbone with random weights and no classifier: images in, pooled features out.
 
-    Args:
-        backbone: what to build.
-        keywords: the backbone's `full` or `tiny`.
-        image_size: height and width in pixels, for networks whose position embedding depends on it.
+    `keywords` are its `full` or `tiny`. The position embedding of some networks depends on `image_size`, in pixels.
     """
     if "divisor" in keywords:
         return _squeezenet(**keywords)
     if "channel_multiplier" in keywords:
-        return _thin_lite(backbone.name, **keywords)
+        lite: nn.Module = _gen_efficientnet_lite(  # type: ignore[no-untyped-call]
+            backbone.name, pretrained=False, num_classes=0, pad_type="same", bn_eps=1e-3, **keywords
+        )
+        return lite
     if backbone.library == "torchvision":
         transformer: nn.Module = VisionTransformer(image_size=image_size, **keywords)
         transformer.heads = nn.Identity()
@@ -62,13 +62,6 @@ def _thin_vgg(*, batch_norm: bool, widths: tuple[int, ...], hidden: int) -> nn.M
     network.pre_logits = ConvMlp(widths[-1], hidden, 1, drop_rate=0.5)
     network.head = ClassifierHead(hidden, 0, drop_rate=0.5)
     network._initialize_weights()
-    return network
-
-
-def _thin_lite(name: str, *, channel_multiplier: float) -> nn.Module:
-    network: nn.Module = _gen_efficientnet_lite(  # type: ignore[no-untyped-call]
-        name, channel_multiplier=channel_multiplier, pretrained=False, num_classes=0, pad_type="same", bn_eps=1e-3
-    )
     return network
 
 

@@ -48,13 +48,9 @@ def declared_normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple
 
 
 def find_weights(pretrained: str, key: str, backbone: Backbone, *, download: bool = True) -> Path:
-    """Returns the file that `pretrained` stands for, downloading it if need be.
+    """Returns the file that `pretrained` stands for, downloading it if need be and allowed.
 
-    Args:
-        pretrained: "imagenet", a file, or a folder with a file named after the weights or after the backbone's key.
-        key: the backbone's key in the catalogue.
-        backbone: whose weights.
-        download: whether weights that are not here may be fetched.
+    That is "imagenet", a file, or a folder with a file named after the weights or after `key`, the backbone's.
 
     Raises:
         WeightsError: there is no such file, or the download fails.

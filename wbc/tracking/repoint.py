@@ -22,12 +22,8 @@ _COLUMNS: Final = (
 def repoint(old: Path | None = None, new: Path | None = None) -> int:
     """Records that artifacts below `old` lie below `new`, for experiments, runs and models; moves no file.
 
-    Args:
-        old: The recorded folder; None: that of the experiment in use.
-        new: The real folder; None: `mlartifacts` beside the database.
-
-    Returns:
-        How many addresses changed.
+    Returns how many addresses changed. By default `old` is what the experiment in use says, `new` is `mlartifacts`
+    beside the database.
 
     Raises:
         TrackingError: the store is no SQLite file, or `new` is not there.

@@ -48,15 +48,10 @@ def open_run(config: RunConfig, trained_as: str, scores: Mapping[str, str]) -> I
     """Yields the run of this identity: the finished one (`done`), one to go on with, or a new one.
 
     It ends as FINISHED once it is complete, else as KILLED after Ctrl-C or SIGTERM, as FAILED after other exceptions.
-    One that is complete and only to be scored further stays FINISHED, whatever happens.
-
-    Args:
-        config: Its settings.
-        trained_as: What decides its weights.
-        scores: What each domain should be scored as, by the domain's name.
+    One that is complete and only to be scored further stays FINISHED, whatever happens. `scores` says by the domain's
+    name what each should be scored as.
 
     Raises:
-        TrackingError: the tracking store fails.
         TrainingError: another file or device fails inside the block.
         BusyError: another process, of whatever machine, works on this very run.
     """

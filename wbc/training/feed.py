@@ -140,10 +140,7 @@ class Feed:
         return batch.contiguous(memory_format=self._layout)
 
     def _copy(
-        self,
-        rows: Rows,
-        flips: Bool[np.ndarray, "batch 2"],
-        corners: Float[np.ndarray, "batch 2"] | None,
+        self, rows: Rows, flips: Bool[np.ndarray, "batch 2"], corners: Float[np.ndarray, "batch 2"] | None
     ) -> UInt8[Tensor, "batch 3 height width"]:
         corners = corners if self._crop_px else None
         batch = gather(self._pixels, rows, crop_px=self._crop_px, corners=corners, flips=flips)

@@ -76,18 +76,14 @@ def fit(model: Classifier, images: Images, config: RunConfig, log: Log) -> None:
                 unsaved = dataclasses.replace(unsaved, **state)
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop()
-        if unsaved and stopped and all(map(_is_finite, unsaved.model.values())):
+        if unsaved and stopped and all(torch.isfinite(each).all() for each in unsaved.model.values()):
             with suppress(Exception):  # a store that is away: the checkpoint before stays
                 log.rescue_checkpoint(unsaved)
         raise
 
 
 def _checkpoint(
-    config: RunConfig,
-    epoch: int,
-    model: Classifier,
-    optimiser: torch.optim.Optimizer,
-    average: WeightAverage | None,
+    config: RunConfig, epoch: int, model: Classifier, optimiser: torch.optim.Optimizer, average: WeightAverage | None
 ) -> Checkpoint:
     """Returns the state after `epoch` epochs; after the last one the model is given its averaged weights, if any."""
     if epoch == config.epochs:
@@ -107,10 +103,6 @@ def _restore(
         optimiser.load_state_dict(checkpoint.optimiser)
     if average and checkpoint.average:
         average.fill(checkpoint.average)
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
 
 
 def _copied(state: Any) -> Any:

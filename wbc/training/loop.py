@@ -98,10 +98,7 @@ def train_epoch(
         with torch.no_grad(), autocast(config):
             check_scores(feed.split_outputs(feed.plain(inputs), model.head[-1])[0], epoch)
     return EpochResult(
-        loss=total / seen,
-        accuracy=correct.item() / seen,
-        lr=lr,
-        images_per_s=seen / (time.perf_counter() - started),
+        loss=total / seen, accuracy=correct.item() / seen, lr=lr, images_per_s=seen / (time.perf_counter() - started)
     )
 
 
@@ -126,13 +123,9 @@ def choose_trained(model: Classifier, optimiser: torch.optim.Optimizer, feed: Fe
 
 def learning_rate(config: RunConfig, epoch: int) -> float:
     """Returns the learning rate of an epoch under the run's recipe."""
-    rates = learning_rates(
-        epochs=config.epochs,
-        warmup_epochs=config.warmup_epochs,
-        peak=config.lr,
-        rotated=RECIPES[config.recipe].rotated_schedule,
-    )
-    return rates[epoch]
+    rotated = RECIPES[config.recipe].rotated_schedule
+    epochs, warmup_epochs = config.epochs, config.warmup_epochs
+    return learning_rates(epochs=epochs, warmup_epochs=warmup_epochs, peak=config.lr, rotated=rotated)[epoch]
 
 
 def saves(config: RunConfig, epoch: int) -> bool:

@@ -37,13 +37,7 @@ class Plane:
 def draw_patterns(
     count: int, size_px: int, seed: int
 ) -> tuple[UInt8[np.ndarray, "count size size 3"], Int64[np.ndarray, " count"]]:
-    """Returns RGB images and their labels, indices into `PATTERN_CLASSES`, shuffled and as balanced as `count` allows.
-
-    Args:
-        count: How many images.
-        size_px: Width and height of each.
-        seed: The same seed gives the same images.
-    """
+    """Returns RGB images and their labels, indices into `PATTERN_CLASSES`, shuffled and about equally many of each."""
     labels = generator("patterns", seed, "labels").permutation(np.arange(count, dtype=np.int64) % len(PATTERN_CLASSES))
     images = np.empty((count, size_px, size_px, 3), dtype=np.uint8)
     for label, field in enumerate(_FIELDS.values()):

@@ -20,14 +20,7 @@ from threadpoolctl import ThreadpoolController
 
 from wbc.cells import CLASSES
 from wbc.data.drawn.cell_kinds import KINDS, CellKind
-from wbc.data.drawn.cell_shapes import (
-    FIELD_UM,
-    Canvas,
-    Densities,
-    draw_platelets,
-    draw_red_cells,
-    draw_white_cell,
-)
+from wbc.data.drawn.cell_shapes import FIELD_UM, Canvas, Densities, draw_platelets, draw_red_cells, draw_white_cell
 from wbc.errors import ConfigError, unknown
 from wbc.seeding import generator
 
@@ -96,10 +89,7 @@ def transmit(
 ) -> Float64[np.ndarray, "3 rows columns"]:
     """Returns the light that passes, in grey levels: the Beer-Lambert law, for each channel.
 
-    Args:
-        densities: Amount of each stain at each pixel.
-        staining: Gives the colours of the stains and of the empty slide.
-        strength: Factors for azure and for eosin.
+    `strength` holds factors for azure and for eosin.
     """
     azure = strength[0] * np.asarray(staining.azure)[:, None, None] * densities.azure
     eosin = strength[1] * np.asarray(staining.eosin)[:, None, None] * densities.eosin
@@ -127,12 +117,7 @@ def write_smears(
 ) -> None:
     """Writes `<folder>/<split>/<Class>/<nnnn>.png`; an image depends on its staining, split, class and number alone.
 
-    Args:
-        folder: Where the splits' folders go.
-        staining: A key of `STAININGS`.
-        counts: For each split, how many images of each class, in the order of `CLASSES`.
-        size_px: Width and height of each image.
-        workers: How many processes draw; 1 draws in this one.
+    `counts` has for each split how many images of each class. With `workers` above 1 so many processes draw.
 
     Raises:
         ConfigError: `staining` is unknown.

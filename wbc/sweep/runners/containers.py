@@ -27,12 +27,7 @@ def container_settings(
 ) -> dict[str, Any]:
     """Returns what the containers of some runs have in common, as the Docker SDK names it.
 
-    Args:
-        configs: the runs.
-        memory: the limit of each, such as 16g; None for none.
-        cpus: the cores of each.
-        jobs: how many there are at a time.
-        gpus: the GPUs that they share.
+    Each has `cpus` cores and at most as much `memory`, such as 16g; `jobs` of them at a time share `gpus` GPUs.
     """
     uri, written = store_location()
     settings: dict[str, Any] = {

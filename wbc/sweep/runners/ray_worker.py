@@ -36,20 +36,12 @@ class Misfit:
 
 
 def run_here(
-    config: RunConfig,
-    versions: dict[str, str],
-    environment: Mapping[str, str],
-    threads: int,
-    fingerprint: str | None,
+    config: RunConfig, versions: dict[str, str], environment: Mapping[str, str], threads: int, fingerprint: str | None
 ) -> "Outcome | WbcError | Misfit":
     """Trains and scores a run in a worker process; what goes to stderr there is told by the sweep under its name.
 
-    Args:
-        config: the run.
-        versions: those of the sweep, which this node must have too.
-        environment: variables for the run: where the data and the tracking store are.
-        threads: as many as Ray gave the run CPUs.
-        fingerprint: what the run has by the sweep's images and weights; None if it does not know.
+    The sweep gives its own `versions`, which this node must have too, variables that say where data and store are, and
+    the run's identity by its images and weights, if it knows it. Threads are as many as Ray gave the run CPUs.
     """
     change(environment)
     different = difference(versions)
