@@ -137,12 +137,8 @@ def resolve(options: TrainConfig) -> RunConfig:
     """
     study = find_study(options.profile)
     arm = parse_arm(options.model, tuple(split_list(options.source or study.sources[0])), options.method)
-    settings = {
-        field.name: given if (given := getattr(options, field.name)) is not None else getattr(study, field.name)
-        for field in dataclasses.fields(Settings)
-    }
     targets = tuple(split_list(options.targets)) if options.targets else study.targets
-    return _configure(arm, options.seed, study_name(options.profile), targets, settings)
+    return _configure(arm, options.seed, study_name(options.profile), targets, _settings(study, options))
 
 
 def plan(options: PlanConfig) -> list[RunConfig]:
@@ -151,8 +147,7 @@ def plan(options: PlanConfig) -> list[RunConfig]:
     A study of several sources scores no arm on what it was trained on.
     """
     study = find_study(options.profile)
-    given = {name: value for name in ("epochs", "precision", "fast") if (value := getattr(options, name)) is not None}
-    settings = {field.name: getattr(study, field.name) for field in dataclasses.fields(Settings)} | given
+    settings = _settings(study, options)
     return [
         _configure(arm, seed, study_name(options.profile), _targets(study, arm), settings)
         for seed in (numbers("seeds", options.seeds) if options.seeds else range(study.seeds))
@@ -172,6 +167,13 @@ def plan_arms(options: PlanConfig) -> list[Arm]:
         for model in models
     ]
     return list(dict.fromkeys(arms))
+
+
+def _settings(study: Study, options: TrainConfig | PlanConfig) -> dict[str, Any]:
+    """Returns the settings of a study, with those that the options give in their place."""
+    names = [field.name for field in dataclasses.fields(Settings)]
+    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    return {name: getattr(study, name) for name in names} | given
 
 
 def _targets(study: Study, arm: Arm) -> tuple[str, ...]:

@@ -82,7 +82,8 @@ def read_pbc2500(root: Path) -> list[Entry]:
     entries = []
     images = read_below(root, "dataset_leukocytes")
     for label in range(len(CLASSES)):
-        paths = sorted((entry.path for entry in images if entry.label == label), key=_name_hash)
+        names = {entry.path: Path(entry.path).name for entry in images if entry.label == label}
+        paths = sorted(names, key=lambda path: hashlib.sha256(names[path].encode()).hexdigest())
         for rank, path in enumerate(paths):
             entries.append(Entry(path, label, "train" if rank < round(TRAIN_SHARE * len(paths)) else "test"))
     return entries
@@ -207,7 +208,3 @@ def _visible(path: Path, root: Path) -> bool:
 
 def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
-
-
-def _name_hash(path: str) -> str:
-    return hashlib.sha256(path.rsplit("/", 1)[-1].encode()).hexdigest()

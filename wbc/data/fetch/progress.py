@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from typing import Final, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Column
-from rich.text import Text
+from rich.progress import BarColumn, Progress, TextColumn
 
 LINE_EVERY_S: Final = 10.0
 Unit = Literal["bytes", "images"]
@@ -27,11 +25,11 @@ def progress(what: str, total: int | None, unit: Unit, *, start: int = 0) -> Ite
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(20),
-        _StateColumn(state),
+        TextColumn("{task.fields[state]}"),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task(what, total=total, completed=start)
+        task = bar.add_task(what, total=total, completed=start, state=state)
 
         def advance(amount: int) -> None:
             state.done += amount
@@ -62,12 +60,3 @@ class _State:
             minutes, seconds = divmod(round((self.total - self.done) / rate), 60)
             text += f", {minutes}:{seconds:02d} left"
         return text
-
-
-class _StateColumn(ProgressColumn):
-    def __init__(self, state: _State) -> None:
-        super().__init__(Column(no_wrap=True))
-        self.state = state
-
-    def render(self, task: Task) -> Text:
-        return Text(str(self.state))
