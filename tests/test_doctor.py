@@ -60,6 +60,13 @@ def test_prepared_images_are_found_and_a_spoilt_or_cut_cache_is_named(store: Pat
     assert "smears_target: it has 1,000 bytes" in findings()["images"].found
 
 
+def test_study_of_the_users_is_examined(store: Path) -> None:
+    (store / "mine.toml").write_text('sources = ["bccd:all"]\ntargets = ["tecom"]\nseeds = 1\npretrained = "none"\n')
+    found = findings("mine.toml")
+    assert list(found) == NAMES
+    assert found["images"].found == "bccd: not prepared; tecom: not prepared"
+
+
 @pytest.fixture
 def other_disk(store: Path) -> Iterator[Path]:
     """A folder on another file system than the store's."""

@@ -238,6 +238,7 @@ def test_help_shows_every_option_with_its_default() -> None:
     for name in TrainConfig.__dataclass_fields__:
         assert f"--{name}" in done.stdout
     assert "[default: (auto)]" in done.stdout
+    assert {"Choices:", "erm,", "resnet50,", "released."} <= set(done.stdout.split())
 
 
 def test_module_goes_on_in_the_projects_environment_where_python_lacks_the_packages() -> None:

@@ -99,9 +99,12 @@ def test_logged_model_scores_whole_images_as_the_run_did(small_config: Callable[
     np.testing.assert_allclose(model.predict(images), table[1:, 2:].astype(np.float32), atol=1e-5)
 
 
-def test_same_run_again_is_done_already(small_config: Callable[..., RunConfig]) -> None:
-    first, second = train_and_score(small_config()), train_and_score(small_config())
-    assert second == dataclasses.replace(first, done_already=True)
+def test_same_run_again_is_done_already_and_its_model_is_not_built(
+    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train_and_score(small_config())
+    monkeypatch.setattr("wbc.run.build", None)
+    assert train_and_score(small_config()) == dataclasses.replace(first, done_already=True)
 
 
 def test_other_settings_are_another_run(small_config: Callable[..., RunConfig]) -> None:
