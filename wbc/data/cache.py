@@ -114,24 +114,19 @@ class PixelCache:
         picked._files, picked._starts, picked._shapes = self._files[rows], self._starts[rows], self._shapes[rows]
         return picked
 
-    def runs(self) -> Iterator[UInt8[np.ndarray, "run size size 3"]]:
-        """Yields all images in order, as many at a time as lie one behind the other in a file; nothing is copied.
-
-        Only for images of one square size: any under "squash".
-        """
+    @property
+    def square(self) -> UInt8[np.ndarray, "n size size 3"]:
+        """All images, of one square size as under "squash", as one array: a view if they lie in a row, else a copy."""
         size = self._shapes[0, 0]
         if not (self._shapes == size).all():
             raise ValueError("these images are not all of one square size; take them one by one.")
         each = 3 * size * size
         breaks = 1 + np.flatnonzero((np.diff(self._starts) != each) | (np.diff(self._files) != 0))
+        runs = []  # images that lie one behind the other in a file
         for rows in np.split(np.arange(len(self)), breaks):
-            start = self._starts[rows[0]]
-            yield self._maps[self._files[rows[0]]][start : start + each * len(rows)].reshape(-1, size, size, 3)
-
-    @property
-    def square(self) -> UInt8[np.ndarray, "n size size 3"]:
-        """All images as one array: a view if they lie in one run (see `runs`), else a copy."""
-        runs = list(self.runs())
+            first = self._starts[rows[0]]
+            run = self._maps[self._files[rows[0]]][first : first + each * len(rows)]
+            runs.append(run.reshape(-1, size, size, 3))
         return runs[0] if len(runs) == 1 else np.concatenate(runs)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import safetensors.torch
 import torch
@@ -19,6 +19,8 @@ from wbc.models.thin import build_network
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights, load_weights
 from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed
+
+Pixels: TypeAlias = UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
 
 
 class Classifier(nn.Module):
@@ -37,9 +39,7 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
-    def normalise(
-        self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def normalise(self, images: Pixels) -> Float[Tensor, "batch 3 height width"]:
         """Returns the backbone's input for images with values from 0 to 255."""
         if not images.is_contiguous(memory_format=torch.channels_last):
             return torch.div(images, 255).sub_(self.mean).div_(self.std)
@@ -54,18 +54,14 @@ class Classifier(nn.Module):
             torch.div(image, 255, out=out).permute(1, 2, 0).flatten(1).sub_(mean).div_(std)
         return pixels
 
-    def embed(
-        self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch dim"]:
+    def embed(self, images: Pixels) -> Float[Tensor, "batch dim"]:
         """Returns the input of the last linear layer, for images with values from 0 to 255, mixed or not."""
         features: Tensor = self.backbone(self.normalise(images))
         for layer in list(self.head)[:-1]:
             features = layer(features)
         return features
 
-    def forward(
-        self, images: UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch 5"]:
+    def forward(self, images: Pixels) -> Float[Tensor, "batch 5"]:
         """Returns the scores of the five classes, before softmax."""
         scores: Tensor = self.head[-1](self.embed(images))
         return scores
