@@ -12,7 +12,7 @@ import torch
 
 from wbc.compute import autocast, place
 from wbc.config import RunConfig
-from wbc.models.build import build_model
+from wbc.models.build import build
 from wbc.processes import cores
 from wbc.surroundings import named_gpus
 from wbc.training.loop import build_optimiser
@@ -80,9 +80,7 @@ def measure(configs: Sequence[RunConfig]) -> tuple[int, int]:
 def _need(config: RunConfig) -> int:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    model = build_model(
-        config.model, scale=config.scale, image_size=config.image_size, pretrained="none", seed=config.seed
-    )
+    model = build(config, None)
     place(model, config)
     optimiser = build_optimiser(model, config)
     images = torch.zeros(config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8, device="cuda")
