@@ -64,7 +64,7 @@ STUDIES: Final = {
         scale="tiny",
         pretrained="patterns",
         image_size=48,
-        epochs=8,
+        epochs=6,
         batch_size=16,
         lr=1e-3,  # thin layers with little pretraining need larger steps than the paper's 1e-4
     ),

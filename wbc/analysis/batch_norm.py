@@ -13,21 +13,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from wbc.analysis.by_depth import DISTANCES, draw
 from wbc.config import RunConfig
 from wbc.data.images import Images
 from wbc.errors import ConfigError
 from wbc.evaluation.predict import predict_pixels
 from wbc.models.build import Classifier
-
-DISTANCES: Final = {"mean_distance": "means, in stored SD", "spread_distance": "spreads, as log ratio"}
+from wbc.tracking import schema
 
 
 class _Inputs:
@@ -77,22 +75,11 @@ def measure(model: Classifier, splits: Sequence[Images], config: RunConfig) -> p
     return pd.DataFrame(rows, columns=["split", "depth", "layer", "channels", "frozen", *DISTANCES])
 
 
-def draw(table: pd.DataFrame, title: str) -> Figure:
-    """Returns both distances by depth, a line for each split."""
-    figure = Figure(figsize=(7, 2.8), layout="constrained")
-    for axes, (column, what) in zip(figure.subplots(1, 2), DISTANCES.items(), strict=True):
-        for split, rows in table.groupby("split", sort=False):
-            axes.plot(rows["depth"], rows[column], label=str(split), linewidth=1)
-        axes.set(xlabel="batch norm, by depth", ylabel=f"distance of {what}", ylim=(0, None))
-    figure.axes[0].legend(frameon=False, fontsize=7)
-    figure.suptitle(title, fontsize=9)
-    return figure
-
-
 def write(table: pd.DataFrame, title: str, folder: Path) -> None:
     """Writes `batch_norm.csv`, `.png` and `.pdf` into a folder."""
-    table.to_csv(folder / "batch_norm.csv", index=False, float_format="%.6g")
-    figure = draw(table, title)
+    table.to_csv(folder / Path(schema.NORMS_BY_DEPTH).name, index=False, float_format="%.6g")
+    figure = draw(table)
+    figure.suptitle(title, fontsize=9)
     for suffix in ("png", "pdf"):
         figure.savefig(folder / f"batch_norm.{suffix}", dpi=150)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from wbc.report.paper import comparison, figures, tables
 from wbc.report.paper.answers import answers
+from wbc.report.paper.norm_depth import norms_by_depth
 from wbc.report.paper.projection import projections
 from wbc.report.paper.published import published_numbers
 from wbc.report.paper.ranks import ranks
@@ -26,6 +27,7 @@ PAPER: Final = Contents(
         figures.seeds,
         projections,
         figures.home_away,
+        norms_by_depth,
         figures.analysed_confusion,
         figures.curves,
         ranks,

@@ -1,0 +1,20 @@
+"""The picture of how far batch norms' stored statistics lie from each split's; reads a table and needs no PyTorch."""
+
+from typing import Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+DISTANCES: Final = {"mean_distance": "means, in stored SD", "spread_distance": "spreads, as log ratio"}
+"""The columns of the table, and what they are."""
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Returns both distances by depth, a line for each split; `wbc.analysis.batch_norm` has the table's columns."""
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    for axes, (column, what) in zip(figure.subplots(1, 2), DISTANCES.items(), strict=True):
+        for split, rows in table.groupby("split", sort=False):
+            axes.plot(rows["depth"], rows[column], label=str(split), linewidth=1)
+        axes.set(xlabel="batch norm, by depth", ylabel=f"distance of {what}", ylim=(0, None))
+    figure.axes[0].legend(frameon=False, fontsize=7)
+    return figure
