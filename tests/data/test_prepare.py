@@ -78,7 +78,9 @@ def _left(home: Path) -> list[str]:
 
 @pytest.mark.parametrize("key", ARCHIVES)
 def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path) -> None:
-    domain = replace(DOMAINS[key], counts=COUNTS[key], crop=1.0)  # these images are too small for any other
+    domain = replace(
+        DOMAINS[key], counts=COUNTS[key], contents="", crop=1.0
+    )  # these images are too small for any other
     for name, files in ARCHIVES[key].items():
         write_tree(tmp_path / "hand", {name or domain.archives[0].basename: zip_bytes(files)})
     rows = prepare_domain(domain, SQUASH, data_dir=tmp_path / "data", archive=tmp_path / "hand")
@@ -86,6 +88,23 @@ def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path) -> No
     for split in COUNTS[key]:
         loaded = load_domain_images(domain, Split(key, split), SQUASH, data_dir=tmp_path / "data")
         assert len(loaded.pixels) == len(loaded.ids) == len(loaded.labels) == sum(COUNTS[key][split])
+
+
+def test_archive_of_other_images_is_refused_though_as_many_of_each_class(cells: Domain, tmp_path: Path) -> None:
+    right = digest(prepare_domain(cells, None, data_dir=tmp_path / "a"))
+    prepare_domain(replace(cells, contents=right), None, data_dir=tmp_path / "b")
+    with pytest.raises(DataError, match=f"expected is {'0' * 64}.*The archive in .* has changed or is another one"):
+        prepare_domain(replace(cells, contents="0" * 64), None, data_dir=tmp_path / "c")
+    assert not (tmp_path / "c" / cells.slug / "images").exists()
+
+
+def test_prepared_images_that_are_not_the_catalogues_are_made_again(
+    cells: Domain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare_domain(cells, None, data_dir=tmp_path)
+    with pytest.raises(DataError, match="not those of the catalogue, though as many"):
+        prepare_domain(replace(cells, contents="0" * 64), None, data_dir=tmp_path)
+    assert "Preparing it again" in caplog.text
 
 
 def test_drawn_domain_is_prepared(tmp_path: Path) -> None:

@@ -300,6 +300,28 @@ def test_verdict_is_given_on_the_papers_images_alone(
     assert set(shorter.data["verdict"]) == {"other settings: not comparable"}
 
 
+def test_bccd_stands_beside_its_own_published_numbers_and_not_beside_liscs(
+    log_run: LogRun, options: ReportConfig
+) -> None:
+    log_run("resnet50", 0, {"pbc2500_test": [], "bccd": [0], "tecom": []}, profile="open", source="pbc2500")
+    table = comparison(read_study(replace(options, profile="open", models="resnet50", seeds="0")))
+    assert table
+    beside = table.data.set_index("domain")[["published_domain", "published"]].round(4).values.tolist()
+    assert dict(zip(table.data["domain"], beside, strict=True)) == {
+        "pbc2500_test": ["raabin_test_a", 0.9853],
+        "bccd": ["bccd", 0.2319],
+    }
+
+
+def test_comparison_says_what_the_released_recipe_leaves_out(log_run: LogRun, options: ReportConfig) -> None:
+    for recipe, told in (("released", True), ("paper", False)):
+        log_run("resnet50", 0, {"raabin_test_a": [], "lisc": []}, profile="paper", recipe=recipe)
+        study = read_study(replace(options, profile="paper", models="resnet50", seeds="0"))
+        table = comparison(replace(study, settings=study.settings | {"recipe": recipe}))
+        assert table
+        assert ("as JPEG of quality 75" in table.note) is told
+
+
 def test_report_is_logged_to_a_run_of_its_own(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
     write_report(options, PAPER)
     run = latest_report()
