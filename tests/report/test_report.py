@@ -11,10 +11,13 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow.entities import Dataset, DatasetInput, InputTag
+from PIL import Image
 
+from tests.forks import run_module, start
 from tests.report.conftest import AWAY, HOME, WRONG, LogRun, arm, latest_report
 from wbc.config import ReportConfig
 from wbc.errors import ConfigError, ReportError
+from wbc.report.files import read_embeddings, read_samples
 from wbc.report.latex import numbers
 from wbc.report.paper.comparison import comparison, differences
 from wbc.report.paper.contents import PAPER
@@ -118,6 +121,11 @@ _OTHER = f"predictions/{AWAY}.csv of run {{run}} is not the file that was logged
         ("config.json", b"{", "its config.json is missing or damaged"),
         ("config.json", None, "its config.json is missing or damaged"),
         ("environment.json", b"{", "its environment.json is damaged"),
+        ("environment.json", b"[]", "its environment.json is damaged"),
+        ("environment.json", b'{"gpus": [1]}', "its environment.json is damaged"),
+        ("environment.json", b'{"gpus": 5}', "its environment.json is damaged"),
+        ("environment.json", b'{"code": [1]}', "its environment.json is damaged"),
+        ("environment.json", b'{"libraries": 3}', "its environment.json is damaged"),
         (f"predictions/{AWAY}.csv", b"", _OTHER),
         (f"predictions/{AWAY}.csv", b"id,label,Basophil\na,0,0.1\n", _OTHER),
         ("predictions", None, "its predictions are missing"),
@@ -137,6 +145,22 @@ def test_run_whose_files_are_damaged_is_left_out_and_its_cell_missing(
     study = read_study(options)
     assert [(each.stored.id, each.why) for each in study.excluded] == [(run_id, why.format(run=run_id))]
     assert study.missing == ((arm("resnet50"), 0),)
+
+
+def test_embeddings_that_declare_more_than_they_hold_and_samples_of_another_format_are_left_out(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig
+) -> None:
+    run_id, client = golden_runs["resnet50", 0], mlflow.MlflowClient()
+    root = Path(mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://"))
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000000), }"
+    (root / f"embeddings/{AWAY}.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(117).encode() + b"\n")
+    client.delete_tag(run_id, f"sha256.embeddings/{AWAY}.npy")
+    Image.new("RGB", (4, 4)).save(root / f"samples/{AWAY}.png", "GIF")
+    (run,) = (each for each in read_study(options).runs if each.stored.id == run_id)
+    assert read_embeddings(run, AWAY) is None
+    assert read_samples(run, AWAY) is None
+    assert read_embeddings(run, HOME) is not None
+    assert read_samples(run, HOME) is not None
 
 
 def test_damaged_embeddings_and_samples_cost_their_figures_only(
@@ -352,10 +376,14 @@ def test_folder_that_cannot_be_is_refused_before_anything_is_read(output: str, s
         write_report(ReportConfig(output=output), PAPER)
 
 
-def test_two_reports_at_once_both_end_well(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
-    command = [sys.executable, "-m", "entrypoints.report", "--models", "resnet50", "--output", str(options.output)]
-    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
-    assert [process.wait() for process in processes] == [0, 0]
+def test_two_reports_at_once_both_end_well(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, store: Path
+) -> None:
+    command = ["entrypoints.report", "--models", "resnet50", "--output", str(options.output)]
+    both = [start(store / f"{number}.out", store / f"{number}.err", run_module, *command) for number in range(2)]
+    for process in both:
+        process.join(300)
+    assert [process.exitcode for process in both] == [0, 0]
     assert (Path(str(options.output)) / "report.html").exists()
 
 

@@ -1,26 +1,12 @@
 """Learning rate and epochs, chosen on held-out images of the source."""
 
-import dataclasses
-from collections.abc import Callable
-
 import mlflow
 import pytest
 
-from wbc.config import RunConfig, TuneConfig
+from wbc.config import TuneConfig
 from wbc.errors import ConfigError
-from wbc.settings import Settings
-from wbc.studies import STUDIES, Study
+from wbc.studies import Study
 from wbc.sweep.tune import best, grid, tune_study
-
-
-@pytest.fixture
-def small_study(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Study:
-    config = small_config()
-    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(Settings)}
-    settings |= {"epochs": 1, "warmup_epochs": None}
-    study = Study(sources=config.arm.sources, targets=config.targets, seeds=2, models=("resnet50",), **settings)
-    monkeypatch.setitem(STUDIES, "demo", study)
-    return study
 
 
 def test_grid_holds_images_out_and_names_no_target(small_study: Study) -> None:

@@ -18,6 +18,7 @@ from wbc.data.layouts import (
     read_tecom,
 )
 from wbc.errors import ConfigError, unknown
+from wbc.surroundings import expanded
 
 SMEAR_SIZE_PX: Final = 64
 FOLDER: Final = "folder:"
@@ -205,7 +206,7 @@ def _folder_domain(text: str) -> Domain:
         crop = float(share) if cropped else 1.0
     except ValueError:
         raise ConfigError(f"'{FOLDER}{text}{_CROP}{share}': crop must be a number, such as {_CROP}0.6.") from None
-    path = Path(text).expanduser().resolve()
+    path = expanded(text).resolve() if is_text(text) else Path(text)
     if not is_text(str(path)):
         raise ConfigError(f"the path {str(path)!a} is not UTF-8, or holds a control character: rename the folder.")
     return Domain(
