@@ -337,6 +337,15 @@ def test_bccd_stands_beside_its_own_published_numbers_and_not_beside_liscs(
     }
 
 
+def test_of_two_runs_as_close_to_the_mean_the_first_stands_for_the_arm(log_run: LogRun, options: ReportConfig) -> None:
+    """0.3 and 0.5 are as far from 0.4, which binary fractions miss."""
+    for seed, wrong in ((0, list(range(7))), (1, list(range(5)))):
+        log_run("resnet50", seed, {HOME: wrong, AWAY: []})
+    chosen = read_study(replace(options, models="resnet50")).representative(arm("resnet50"), HOME)
+    assert chosen
+    assert chosen.seed == 0
+
+
 def test_comparison_says_what_the_released_recipe_leaves_out(log_run: LogRun, options: ReportConfig) -> None:
     for recipe, told in (("released", True), ("paper", False)):
         log_run("resnet50", 0, {"raabin_test_a": [], "lisc": []}, profile="paper", recipe=recipe)
