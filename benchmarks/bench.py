@@ -20,7 +20,7 @@ from wbc.settings import option
 RESULTS: Final = Path(__file__).parent / "results"
 PRECISION: Final = {"precision": "tiny", "precision_full": "full"}
 """Comparisons of precisions, and the scale of their models."""
-OTHERS: Final = (*PRECISION, "growth")
+OTHERS: Final = (*PRECISION, "growth", "stores")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class BenchConfig:
     cases: str | None = option(
         None,
         "What to measure, by commas: data_path, MODEL_epoch, resnet50_evaluate, grid, start, overhead, precision, "
-        "precision_full, growth; auto: all. The rest of the result file stays.",
+        "precision_full, growth, stores; auto: all. The rest of the result file stays.",
     )
     rounds: int = option(5, "Rounds, each of which measures every side once.")
     seeds: int = option(10, "Seeds of the comparison of precisions.")
@@ -49,6 +49,7 @@ def bench(options: BenchConfig) -> None:
     from benchmarks.paper import paper_cost, rates_of
     from benchmarks.precision import compare_precisions
     from benchmarks.show import print_report
+    from benchmarks.stores import measure_stores
     from benchmarks.work import Bench
 
     wanted = split_names(options.cases) if options.cases else [*CASES, *OTHERS]
@@ -61,6 +62,7 @@ def bench(options: BenchConfig) -> None:
     path = Path(options.output) / file_name(device)
     report = json.loads(path.read_bytes()) if path.exists() else {"results": []}
     report |= {"machine": describe_machine(device), "versions": versions()}
+    growing = {"growth": measure_growth, "stores": measure_stores}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WBC_DATA_DIR"] = f"{folder}/data"
         where = Bench(device=device, rounds=options.rounds, folder=Path(folder), limits=report["machine"]["limits"])
@@ -69,8 +71,8 @@ def bench(options: BenchConfig) -> None:
             report["date"] = _today()
             if name in PRECISION:
                 _put_in(report, name, compare_precisions(PRECISION[name], options.seeds, device))
-            elif name == "growth":
-                _put_in(report, name, measure_growth(where))
+            elif name in growing:
+                _put_in(report, name, growing[name](where))
             else:
                 for result in CASES[name](where):
                     _put_in(report, "results", [result])

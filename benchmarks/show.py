@@ -33,6 +33,7 @@ def print_report(report: dict[str, Any]) -> None:
     for part in ("precision", "precision_full"):
         lines += _precision(report.get(part, []))
     lines += [_growth(row) for row in report.get("growth", [])]
+    lines += [_store(row) for row in report.get("stores", [])]
     for line in filter(None, [*lines, cost_told(report)]):
         console.print(line)
 
@@ -91,6 +92,10 @@ def _growth(row: dict[str, Any]) -> str:
     powers = [f"{key.removesuffix('_exponent')} {value}" for key, value in row.items() if key.endswith("_exponent")]
     of = f"{row.get('model', 'resnet50')}, {row['quantity']}{total}"
     return f"{of}: {points}; they grow as its power: {', '.join(powers)}"
+
+
+def _store(row: dict[str, Any]) -> str:
+    return f"{row['command']}, by runs in the store: {'; '.join(_point(each) for each in row['points'])}"
 
 
 def _point(point: dict[str, Any]) -> str:

@@ -1,16 +1,15 @@
 """After a project was moved: records where its artifacts lie now, `python -m entrypoints.repoint`."""
 
-from pathlib import Path
-
 from entrypoints.command import main
 from wbc.config import RepointConfig
+from wbc.surroundings import expanded
 
 
 def repoint(options: RepointConfig) -> None:
     """Changes the addresses in the store and prints how many."""
     from wbc.tracking import repoint as tracking
 
-    folders = [Path(text).expanduser() if text else None for text in (options.old, options.new)]
+    folders = [expanded(text) if text else None for text in (options.old, options.new)]
     print(f"{tracking.repoint(*folders)} addresses changed")
 
 

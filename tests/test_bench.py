@@ -17,9 +17,13 @@ from benchmarks.paper import paper_cost, rates_of
 from benchmarks.precision import MODELS, _run, expected_outside
 from benchmarks.result import flops_per_image
 from benchmarks.show import print_report
+from benchmarks.stores import copy_runs, log_drawn, make_study
 from benchmarks.work import full_run
+from wbc.audit import find_faults
 from wbc.errors import ConfigError
 from wbc.report.statistics import seed_interval
+from wbc.sweep.plan import survey
+from wbc.tracking.read import read_trainings
 
 
 def test_sides_are_measured_in_turn() -> None:
@@ -65,8 +69,11 @@ def test_a_file_that_lacks_what_is_measured_today_is_shown(capsys: pytest.Captur
     point = {"at": 1, "seconds": 1.0, "peak_mb": 1}
     row = {"quantity": "seeds", "points": [point], "time_exponent": 1.0, "memory_exponent": 0.0}
     report = {"machine": machine, "date": "", "results": [result | {"name": "grid"}], "growth": [row]}
+    report["stores"] = [{"command": "doctor", "points": [{"at": 500, "seconds": 6.5, "peak_mb": 400}]}]
     print_report(report)
-    assert "resnet50, seeds, one after another, total: 1: 1.00 s, 1 MB" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "resnet50, seeds, one after another, total: 1: 1.00 s, 1 MB" in shown
+    assert "doctor, by runs in the store: 500: 6.50 s, 400 MB" in shown
 
 
 @pytest.mark.parametrize(
@@ -161,3 +168,13 @@ def test_precisions_are_compared_on_runs_that_can_be(store: Path, scale: str) ->
     config = _run(0, "cpu", scale, precision="bf16")
     assert (config.scale, config.precision) == (scale, "bf16")
     assert (config.pretrained == "patterns") == (scale == "tiny")  # which a full model cannot start from
+
+
+def test_copies_of_a_logged_run_are_done_cells_of_their_study_and_whole(store: Path) -> None:
+    cells = make_study(store, 3)
+    log_drawn(cells[0])
+    copy_runs(store / "mlflow.db", cells[1:], cells[:1])
+    found = survey(cells, read_trainings())
+    assert [cell.state for cell in found] == ["done"] * 3
+    assert [cell.record.name for cell in found if cell.record] == [cell.name for cell in cells]
+    assert list(find_faults()) == []

@@ -82,6 +82,7 @@ def test_warm_up_is_a_tenth_of_the_epochs_unless_given() -> None:
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
         ({"batch_size": 1}, "batch_size=1: must be 2 or more"),
         ({"seed": -1}, "seed=-1: must be 0 or more"),
+        ({"seed": 2**32}, "seed=4294967296: must be 0 or more, and below 4,294,967,296"),
         ({"image_size": 8}, "image_size=8: must be 16 or more"),
         ({"model": "resnet50_frozen"}, "unknown model 'resnet50_frozen'; did you mean 'resnet50_frozenbn'"),
         ({"recipe": "papers"}, "unknown recipe 'papers'; did you mean 'paper'"),

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import docker
 import pytest
 
+from tests.forks import run_command
 from wbc.config import DoctorConfig, RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
@@ -169,7 +170,7 @@ def test_command_prints_a_line_each_and_says_by_its_exit_code_what_is_wrong(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    ended = subprocess.run([sys.executable, "-m", "entrypoints.doctor"], cwd=ROOT, capture_output=True, text=True)
+    ended = run_command("entrypoints.doctor")
     lines = ended.stdout.splitlines()
     assert [line.split()[1] for line in lines] == NAMES
     assert ended.returncode == 2

@@ -1,7 +1,10 @@
 """Packages that serve one feature stand in extras: all of them locked, and one that is missing is said in a line."""
 
+import os
 import re
+import shutil
 import socket
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from wbc.code import locked_packages
+from wbc.data.fetch.checksums import file_sha256
 from wbc.doctor import _docker
 from wbc.errors import TrackingError
 from wbc.tracking.store import connect
@@ -45,3 +49,26 @@ def test_doctor_takes_dockers_client_for_what_not_all_need(monkeypatch: pytest.M
     finding = _docker()
     assert finding.status == "note"
     assert "only runner=docker needs it" in finding.remedy
+
+
+def test_environment_is_made_again_where_the_content_of_the_lock_is_another_and_not_where_it_is_newer(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    lock, made = tmp_path / "requirements.lock", tmp_path / ".venv" / ".installed"
+    lock.write_text("uv==1.0\n")
+    made.parent.mkdir()
+    made.write_text(file_sha256(lock) + "\n")
+
+    def installs() -> bool:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        told = subprocess.run(
+            ["make", "--dry-run", "setup"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=True
+        )
+        return "pip install" in told.stdout
+
+    assert not installs()
+    os.utime(lock, (2**32, 2**32))
+    assert not installs()
+    lock.write_text("uv==2.0\n")
+    assert installs()

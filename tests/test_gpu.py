@@ -102,7 +102,7 @@ def test_features_on_cuda_are_what_frozen_layers_make_of_each_batch(
     ],
 )
 def test_compiled_full_model_computes_the_same_and_its_seeds_share_the_code(model: str, precision: str) -> None:
-    command = [sys.executable, "-m", "tests.training.compiled", "cuda", "inductor", "full", model, precision]
+    command = [sys.executable, "-m", "tests.training.compiled", "cuda", "inductor", "full", f"{model} {precision}"]
     first, second = map(json.loads, subprocess.check_output(command, text=True).splitlines())
     for step in (first, second):  # bf16 is rounded at other places when it is compiled
         assert step["loss"] == pytest.approx(step["expected"], rel=1e-3 if precision == "fp32" else 5e-2)

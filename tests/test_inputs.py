@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -78,6 +79,17 @@ def test_target_that_holds_training_images_is_told_in_one_line(
     (line,) = (each for each in caplog.messages if "among the training images" in each)
     assert line.startswith(f"{name_of('copy')}: 30 of its 30 images")
     assert config.source != f"folder:{store}/copy"
+
+
+def test_source_that_lacks_a_class_is_told_and_a_whole_one_is_not(
+    small_config: Callable[..., RunConfig], store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = small_config()
+    load_inputs(config)
+    assert "no training image" not in caplog.text
+    shutil.copytree(store / "home", store / "two", ignore=shutil.ignore_patterns("Baso*", "Eosin*", "Mono*"))
+    load_inputs(replace(config, source=f"folder:{store}/two"))
+    assert "no training image of Basophil, Eosinophil, Monocyte, which the model cannot learn" in caplog.text
 
 
 def test_target_that_is_trained_on_is_refused(small_config: Callable[..., RunConfig], third: str) -> None:

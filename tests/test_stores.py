@@ -161,6 +161,19 @@ def test_database_that_is_down_is_named_at_once_without_its_password(
             ask()
 
 
+@pytest.mark.parametrize("uri", ["http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow"])
+def test_address_that_is_none_is_named_without_its_password(
+    store: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for ask in (connect, describe_store):
+        with pytest.raises(
+            TrackingError, match=r"^the tracking store \S+ is no address \(.+\): correct MLFLOW_"
+        ) as told:
+            ask()
+        assert "s3cret" not in str(told.value)
+
+
 def test_locked_sqlite_store_is_waited_for_as_long_as_a_server_and_not_when_stopping(store: Path) -> None:
     def waits_s() -> float:
         with _get_store().ManagedSessionMaker() as session:

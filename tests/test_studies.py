@@ -73,14 +73,31 @@ def test_models_may_name_their_method() -> None:
         ("precision = 'fp16'", "unknown precision 'fp16'"),
         ("models = 'resnet50'", "models='resnet50': must be a list of names"),
         ("models = [", "is no TOML"),
+        ("seeds = 0", "seeds=0: must be 1 to 1,000"),
+        ("seeds = -1", "seeds=-1: must be 1 to 1,000"),
+        ("seeds = 1000000000", "seeds=1000000000: must be 1 to 1,000"),
+        ("image_size = 100000", "image_size=100000: must be 4096 or less"),
     ],
 )
 def test_study_with_a_field_or_value_that_is_not_allowed_is_refused(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(f'sources = ["bccd:all"]\ntargets = ["tecom"]\nseeds = 1\n{line}\n')
+    seeds = "" if line.startswith("seeds") else "seeds = 1\n"
+    path.write_text(f'sources = ["bccd:all"]\ntargets = ["tecom"]\n{seeds}{line}\n')
     with pytest.raises(ConfigError, match=r"^profile=\S*mine.toml: ") as refused:
         find_study(str(path))
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["it's.toml", 'a"b.toml', "a\nb.toml", "a;b.toml", "a%b.toml", "\x1b[31m.toml"])
+def test_study_whose_name_would_not_pass_through_a_store_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(FILE)
+    with pytest.raises(ConfigError, match=r"a study is called like its file: use letters"):
+        find_study(str(tmp_path / name))
+
+
+def test_study_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path, study: str) -> None:
+    (tmp_path / "windows.toml").write_text(Path(study).read_text(), encoding="utf-8-sig")
+    assert find_study(str(tmp_path / "windows.toml")) == find_study(study)
 
 
 def test_study_that_lacks_what_it_needs_or_takes_a_name_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from wbc import surroundings
 from wbc.config import RunConfig
+from wbc.data.catalog import find_domain
 from wbc.run import train_and_score
 from wbc.tracking.store import EXPERIMENT, connect
 
@@ -38,6 +39,17 @@ def test_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert surroundings.named_gpus() is None
     surroundings.set_defaults(WBC_JOBS="3")
     assert surroundings.runs_at_once() == 3
+
+
+def test_home_of_a_user_who_is_not_known_is_a_folder_of_that_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WBC_DATA_DIR", "~nobody-of-this-name/data")
+    assert surroundings.data_dir() == tmp_path / "~nobody-of-this-name" / "data"
+    assert find_domain("folder:~nobody-of-this-name/x").path == tmp_path / "~nobody-of-this-name" / "x"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert surroundings.expanded("~/x") == tmp_path / "x"
 
 
 def test_changed_variables_are_as_they_were_after_the_block(monkeypatch: pytest.MonkeyPatch) -> None:

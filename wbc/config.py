@@ -26,6 +26,8 @@ _RUNNERS_WITH: Final = {
 """The runners that an option has a meaning for; the others say so."""
 
 
+_SEEDS: Final = 2**32
+"""NumPy and PyTorch both take seeds below it."""
 _PROFILE: Final = "A study, or the .toml file of a study of yours."
 _STUDIES: Final = "wbc.studies:STUDIES"
 _MODELS: Final = "wbc.models.catalog:MODELS"
@@ -214,8 +216,8 @@ class RunConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.seed < 0:
-            raise ConfigError(f"seed={self.seed}: must be 0 or more.")
+        if not 0 <= self.seed < _SEEDS:
+            raise ConfigError(f"seed={self.seed}: must be 0 or more, and below {_SEEDS:,}.")
 
 
 @dataclass(frozen=True, kw_only=True)

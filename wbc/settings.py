@@ -46,7 +46,7 @@ class Settings:
         "imagenet", "imagenet, patterns (drawn, for scale=tiny), none, or a file or folder of weights.", "tagged"
     )
     image_size: int = setting(
-        224, "Side of the network's input in pixels (paper: 224).", "trains", "tagged", "rate", least=16
+        224, "Side of the network's input in pixels (paper: 224).", "trains", "tagged", "rate", least=16, most=4096
     )
     validation: float = setting(
         0.0, "Share of the training images held out and scored, by class and slide (paper: 0).", least=0, most=0.5

@@ -4,6 +4,7 @@ A study of one's own is a .toml file of the same fields: docs/studies.md has a c
 """
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from wbc.models.catalog import PAPER_ROWS, find_model
 from wbc.settings import Settings
 
 _SUFFIX: Final = ".toml"
+_MOST_SEEDS: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,11 @@ class Study(Settings):
     """Disk for all runs: a full grid of nine models has 2 GB of weights, twice (checkpoint, model); embeddings."""
     features_gb: int = 0
     """Disk for what frozen layers make of the training images: 0.4 MB an image and flip of row (iii), in bf16."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.seeds <= _MOST_SEEDS:
+            raise ConfigError(f"seeds={self.seeds}: must be 1 to {_MOST_SEEDS:,}: how many there are.")
 
     def domains(self) -> tuple[str, ...]:
         """Returns the keys of the domains that the study's runs need."""
@@ -198,10 +205,14 @@ def _configure(arm: Arm, seed: int, profile: str, targets: Sequence[str], settin
 
 def _read_study(path: Path) -> Study:
     """Returns the study that a .toml file describes, validated as options are."""
+    if not re.fullmatch(r"[\w.+ -]+", path.stem):
+        raise ConfigError(
+            f"profile={path}: a study is called like its file: use letters, digits, spaces and _ . + - alone."
+        )
     if path.stem in STUDIES:
         raise ConfigError(f"profile={path}: '{path.stem}' is a study of this project; give the file another name.")
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"profile={path}: cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -15,7 +15,15 @@ _PROJECT_RUN: Final = "MLFLOW_RUN_ID"
 
 def data_dir() -> Path:
     """Returns the folder of the images: `$WBC_DATA_DIR`, else `data` below the working directory."""
-    return Path(_get("WBC_DATA_DIR") or "data").expanduser().absolute()
+    return expanded(_get("WBC_DATA_DIR") or "data").absolute()
+
+
+def expanded(text: str) -> Path:
+    """Returns a path with the home folder for ~; that of a user who is not known here stays as it is, as in a shell."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def mirror() -> str | None:

@@ -79,7 +79,8 @@ def _left(home: Path) -> list[str]:
 
 @pytest.mark.parametrize("key", ARCHIVES)
 def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    domain = replace(DOMAINS[key], counts=COUNTS[key], crop=1.0)  # these images are too small for any other
+    small = {"counts": COUNTS[key], "contents": "", "crop": 1.0}  # these images are too small for any other
+    domain = replace(DOMAINS[key], **small)  # type: ignore[arg-type]
     monkeypatch.setitem(DOMAINS, key, domain)
     for name, files in ARCHIVES[key].items():
         write_tree(tmp_path / "hand", {name or domain.archives[0].basename: zip_bytes(files)})
@@ -88,6 +89,23 @@ def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path, monke
     for split in COUNTS[key]:
         loaded = load_images(Split(key, split), SQUASH, data_dir=tmp_path / "data")
         assert len(loaded.pixels) == len(loaded.ids) == len(loaded.labels) == sum(COUNTS[key][split])
+
+
+def test_archive_of_other_images_is_refused_though_as_many_of_each_class(cells: Domain, tmp_path: Path) -> None:
+    right = digest(prepare(cells, None, data_dir=tmp_path / "a"))
+    prepare(replace(cells, contents=right), None, data_dir=tmp_path / "b")
+    with pytest.raises(DataError, match=f"expected is {'0' * 64}.*The archive in .* has changed or is another one"):
+        prepare(replace(cells, contents="0" * 64), None, data_dir=tmp_path / "c")
+    assert not (tmp_path / "c" / cells.slug / "images").exists()
+
+
+def test_prepared_images_that_are_not_the_catalogues_are_made_again(
+    cells: Domain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(cells, None, data_dir=tmp_path)
+    with pytest.raises(DataError, match="not those of the catalogue, though as many"):
+        prepare(replace(cells, contents="0" * 64), None, data_dir=tmp_path)
+    assert "Preparing it again" in caplog.text
 
 
 def test_drawn_domain_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_name_of_a_folder_is_the_same_beside_any_other() -> None:
     assert expand_targets("folder:/b/images,folder:/a/images")[1] == expand_targets("folder:/a/images")[0]
 
 
-@pytest.mark.parametrize("name", ["caf\udce9", "line\nbreak", "ic\ron"])
+@pytest.mark.parametrize("name", ["caf\udce9", "line\nbreak", "ic\ron", "n\0ul"])
 def test_folder_whose_name_cannot_be_printed_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(ConfigError, match="is not UTF-8, or holds a control character: rename the folder") as caught:
         expand_targets(f"folder:/some/{name}")

@@ -1,7 +1,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from wbc.cells import CLASSES
 from wbc.evaluation.records import Predictions, read_scores, write_predictions
 
 
@@ -20,3 +22,22 @@ def test_predictions_read_back_to_the_same_bits(tmp_path: Path) -> None:
     assert (labels == predictions.labels).all()
     assert read.tobytes() == scores.tobytes()
     assert np.load(tmp_path / "lisc.npy").shape == (50, 8)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a,5,1,0,0,0,0",
+        "a,-1,1,0,0,0,0",
+        "a,1.5,1,0,0,0,0",
+        "a,x,1,0,0,0,0",
+        "a,0,inf,0,0,0,0",
+        "a,0,,0,0,0,0",
+        "a,0,7,0,0,0,0",
+    ],
+)
+def test_table_of_labels_or_probabilities_that_are_none_is_refused(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text(f"id,label,{','.join(CLASSES)}\n{row}\n")
+    with pytest.raises(ValueError, match=r"."):
+        read_scores(path)

@@ -11,10 +11,13 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow.entities import Dataset, DatasetInput, InputTag
+from PIL import Image
 
+from tests.forks import run_module, start
 from tests.report.conftest import AWAY, HOME, WRONG, LogRun, arm, latest_report
 from wbc.config import ReportConfig
 from wbc.errors import ConfigError, ReportError
+from wbc.report.files import read_embeddings, read_samples
 from wbc.report.latex import numbers
 from wbc.report.paper.comparison import comparison, differences
 from wbc.report.paper.contents import PAPER
@@ -118,6 +121,11 @@ _OTHER = f"predictions/{AWAY}.csv of run {{run}} is not the file that was logged
         ("config.json", b"{", "its config.json is missing or damaged"),
         ("config.json", None, "its config.json is missing or damaged"),
         ("environment.json", b"{", "its environment.json is damaged"),
+        ("environment.json", b"[]", "its environment.json is damaged"),
+        ("environment.json", b'{"gpus": [1]}', "its environment.json is damaged"),
+        ("environment.json", b'{"gpus": 5}', "its environment.json is damaged"),
+        ("environment.json", b'{"code": [1]}', "its environment.json is damaged"),
+        ("environment.json", b'{"libraries": 3}', "its environment.json is damaged"),
         (f"predictions/{AWAY}.csv", b"", _OTHER),
         (f"predictions/{AWAY}.csv", b"id,label,Basophil\na,0,0.1\n", _OTHER),
         ("predictions", None, "its predictions are missing"),
@@ -137,6 +145,22 @@ def test_run_whose_files_are_damaged_is_left_out_and_its_cell_missing(
     study = read_study(options)
     assert [(each.stored.id, each.why) for each in study.excluded] == [(run_id, why.format(run=run_id))]
     assert study.missing == ((arm("resnet50"), 0),)
+
+
+def test_embeddings_that_declare_more_than_they_hold_and_samples_of_another_format_are_left_out(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig
+) -> None:
+    run_id, client = golden_runs["resnet50", 0], mlflow.MlflowClient()
+    root = Path(mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://"))
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000000), }"
+    (root / f"embeddings/{AWAY}.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(117).encode() + b"\n")
+    client.delete_tag(run_id, f"sha256.embeddings/{AWAY}.npy")
+    Image.new("RGB", (4, 4)).save(root / f"samples/{AWAY}.png", "GIF")
+    (run,) = (each for each in read_study(options).runs if each.stored.id == run_id)
+    assert read_embeddings(run, AWAY) is None
+    assert read_samples(run, AWAY) is None
+    assert read_embeddings(run, HOME) is not None
+    assert read_samples(run, HOME) is not None
 
 
 def test_damaged_embeddings_and_samples_cost_their_figures_only(
@@ -300,6 +324,37 @@ def test_verdict_is_given_on_the_papers_images_alone(
     assert set(shorter.data["verdict"]) == {"other settings: not comparable"}
 
 
+def test_bccd_stands_beside_its_own_published_numbers_and_not_beside_liscs(
+    log_run: LogRun, options: ReportConfig
+) -> None:
+    log_run("resnet50", 0, {"pbc2500_test": [], "bccd": [0], "tecom": []}, profile="open", source="pbc2500")
+    table = comparison(read_study(replace(options, profile="open", models="resnet50", seeds="0")))
+    assert table
+    beside = table.data.set_index("domain")[["published_domain", "published"]].round(4).values.tolist()
+    assert dict(zip(table.data["domain"], beside, strict=True)) == {
+        "pbc2500_test": ["raabin_test_a", 0.9853],
+        "bccd": ["bccd", 0.2319],
+    }
+
+
+def test_of_two_runs_as_close_to_the_mean_the_first_stands_for_the_arm(log_run: LogRun, options: ReportConfig) -> None:
+    """0.3 and 0.5 are as far from 0.4, which binary fractions miss."""
+    for seed, wrong in ((0, list(range(7))), (1, list(range(5)))):
+        log_run("resnet50", seed, {HOME: wrong, AWAY: []})
+    chosen = read_study(replace(options, models="resnet50")).representative(arm("resnet50"), HOME)
+    assert chosen
+    assert chosen.seed == 0
+
+
+def test_comparison_says_what_the_released_recipe_leaves_out(log_run: LogRun, options: ReportConfig) -> None:
+    for recipe, told in (("released", True), ("paper", False)):
+        log_run("resnet50", 0, {"raabin_test_a": [], "lisc": []}, profile="paper", recipe=recipe)
+        study = read_study(replace(options, profile="paper", models="resnet50", seeds="0"))
+        table = comparison(replace(study, settings=study.settings | {"recipe": recipe}))
+        assert table
+        assert ("as JPEG of quality 75" in table.note) is told
+
+
 def test_report_is_logged_to_a_run_of_its_own(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
     write_report(options, PAPER)
     run = latest_report()
@@ -330,10 +385,14 @@ def test_folder_that_cannot_be_is_refused_before_anything_is_read(output: str, s
         write_report(ReportConfig(output=output), PAPER)
 
 
-def test_two_reports_at_once_both_end_well(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
-    command = [sys.executable, "-m", "entrypoints.report", "--models", "resnet50", "--output", str(options.output)]
-    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
-    assert [process.wait() for process in processes] == [0, 0]
+def test_two_reports_at_once_both_end_well(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, store: Path
+) -> None:
+    command = ["entrypoints.report", "--models", "resnet50", "--output", str(options.output)]
+    both = [start(store / f"{number}.out", store / f"{number}.err", run_module, *command) for number in range(2)]
+    for process in both:
+        process.join(300)
+    assert [process.exitcode for process in both] == [0, 0]
     assert (Path(str(options.output)) / "report.html").exists()
 
 

@@ -1,10 +1,11 @@
-"""A study that is run within seconds."""
+"""What tests of sweeps share: the demo as a study of seconds, and workers that need not import PyTorch anew."""
 
 import dataclasses
 from collections.abc import Callable
 
 import pytest
 
+from tests.forks import fork_workers
 from wbc.config import RunConfig
 from wbc.settings import Settings
 from wbc.studies import STUDIES, Study
@@ -18,4 +19,5 @@ def small_study(small_config: Callable[..., RunConfig], monkeypatch: pytest.Monk
     settings |= {"epochs": 1, "warmup_epochs": None}
     study = Study(sources=config.arm.sources, targets=config.targets, seeds=2, models=("resnet50",), **settings)
     monkeypatch.setitem(STUDIES, "demo", study)
+    fork_workers(monkeypatch)
     return study

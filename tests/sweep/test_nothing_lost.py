@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +22,10 @@ import pytest
 from mlflow.entities import Run
 
 from tests.conftest import name_of, write_cells
-from tests.forks import forks
+from tests.forks import forks, run_command, run_module, start
 from tests.servers import free_port, mlflow_server
 from tests.sweep.phases import PHASES, Reaper
-from tests.test_run import ROOT, predictions_of
+from tests.test_run import predictions_of
 from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
@@ -40,7 +39,7 @@ from wbc.tracking.store import connect
 from wbc.training import fit
 from wbc.training.loop import train_epoch
 
-KILLS = int(os.environ.get("WBC_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("WBC_TEST_KILLS", "8"))
 OUTAGE_S = float(os.environ.get("WBC_TEST_OUTAGE_S", "15"))
 OUTAGE_EPOCHS = 100
 
@@ -206,20 +205,20 @@ def test_full_disk_is_told_and_leaves_the_earlier_checkpoint_to_go_on_from(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{small_disk}/mlflow.db")
     options = [f"--{name}={getattr(config, name)}" for name in ("model", "source", "scale", "pretrained", "epochs")]
     options += [f"--{name}={getattr(config, name)}" for name in ("image_size", "batch_size", "checkpoint_every")]
-    command = [sys.executable, "-m", "entrypoints.train", *options, "--targets", ",".join(config.targets)]
+    command = ["entrypoints.train", *options, "--targets", ",".join(config.targets)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     ballast, said = small_disk / "ballast", forks().Queue()
     first = forks().Process(target=_fill_and_train, args=(dict(os.environ), config, ballast, said))
     first.start()
     assert re.search(r"the tracking store .* fails: .*(No space left|full)", said.get(timeout=300))
     first.join()  # its claim ends with it: there is no room to withdraw it
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    refused = run_command(*command)
     assert (refused.returncode, "Traceback" in refused.stderr) == (2, False), refused.stderr
     assert "full" in refused.stderr or "No space left" in refused.stderr
     ballast.unlink()
     (stopped,) = all_runs()
     assert stopped.data.tags["checkpoint"] == "checkpoint/epoch_0002.pt"
-    resumed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    resumed = run_command(*command)
     assert resumed.returncode == 0, resumed.stderr
     assert f"going on with the run {stopped.info.run_id}" in resumed.stderr
     assert "epoch 2/4" not in resumed.stderr
@@ -248,22 +247,21 @@ def _fill_and_train(
 
 def test_two_prepares_at_once_make_one_cache_that_both_can_use(store: Path) -> None:
     write_cells(store / "slides", 40)
-    command = [sys.executable, "-m", "entrypoints.prepare", "--domains", f"folder:{store}/slides", "--image_size", "64"]
+    command = ["entrypoints.prepare", "--domains", f"folder:{store}/slides", "--image_size", "64"]
     reference = parse_source(f"folder:{store}/slides")
     home, logs = store / "data" / find_domain(reference.key).slug, [store / "first.log", store / "second.log"]
     with one_writer(home):
-        both = []
-        for log in logs:
-            with log.open("w") as stderr:
-                both.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True))
+        both = [start(log.with_suffix(".out"), log, run_module, *command) for log in logs]
         deadline = time.monotonic() + 120
-        while not all("another process is preparing it" in log.read_text() for log in logs):
+        while not all(log.exists() and "another process is preparing it" in log.read_text() for log in logs):
             assert time.monotonic() < deadline
-            assert [process.poll() for process in both] == [None, None]
+            assert [process.exitcode for process in both] == [None, None]
             time.sleep(0.1)
         assert [path.name for path in home.iterdir()] == [".lock"]
-    outputs = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+    for process in both:
+        process.join(120)
+    assert [process.exitcode for process in both] == [0, 0]
+    outputs = [log.with_suffix(".out").read_text() for log in logs]
     assert outputs[0] == outputs[1]
     assert "".join(log.read_text() for log in logs).count("200 images are ready") == 1
     assert {path.name for path in home.iterdir()} == {

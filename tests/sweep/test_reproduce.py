@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
+import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import mlflow
@@ -15,17 +15,17 @@ import psutil
 import pytest
 from mlflow.entities import Run
 
+from tests.forks import start
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, TrainingError
 from wbc.run import train_and_score
 from wbc.scoring import Outcome
 from wbc.studies import STUDIES, Study
+from wbc.sweep import reproduce
 from wbc.sweep.reproduce import reproduce_study
 from wbc.sweep.runners import local
 from wbc.tracking.read import read_trainings
 from wbc.tracking.sweeps import end_orphans
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
@@ -161,8 +161,8 @@ def test_workers_and_what_they_would_run_next_end_with_their_parent(
     parent = start_sweep(dataclasses.replace(small_study, epochs=500), store)
     wait_for(lambda: "resnet50/seed0" in all_runs() and "train/loss" in all_runs()["resnet50/seed0"].data.metrics)
     children = psutil.Process(parent.pid).children(recursive=True)
-    parent.send_signal(signum)
-    parent.wait(60)
+    os.kill(parent.pid, signum)
+    parent.join(60)
     _, alive = psutil.wait_procs(children, timeout=60)
     assert children
     assert not alive
@@ -175,12 +175,13 @@ def test_workers_and_what_they_would_run_next_end_with_their_parent(
 
 
 def test_run_of_a_worker_that_is_killed_goes_on_in_another(small_study: Study, store: Path) -> None:
-    sweep = start_sweep(dataclasses.replace(small_study, epochs=40), store, seeds="0,1")
+    running = start_sweep(dataclasses.replace(small_study, epochs=40), store, seeds="0,1")
     wait_for(lambda: "resnet50/seed0" in all_runs() and "checkpoint" in all_runs()["resnet50/seed0"].data.tags)
     tags = all_runs()["resnet50/seed0"].data.tags
     worker = next(json.loads(text)["pid"] for name, text in tags.items() if name.startswith("claim."))
     os.kill(worker, signal.SIGKILL)
-    assert sweep.wait(240) == 0
+    running.join(240)
+    assert running.exitcode == 0
     assert "a worker process was killed" in (store / "sweep0.log").read_text()
     check_whole(all_runs(), epochs=40)
 
@@ -188,7 +189,9 @@ def test_run_of_a_worker_that_is_killed_goes_on_in_another(small_study: Study, s
 def test_sweep_that_is_started_twice_at_once_runs_each_cell_once(small_study: Study, store: Path) -> None:
     profile = dataclasses.replace(small_study, epochs=20)
     sweeps = [start_sweep(profile, store, seeds="0,1", number=number) for number in range(2)]
-    assert [sweep.wait(300) for sweep in sweeps] == [0, 0]
+    for each in sweeps:
+        each.join(300)
+    assert [each.exitcode for each in sweeps] == [0, 0]
     check_whole(all_runs(), epochs=20)
     for number in range(2):
         assert "over seeds 0, 1 (Student t)" in (store / f"sweep{number}.out").read_text()
@@ -211,24 +214,17 @@ def check_whole(runs: dict[str, Run], epochs: int) -> None:
         assert [point.step for point in history] == list(range(1, epochs + 1))
 
 
-def start_sweep(profile: Study, store: Path, seeds: str = "0,1,2", number: int = 0) -> "subprocess.Popen[bytes]":
+def start_sweep(profile: Study, store: Path, seeds: str = "0,1,2", number: int = 0) -> ForkServerProcess:
     """Starts a sweep with one worker in a process of its own, its output in sweep<number>.out and .log."""
-    script = store / f"sweep{number}.py"
-    script.write_text(
-        "import logging\n"
-        "from wbc.config import ReproduceConfig\n"
-        "from wbc.studies import STUDIES, Study\n"
-        "from wbc.sweep import reproduce\n"
-        "if __name__ == '__main__':\n"
-        "    logging.basicConfig(level=logging.INFO, format='%(message)s')\n"
-        "    reproduce.WAIT_S = 0.5\n"
-        f"    STUDIES['demo'] = {profile!r}\n"
-        f"    reproduce.reproduce_study(ReproduceConfig(seeds='{seeds}', jobs=1))\n"
-    )
-    with (store / f"sweep{number}.out").open("wb") as out, (store / f"sweep{number}.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=log
-        )
+    return start(store / f"sweep{number}.out", store / f"sweep{number}.log", sweep, profile, seeds)
+
+
+def sweep(profile: Study, seeds: str) -> None:
+    """Runs a sweep, in a process of its own; its worker is started as a user's is."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    reproduce.WAIT_S = 0.5  # type: ignore[misc]
+    STUDIES["demo"] = profile
+    reproduce_study(ReproduceConfig(seeds=seeds, jobs=1))
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 300) -> None:

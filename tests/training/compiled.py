@@ -1,6 +1,6 @@
 """Prints how compiled code differs from plain code; a process of its own, since type checks of tests do not compile.
 
-`python -m tests.training.compiled DEVICE BACKEND SCALE MODEL PRECISION`: of two seeds, a step's loss, gradient and
+`python -m tests.training.compiled DEVICE BACKEND SCALE "MODEL PRECISION"...`: of two seeds, a step's loss, gradient and
 moving averages of batch norm, and frames compiled. Convolutions are in whole fp32: TF32 would hide what differs.
 """
 
@@ -16,7 +16,13 @@ from wbc.models.build import build_model
 from wbc.studies import resolve
 
 
-def main(device: str, backend: str, scale: str, model: str, precision: str) -> None:
+def main(device: str, backend: str, scale: str, *cases: str) -> None:
+    for case in cases:
+        torch._dynamo.reset()
+        print_steps(device, backend, scale, *case.split())
+
+
+def print_steps(device: str, backend: str, scale: str, model: str, precision: str) -> None:
     settings = {"device": device, "scale": scale, "model": model, "precision": precision}
     config = resolve(TrainConfig(image_size=64, pretrained="none", **settings))  # type: ignore[arg-type]
     images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, device=device)

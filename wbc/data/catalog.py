@@ -11,6 +11,7 @@ from wbc.data.disk import is_text
 from wbc.data.domain import Archive, Domain
 from wbc.data.layouts import read_below, read_class_folders, read_lisc, read_pbc2500, read_split_folders, read_zheng
 from wbc.errors import ConfigError, unknown
+from wbc.surroundings import expanded
 
 SMEAR_SIZE_PX: Final = 64
 FOLDER: Final = "folder:"
@@ -81,6 +82,7 @@ _ROWS: Final = (
         ),
         counts={"all": (3, 88, 33, 20, 207)},
         dropped="labels.csv: it names the images before they were cropped.",
+        contents="b4b8a94450bb7d6dc6cb6381f16e77870c772b913958d35e42dec4e9a14d8957",
         licence="MIT.",
         citation=f"BCCD as cleaned for {_TSUTSUI}",
         page="https://github.com/apple2373/BCCD",
@@ -106,6 +108,7 @@ _ROWS: Final = (
         counts={"train": (350, 350, 350, 350, 350), "test": (150, 150, 150, 150, 150)},
         train_split="train",
         dropped="PBC's erythroblasts, immature granulocytes and platelets: left out by those who drew the subset.",
+        contents="1b7237c06d1ce45493cf1f3c0bc0de76737f41d362a25cba94299bfbacea6509",
         licence="CC BY 4.0.",
         citation="A. Acevedo et al.: A dataset of microscopic peripheral blood cell images for development of "
         "automatic recognition systems, Data in Brief 30 (2020).",
@@ -121,6 +124,7 @@ _ROWS: Final = (
         counts={"all": (1, 22, 53, 48, 176)},
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
         pictures=False,
+        contents="0a27b25007790c427b1e6cd33a9af8d88d3188ee39f34c0b21780671b17c47e2",
         licence="GPL-3 repository; acknowledge Jiangxi Tecom Science Corporation.",
         citation=_ZHENG,
         page="https://github.com/zxaoyou/segmentation_WBC",
@@ -134,6 +138,7 @@ _ROWS: Final = (
         counts={"all": (3, 12, 37, 15, 33)},
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
         pictures=False,
+        contents="5c57984a1a8036919477fcf756064d795b9eed11f6b2ce38105bf126ba48b290",
         licence="GPL-3 repository; acknowledge the CellaVision blog.",
         citation=_ZHENG,
         page="https://github.com/zxaoyou/segmentation_WBC",
@@ -190,7 +195,7 @@ def _folder_domain(text: str) -> Domain:
         crop = float(share) if cropped else 1.0
     except ValueError:
         raise ConfigError(f"'{FOLDER}{text}{_CROP}{share}': crop must be a number, such as {_CROP}0.6.") from None
-    path = Path(text).expanduser().resolve()
+    path = expanded(text).resolve() if is_text(text) else Path(text)
     if not is_text(str(path)):
         raise ConfigError(f"the path {str(path)!a} is not UTF-8, or holds a control character: rename the folder.")
     return Domain(

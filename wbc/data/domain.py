@@ -85,6 +85,10 @@ class Domain:
     """Whether its licence lets a report show its cells."""
     train_split: str | None = None
     """The split meant when the domain is named as a source; None: a source must name its split."""
+    contents: str = ""
+    """The SHA-256 of all images with their labels (`wbc.data.manifest.digest`), whatever the archive is packed like.
+    Empty: nobody who wrote this catalogue had the files; then the archives' SHA-256 are recorded when first used.
+    """
     group: str = ""
     """Pattern at the start of a file's name that says the slide; images of a slide are held out together. Empty: none.
     """

@@ -81,10 +81,10 @@ def count_classes(rows: pd.DataFrame, split: str) -> Counts:
 
 
 def check_counts(rows: pd.DataFrame, domain: Domain) -> None:
-    """Compares with the catalogue, split by split and class by class.
+    """Compares with the catalogue: the counts, split by split and class by class, then the contents where it has them.
 
     Raises:
-        DataError: A count differs; the message gives both numbers of each.
+        DataError: A count differs; the message gives both numbers of each. Or an image or its label is another.
     """
     wrong = [
         f"{split} {name}: {found} found, {expected} expected"
@@ -94,6 +94,11 @@ def check_counts(rows: pd.DataFrame, domain: Domain) -> None:
     ]
     if wrong:
         raise DataError(f"{domain.key}: the images are not those of the catalogue. {'; '.join(wrong)}.")
+    if domain.contents and (found := digest(rows)) != domain.contents:
+        raise DataError(
+            f"{domain.key}: the images are not those of the catalogue, though as many of each class. The SHA-256 of "
+            f"their contents is {found}, expected is {domain.contents}."
+        )
 
 
 def changed_files(rows: pd.DataFrame, domain: Domain, root: Path) -> list[str]:

@@ -26,7 +26,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 from wbc.errors import WeightsError, first_line
 from wbc.models.catalog import Backbone
 from wbc.models.packages import find_package_file, read_squeezenet, rename_lite
-from wbc.surroundings import hub_is_offline
+from wbc.surroundings import expanded, hub_is_offline
 
 EXTENSIONS: Final = (".safetensors", ".pth", ".pt", ".bin")
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -57,7 +57,7 @@ def find_weights(pretrained: str, key: str, backbone: Backbone, *, download: boo
     """
     if pretrained == "imagenet":
         return _imagenet_file(backbone, download)
-    path = Path(pretrained).expanduser()
+    path = expanded(pretrained)
     if path.is_file():
         return path
     names = [stem + extension for stem in (backbone.weights, key) if stem for extension in EXTENSIONS]

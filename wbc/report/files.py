@@ -5,7 +5,7 @@ import json
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from wbc.report.study import ScoredRun
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, fetch, read_curve
 
+_MOST_PIXELS: Final = 50_000_000
+"""Of a picture of cells: many times as many as one that this project draws has."""
 Truth = dict[str, tuple[str, Int64[np.ndarray, " images"]]]
 """By domain: a digest of the images scored, and their labels."""
 
@@ -46,9 +48,9 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         try:
             labels, scores[path.stem] = read_scores(path)
             ids = pd.read_csv(path, usecols=["id"], dtype=str)["id"]
-            if np.isnan(scores[path.stem]).any() or not len(labels):
+            if not len(labels):
                 raise ValueError
-        except (ValueError, KeyError):  # pandas' own errors among them
+        except (ValueError, KeyError, OverflowError):  # pandas' own errors among them
             return f"its predictions/{path.name} is damaged"
         metrics[path.stem] = score(labels, scores[path.stem])
         logged = sorted({each.digest for each in run.datasets if each.name == path.stem})
@@ -56,7 +58,7 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         truth[path.stem] = (digest, labels)
     try:
         environment = fetch(run, schema.ENVIRONMENT, folder / run.id)
-        known = dict(json.loads(environment.read_bytes())) if environment else {}
+        known = _checked(json.loads(environment.read_bytes())) if environment else {}
     except (ValueError, TypeError, DamageError):
         return "its environment.json is damaged"
     scored = ScoredRun(
@@ -76,7 +78,9 @@ def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images di
     with tempfile.TemporaryDirectory() as folder, suppress(ValueError, EOFError, DamageError):
         path = fetch(run.stored, schema.embeddings(domain), Path(folder))
         if path:
-            embeddings = np.load(path).astype(np.float32)
+            embeddings = np.load(path, mmap_mode="r").astype(
+                np.float32
+            )  # which holds the size declared against the file
             whole = len(embeddings) == len(run.scores[domain]) and np.isfinite(embeddings).all()
             return embeddings if whole else None
     return None
@@ -84,7 +88,19 @@ def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images di
 
 def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
     """Returns the picture of a domain's cells (`wbc.evaluation.samples`); None where it is missing or damaged."""
-    with tempfile.TemporaryDirectory() as folder, suppress(OSError, SyntaxError, DamageError):
+    with tempfile.TemporaryDirectory() as folder, suppress(OSError, SyntaxError, ValueError, DamageError):
         path = fetch(run.stored, schema.samples(domain), Path(folder))
-        return Image.open(path).copy() if path else None
+        if path:
+            with Image.open(path, formats=["PNG"]) as image:
+                return image.copy() if image.width * image.height <= _MOST_PIXELS else None
     return None
+
+
+def _checked(environment: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a run logged of its environment; raises a ValueError where it cannot be shown."""
+    known = dict(environment)
+    gpus, libraries = known.get("gpus") or [], known.get("libraries") or {}
+    texts = [known.get("code") or "", *gpus] if isinstance(gpus, list) else [None]
+    if not (isinstance(libraries, dict) and all(isinstance(each, str) for each in texts)):
+        raise ValueError("an environment has a text for its code, a list of GPUs and libraries by name")
+    return known

@@ -6,10 +6,11 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 import logging
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import mlflow
 from filelock import FileLock
@@ -135,9 +136,21 @@ def _check_answers() -> None:
     """Raises a TrackingError within seconds if a store that is no file does not answer."""
     uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
+        _refuse_no_address(uri, lambda text: urlsplit(text).port)
         check_server(uri)
     elif database_file() is None and "://" in uri and not is_local_uri(uri):
+        _refuse_no_address(uri, make_url)
         check_database(uri)
+
+
+def _refuse_no_address(uri: str, read: Callable[[str], object]) -> None:
+    """Raises a TrackingError if an address cannot be read as such."""
+    try:
+        read(uri)
+    except (ValueError, SQLAlchemyError) as error:
+        raise TrackingError(
+            f"the tracking store {uri} is no address ({first_line(error).rstrip('.')}): correct MLFLOW_TRACKING_URI."
+        ) from error
 
 
 def artifact_folder() -> Path | None:

@@ -111,6 +111,18 @@ def test_next_address_is_tried(domain: Domain, tmp_path: Path, site: Site) -> No
     assert fetch(archive, domain, tmp_path)[0].read_bytes() == WHOLE
 
 
+def test_archive_that_came_over_http_and_has_no_known_sha256_is_told_with_it(
+    domain: Domain, tmp_path: Path, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = replace(domain.archives[0], urls=("https://127.0.0.1:9/cells.zip", f"{site.url}/cells.zip"))
+    digest = fetch(archive, domain, tmp_path / "a")[1]
+    assert "cells.zip came over http, which anybody on the way can change, and no SHA-256 of it" in caplog.text
+    assert digest in caplog.text
+    caplog.clear()
+    fetch(replace(archive, sha256=digest), domain, tmp_path / "b")
+    assert "came over http" not in caplog.text
+
+
 def test_published_sha256_is_compared(domain: Domain, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"published is {SHA}"):
         fetch(replace(domain.archives[0], sha256=SHA), domain, tmp_path)

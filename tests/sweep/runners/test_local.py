@@ -10,11 +10,17 @@ from multiprocessing.synchronize import SemLock
 import psutil
 import pytest
 
+from tests.forks import fork_workers
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import RunnerError
 from wbc.sweep.runners import local
 from wbc.sweep.runners.base import alike
 from wbc.sweep.runners.local import _each, _worker, _workers, default_jobs, learn_weights
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_workers(monkeypatch)
 
 
 def process_of(_task: int) -> int:

@@ -53,7 +53,9 @@ def fetch(archive: Archive, domain: Domain, home: Path, given: Path | None = Non
     for source in _sources(archive, domain):
         try:
             _fetch_from(source, part, f"{domain.key}: {archive.basename}")
-            return _accept(part, target, archive, home)
+            accepted = _accept(part, target, archive, home)
+            _warn_of_http(source, archive, domain, home, accepted[1])
+            return accepted
         except DataError as error:
             reasons.append(f"{source}: {error}")
             if source not in archive.urls:  # another source does not go on from what this one left
@@ -73,6 +75,16 @@ def _accept(part: Path, target: Path, archive: Archive, home: Path) -> tuple[Pat
         raise
     part.replace(target)
     return target, digest
+
+
+def _warn_of_http(source: str, archive: Archive, domain: Domain, home: Path, digest: str) -> None:
+    """Says that a file came unprotected, where neither its SHA-256 nor that of its images is known."""
+    if source.startswith("http://") and not (domain.contents or expected_sha256(archive, home)):
+        _log.warning(
+            "%s: %s came over http, which anybody on the way can change, and no SHA-256 of it is published. It is %s: "
+            "hold it against that of another download.",
+            *(domain.key, archive.basename, digest),
+        )
 
 
 def _given_file(archive: Archive, domain: Domain, given: Path) -> Path:

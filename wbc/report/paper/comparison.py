@@ -20,6 +20,10 @@ _GROUP_NORM: Final = (
     " Group norm: resnet50_gn is the network of the paper's text; the released code trains resnetv2_50d_gn, and its "
     "README has the same numbers."
 )
+_JPEG: Final = (
+    " The released code stores LISC's crops again as JPEG of quality 75 (about 1.9 grey levels); here they are scored "
+    "as they are."
+)
 
 
 def differences(study: Study) -> Table | None:
@@ -103,6 +107,7 @@ def comparison(study: Study) -> Table | None:
                 "Test-A and the first target beside LISC."
             )
             + (_GROUP_NORM if study.named(["resnet50_gn", "resnetv2_50d_gn"]) else "")
+            + (_JPEG if study.settings["recipe"] == "released" and AWAY in {row[2].name for row in rows} else "")
         ),
         header=("", "model", "domain", "ours", "published", "difference", "verdict"),
         groups=(tuple(row for row, _ in compared),),

@@ -17,7 +17,7 @@ from docker.utils import parse_bytes
 from wbc.config import RunConfig
 from wbc.errors import ConfigError
 from wbc.inputs import splits_of
-from wbc.surroundings import data_dir, passed_on, proxies
+from wbc.surroundings import data_dir, expanded, passed_on, proxies
 from wbc.sweep.runners.base import is_local
 from wbc.tracking.store import store_location
 
@@ -60,7 +60,7 @@ def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
         if config.pretrained == "imagenet":
             read |= {path for path in _hubs().values() if path.exists()}
         elif config.pretrained not in ("none", "patterns"):
-            read.add(Path(config.pretrained).expanduser().absolute())
+            read.add(expanded(config.pretrained).absolute())
     if any(config.device == "cuda" for config in configs):
         written = written | {data_dir() / "compiled"}  # as wbc.compute has it: code for the GPU, which runs share
     for folder in (data_dir(), *written):
