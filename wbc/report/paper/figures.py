@@ -122,9 +122,10 @@ def analysed_confusion(study: Study) -> Plot:
     _matrix(axis, counts, [[f"{count}" for count in row] for row in counts])
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
+    accuracy = 100 * run.metrics[domain.name].accuracy
     caption = (
         f"Fig. 5. Confusion of {in_sentence(study, run.arm)}, seed {run.seed}, on {domain.name}, in images; shaded by "
-        f"the share of the true class. Accuracy {100 * run.metrics[domain.name].accuracy:.2f} %, n = {len(domain.labels)}."
+        f"the share of the true class. Accuracy {accuracy:.2f} %, n = {len(domain.labels)}."
     )
     return Plot(name="fig5_confusion", caption=caption, figure=figure, narrow=True)
 
@@ -204,7 +205,7 @@ def _matrix(axis: Axes, counts: np.ndarray, texts: list[list[str]]) -> None:
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
-            shade = style.ink(image.cmap(image.norm(shares[row, column])))
+            shade = style.ink(np.asarray(image.cmap(image.norm(shares[row, column]))).tolist())
             axis.text(column, row, text, ha="center", va="center", color=shade, fontsize=7)
     axis.set_xticks(range(len(CLASSES)), ABBREVIATIONS)
     axis.set_yticks(range(len(CLASSES)), ABBREVIATIONS)

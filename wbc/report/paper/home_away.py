@@ -23,6 +23,7 @@ _ROW_IN: Final = 0.29
 _THIN_ROW_IN: Final = 0.19
 """With the name beside it."""
 _GREY: Final = "#767676"
+_GROUND: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
 def home_away(study: Study) -> Plot:
@@ -63,7 +64,7 @@ def _draw(study: Study, panels: Sequence[ScoredDomain]) -> Figure:
     if alone:
         axes[0].set_yticks([])
         for arm, row in rows.items():
-            axes[0].text(0, row - 0.3, spoken(study, arm), va="bottom", fontsize=6.5)
+            axes[0].text(0, row - 0.22, spoken(study, arm), va="bottom", fontsize=6.5, bbox=_GROUND)
     else:
         axes[0].set_yticks(list(rows.values()), [style.label(study, arm, 34) for arm in rows], fontsize=6.5)
     figure.legend(handles=_legend(study), loc="outside lower center", ncols=3, handletextpad=0.3, columnspacing=1.2)
@@ -75,15 +76,15 @@ def _panel(axis: Axes, study: Study, domain: ScoredDomain, rows: dict[Arm, float
     beside: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "va": "center", "ha": "right", "fontsize": 7}
     home = study.home if study.home and study.home.name != domain.name else None
     for arm, row in rows.items():
-        means = [_end(axis, study, arm, each, row) for each in (home, domain) if each]
-        if None in means:
+        ends = [_end(axis, study, arm, each, row) for each in (home, domain) if each]
+        means = [mean for mean in ends if mean is not None]
+        if len(means) < len(ends):
             axis.text(50, row, "missing", va="center", ha="center", fontsize=7, color=_GREY)
         elif len(means) == 2:
             axis.plot(means, [row, row], color=_GREY, linewidth=0.9, zorder=1)
             axis.text(1.17, row, signed(means[1] - means[0]), **beside)
     if home:
-        top = {"transform": axis.transAxes, "ha": "right", "va": "bottom", "fontsize": 7}
-        axis.text(1.17, 1.0, "points", **top)
+        axis.text(1.17, 1.0, "points", transform=axis.transAxes, ha="right", va="bottom", fontsize=7)
     for share, line in ((domain.majority, "--"), (CHANCE, ":")):
         axis.axvline(100 * share, color=_GREY, linestyle=line, linewidth=0.7, zorder=0)
     axis.set_xlim(0, 100)
@@ -105,7 +106,7 @@ def _end(axis: Axes, study: Study, arm: Arm, domain: ScoredDomain, row: float) -
         reach: tuple[float, float] | None = (shares.min(), shares.max())
     else:
         both = two_way_interval(study.hits(arm, domain))
-        reach = (100 * both[0], 100 * both[1]) if both else None
+        reach = (max(0.0, 100 * both[0]), min(100.0, 100 * both[1])) if both else None  # rounded beyond by a hair
     if reach:
         axis.plot(reach, [row, row], linewidth=2.2, alpha=0.5, solid_capstyle="butt", zorder=2, **look)
     face = "white" if domain.home else style.colour(arm)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
-from wbc.report.names import spoken
+from wbc.report.names import in_sentence, spoken
 from wbc.report.paper.domains import cautions, domain_of
 from wbc.report.paper.published import published_classes, published_counts
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
@@ -88,7 +88,6 @@ def classes(study: Study) -> Table | None:
     run = analysed(study, domain)
     if run is None:
         return None
-    name = study.label(run.arm)
     metrics = run.metrics[domain.name]
     beside = study.profile == "paper" and run.arm.name == ANALYSED and domain.name == "lisc"
     rows = []
@@ -99,7 +98,7 @@ def classes(study: Study) -> Table | None:
     every = [study.representative(arm, domain.name) for arm in study.arms]
     return Table(
         name="table3",
-        title=f"Table 3. {name} on {domain.name} by class, in %",
+        title=f"Table 3. {in_sentence(study, run.arm)} on {domain.name} by class, in %",
         note=(
             f"Run {run.stored.id}, seed {run.seed}: its accuracy of {percent(metrics.accuracy)} % is closest to the "
             f"mean of {_count(study.of(run.arm, domain.name), 'seed')}. n = {metrics.images} images. {NOTHING}: no "
