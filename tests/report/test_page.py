@@ -57,15 +57,24 @@ def browser() -> Iterator[webdriver.Chrome]:
     chrome.quit()
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the page is kept for all tests of this file: it takes seconds to make."""
+    return tmp_path_factory.mktemp("page") / "report"
+
+
 @pytest.fixture
-def page(log_run: LogRun, options: ReportConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
+def page(
+    browser: webdriver.Chrome, log_run: LogRun, options: ReportConfig, monkeypatch: pytest.MonkeyPatch, kept: Path
+) -> Path:
     """The page of three models, one of which has a name that is HTML."""
-    for model, wrong in (("resnet50", 6), ("resnet50_gn", 1), (NASTY, 3)):
-        for seed in (0, 1):
-            log_run(model, seed, {HOME: [], AWAY: list(range(wrong))}, fingerprint=f"{len(model)}-{seed}")
-    chromium = shutil.which("chromium")
-    monkeypatch.setenv("PATH", str(Path(chromium).parent) if chromium else "")
-    return write_report(replace(options, models=None), PAPER) / "report.html"
+    if not kept.exists():
+        for model, wrong in (("resnet50", 6), ("resnet50_gn", 1), (NASTY, 3)):
+            for seed in (0, 1):
+                log_run(model, seed, {HOME: [], AWAY: list(range(wrong))}, fingerprint=f"{len(model)}-{seed}")
+        monkeypatch.setenv("PATH", "")  # no LaTeX
+        shutil.copytree(write_report(replace(options, models=None), PAPER), kept)
+    return kept / "report.html"
 
 
 def screen(browser: webdriver.Chrome, width_px: int, height_px: int) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from wbc.report.parts import Parts
@@ -32,6 +32,8 @@ def write_page(study: Study, parts: Parts, folder: Path) -> None:
         parts=parts,
         picture=lambda plot: _embedded(folder / "figures" / f"{plot.name}.png"),
         row_header=_row_header,
+        breakable=_breakable,
+        skipped=_skipped,
         anchors={name: re.sub(r"\W", "-", name) for name in (study.label(run.arm) for run in study.runs)},
         datasets=_datasets(study.runs),
         environment=_environment(study.runs),
@@ -59,6 +61,17 @@ def _sort_key(value: float | None) -> str | None:
 def _row_header(table: Table) -> int:
     """Returns the column that names a table's rows: the first that has a heading."""
     return next((place for place, heading in enumerate(table.header[: table.left]) if heading), 0)
+
+
+def _skipped(table: Table) -> int:
+    """Returns how many columns the page leaves out: the first, of the paper's rows, where no row is the paper's."""
+    indexed = any(row[0].text for group in table.groups for row in group)
+    return int(table.left > 1 and not table.header[0] and not indexed)
+
+
+def _breakable(text: str) -> Markup:
+    """Returns a heading that narrow screens break after an underscore, and not within "(n = 257)"."""
+    return Markup(escape(text.replace("(n = ", "(n\u00a0=\u00a0")).replace("_", Markup("_<wbr>")))
 
 
 def _link(run: StoredRun) -> Markup:

@@ -80,8 +80,12 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def label(study: Study, arm: Arm, width: int = 60) -> str:
-    """Returns an arm's name as figures print it, in at most two lines of `width` letters."""
-    return textwrap.fill(spoken(study, arm), width, max_lines=2, placeholder="…")
+    """Returns an arm's name as figures print it; one of more than `width` letters is broken after the network."""
+    name = spoken(study, arm)
+    network, _, rest = name.partition(", ")
+    if len(name) <= width or not rest:
+        return textwrap.shorten(name, width, placeholder="…")
+    return "\n".join([f"{network},", *textwrap.wrap(rest, width, max_lines=2, placeholder="…")])
 
 
 def colour(arm: Arm) -> str:

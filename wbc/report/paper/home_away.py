@@ -20,7 +20,7 @@ _GAP: Final = 0.5
 """Between two norms, in rows."""
 _ROW_IN: Final = 0.29
 """With the name above the line."""
-_THIN_ROW_IN: Final = 0.19
+_THIN_ROW_IN: Final = 0.25
 """With the name beside it."""
 _GREY: Final = "#767676"
 _GROUND: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
