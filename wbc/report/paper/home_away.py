@@ -22,6 +22,8 @@ _ROW_IN: Final = 0.29
 """With the name above the line."""
 _THIN_ROW_IN: Final = 0.25
 """With the name beside it."""
+_BESIDE_PT: Final = 32
+"""From the axis to the right edge of the numbers beside it; a marker at 100 % is clear of them."""
 _GREY: Final = "#767676"
 _GROUND: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
@@ -73,7 +75,7 @@ def _draw(study: Study, panels: Sequence[ScoredDomain]) -> Figure:
 
 def _panel(axis: Axes, study: Study, domain: ScoredDomain, rows: dict[Arm, float]) -> None:
     """Draws a line from home to a domain for each arm, and prints by how many points it falls."""
-    beside: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "va": "center", "ha": "right", "fontsize": 7}
+    beside: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 7}
     home = study.home if study.home and study.home.name != domain.name else None
     for arm, row in rows.items():
         ends = [_end(axis, study, arm, each, row) for each in (home, domain) if each]
@@ -82,9 +84,10 @@ def _panel(axis: Axes, study: Study, domain: ScoredDomain, rows: dict[Arm, float
             axis.text(50, row, "missing", va="center", ha="center", fontsize=7, color=_GREY)
         elif len(means) == 2:
             axis.plot(means, [row, row], color=_GREY, linewidth=0.9, zorder=1)
-            axis.text(1.17, row, signed(means[1] - means[0]), **beside)
+            place: dict[str, Any] = {"xy": (1, row), "xycoords": axis.get_yaxis_transform(), "xytext": (_BESIDE_PT, 0)}
+            axis.annotate(signed(means[1] - means[0]), **place, va="center", **beside)
     if home:
-        axis.text(1.17, 1.0, "points", transform=axis.transAxes, ha="right", va="bottom", fontsize=7)
+        axis.annotate("points", (1, 1), (_BESIDE_PT, 2), xycoords="axes fraction", va="bottom", **beside)
     for share, line in ((domain.majority, "--"), (CHANCE, ":")):
         axis.axvline(100 * share, color=_GREY, linestyle=line, linewidth=0.7, zorder=0)
     axis.set_xlim(0, 100)
