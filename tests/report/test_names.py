@@ -2,18 +2,16 @@
 
 import pytest
 
-from tests.report.conftest import LogRun, arm
-from wbc.config import ReportConfig
+from tests.report.conftest import arm
+from tests.report.studies import at_home_and_away
 from wbc.models.catalog import MODELS
 from wbc.report.names import in_sentence, spoken
-from wbc.report.query import read_study
 from wbc.report.study import Study
 
 
 @pytest.fixture
-def study(log_run: LogRun, options: ReportConfig) -> Study:
-    log_run("resnet50", 0, {"smears_target": []})
-    return read_study(options)
+def study() -> Study:
+    return at_home_and_away(resnet50=[1])
 
 
 @pytest.mark.parametrize(

@@ -297,13 +297,34 @@ def test_verdict_is_given_on_the_papers_images_alone(
     assert shorter == Absent(name="comparison with published numbers", why="the settings are not the paper's")
 
 
+def test_report_of_drawn_cells_opens_with_that_then_its_result_its_figure_and_table_4(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    folder = write_report(options, replace(PAPER, parts=PAPER.parts[:1]))
+    page = re.sub(r"base64,[^\"]*", "", (folder / "report.html").read_text())
+    order = ["<h1>Drawn cells", "are drawings", "Best on smears", 'id="fig4_home_away"', 'id="table4"', "<details>"]
+    assert [page.index(each) for each in order] == sorted(page.index(each) for each in order)
+    assert page.index("<details>") < page.index('id="table1"') < page.index('id="run-list"')
+    tex = (folder / "report.tex").read_text()
+    order = [
+        "Drawn cells",
+        "are drawings",
+        "Best on smears",
+        "figures/fig4_home_away",
+        "tables/table4",
+        "tables/table1",
+    ]
+    assert [tex.index(each) for each in order] == sorted(tex.index(each) for each in order)
+
+
 def test_other_data_have_no_row_beside_the_published_numbers(
     golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
     folder = write_report(options, PAPER)
     assert not list((folder / "tables").glob("comparison*"))
-    page = (folder / "report.html").read_text()
+    page = re.sub(r"base64,[^\"]*", "", (folder / "report.html").read_text())
     assert "98.53 ± 0.18" not in page
     assert "No comparison with published numbers: the data are not the paper&#39;s." in page
 
