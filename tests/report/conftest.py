@@ -90,7 +90,7 @@ def log_run(store: Path) -> LogRun:
                 run.training.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
             for each in scored:
                 said = predictions(each, wrong[each.name])
-                role: Role = "home" if each.name in (HOME, "raabin_test_a") else "away"
+                role: Role = "home" if each.name in (HOME, "raabin_test_a", "pbc2500_test") else "away"
                 run.scores.log(each, role, f"{fingerprint} {each.digest}", said, score(said.labels, said.scores))
         if complete:  # there is no checkpoint, which `run.complete()` would look for
             mlflow.MlflowClient().set_tag(run.id, "complete", "true")

@@ -1,6 +1,5 @@
 """The report of hand-checked runs: golden tables, what is left out and why, what stands in place of what is missing."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -23,8 +22,9 @@ from wbc.report.paper.comparison import comparison, differences
 from wbc.report.paper.contents import PAPER
 from wbc.report.paper.ranks import ranks
 from wbc.report.paper.tables import accuracies
+from wbc.report.parts import Absent
 from wbc.report.query import read_study
-from wbc.report.render import to_markdown
+from wbc.report.render import Table, to_markdown
 from wbc.report.report import write_report
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +41,7 @@ def normalised(text: str, runs: dict[tuple[str, int], str]) -> str:
 def test_tables_are_the_golden_ones(
     golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Means by hand: home 10 and 9 of 10, 9 and 9; away 4 and 2, 8 and 10. Half-width: 12.706 × half the gap.
-
-    So 95 ± 63.53, 90 ± 0, 30 ± 127.06, 90 ± 127.06, of which 0 and 100 cut what is beyond.
-    """
+    """Means and ranges by hand: home 10 and 9 of 10, 9 and 9; away 4 and 2, 8 and 10."""
     monkeypatch.setenv("PATH", "")  # no LaTeX: the tables do not need it
     tables = write_report(options, PAPER) / "tables"
     for path in sorted(GOLDEN.iterdir()):
@@ -56,8 +53,8 @@ def test_missing_cells_are_shown_with_the_command_that_fills_them(
 ) -> None:
     folder = write_report(replace(options, models="resnet50,resnet50_gn,vgg16", seeds="0,1,2"), PAPER)
     table = (folder / "tables" / "table4.md").read_text()
-    assert re.search(r"\(b\) \| vgg16 \| missing \| missing", table)
-    assert "95.00 −63.53/+5.00 (2 of 3 seeds)" in table
+    assert "| (b) | VGG16, no norm<br>vgg16 | missing | missing |" in table
+    assert "95.00 (90.00–100.00; 2 of 3 seeds)" in table
     command = 'make reproduce PROFILE=demo MODELS="resnet50 resnet50_gn vgg16" SEEDS="0 1 2"'
     assert command in caplog.text
     assert command.replace('"', "&#34;") in (folder / "report.html").read_text()
@@ -193,10 +190,6 @@ def test_run_logged_before_there_were_methods_stands_under_its_arm(log_run: LogR
     study = read_study(replace(options, models="resnet50_gn+mixup"))
     assert study.accuracies(arm("resnet50_gn+mixup"), AWAY) == [0.9, 0.9]
     assert study.missing == ()
-    table = comparison(study)
-    assert table
-    assert table.data["model"].tolist() == ["resnet50_gn+mixup"] * 2
-    assert table.data["published"].round(4).tolist() == [0.9844, 0.635]
 
 
 def test_run_whose_tags_name_no_seed_is_left_out(
@@ -239,16 +232,21 @@ def test_arms_of_two_sources_are_told_apart_by_them(log_run: LogRun, options: Re
     assert study.missing == study.excluded == ()
 
 
-def test_group_norms_published_numbers_stand_beside_both_networks(log_run: LogRun, options: ReportConfig) -> None:
-    for model in ("resnet50_gn", "resnetv2_50d_gn"):
-        log_run(model, 0, {HOME: [], AWAY: []})
-    table = comparison(read_study(replace(options, models="resnet50_gn,resnetv2_50d_gn", seeds="0")))
-    assert table
-    assert table.data.round(4).groupby("model")["published"].apply(list).to_dict() == {
-        "resnet50_gn": [0.9824, 0.7307],
-        "resnetv2_50d_gn": [0.9824, 0.7307],
+def test_published_numbers_stand_beside_each_arm_that_they_are_of(log_run: LogRun, options: ReportConfig) -> None:
+    models = ("resnet50_gn", "resnet50_gn+mixup", "resnetv2_50d_gn")
+    lisc = {"lisc": np.repeat(np.arange(5), (55, 39, 59, 48, 56)).tolist()}
+    for model in models:
+        log_run(model, 0, {"lisc": []}, profile="paper", labels=lisc)
+    table = comparison(read_study(replace(options, profile="paper", models=",".join(models), seeds="0")))
+    assert isinstance(table, Table)
+    assert table.data.round(4).set_index("model")["published"].to_dict() == {
+        "resnet50_gn": 0.7307,
+        "resnet50_gn+mixup": 0.635,
+        "resnetv2_50d_gn": 0.7307,
     }
-    assert table.data["published_place"].tolist()[::2] == ["Table 4 (supplement)", "README of the released code"]
+    places = table.data.set_index("model")["published_place"]
+    assert places["resnet50_gn"] == "Table 4 (supplement)"
+    assert places["resnetv2_50d_gn"] == "README of the released code"
     assert "the released code trains resnetv2_50d_gn" in table.note
 
 
@@ -262,9 +260,10 @@ def test_bootstrap_is_called_too_narrow_by_the_seeds_that_there_are(log_run: Log
 def test_one_seed_gives_no_interval_and_says_so(log_run: LogRun, options: ReportConfig) -> None:
     log_run("resnet50", 0, WRONG["resnet50", 0])
     study = read_study(replace(options, models="resnet50", seeds="0"))
-    assert "| (a) | resnet50 | 100.00 (one seed) | 40.00 (one seed) |" in to_markdown(accuracies(study))
+    row = "| (a) | ResNet50, batch norm<br>resnet50 | 100.00 (one seed) | 40.00 (one seed) |"
+    assert row in to_markdown(accuracies(study))
     assert differences(study) is None
-    assert ranks(study).figure is None
+    assert isinstance(ranks(study), Absent)
     assert "resnet50/smears_target/accuracy" in numbers(study)
     assert "resnet50/smears_target/interval" not in numbers(study)
 
@@ -277,7 +276,8 @@ def test_best_value_is_bold_only_where_the_difference_is_significant(log_run: Lo
     study = read_study(options)
     rows = to_markdown(accuracies(study)).splitlines()
     (row,) = (line for line in rows if line.startswith("| (i)"))
-    assert row == "| (i) | resnet50\\_gn | 100.00 ± 0.00<br>[100.00, 100.00] | **100.00 ± 0.00**<br>[100.00, 100.00] |"
+    name, shown, interval = "ResNet50, group norm<br>resnet50\\_gn", "100.00 (100.00–100.00)", "[100.00, 100.00]"
+    assert row == f"| (i) | {name} | {shown}<br>{interval} | **{shown}**<br>{interval} |"
 
 
 def test_report_is_of_the_studys_precision_unless_another_is_asked_for(log_run: LogRun, options: ReportConfig) -> None:
@@ -313,15 +313,44 @@ def test_verdict_is_given_on_the_papers_images_alone(
         )
     study = read_study(replace(options, profile="paper", models="resnet50"))
     table = comparison(study)
-    assert table
-    assert table.data.set_index("domain")["verdict"].to_dict() == {
-        "raabin_test_a": "other images: not comparable",
-        "lisc": "different",
-    }
-    assert table.data["difference"].tolist()[1] == pytest.approx(231 / 257 - 0.2311)
+    assert isinstance(table, Table)
+    assert table.data.set_index("domain")["verdict"].to_dict() == {"lisc": "different"}
+    assert table.data["difference"].tolist() == [pytest.approx(231 / 257 - 0.2311)]
+    assert "No row of raabin_test_a: the images are not the paper's." in table.note
     shorter = comparison(replace(study, usual=False))
-    assert shorter
-    assert set(shorter.data["verdict"]) == {"other settings: not comparable"}
+    assert shorter == Absent(name="comparison with published numbers", why="the settings are not the paper's")
+
+
+def test_report_of_drawn_cells_opens_with_that_then_its_result_its_figure_and_table_4(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    folder = write_report(options, replace(PAPER, parts=PAPER.parts[:1]))
+    page = re.sub(r"base64,[^\"]*", "", (folder / "report.html").read_text())
+    order = ["<h1>Drawn cells", "are drawings", "Best on smears", 'id="fig4_home_away"', 'id="table4"', "<details>"]
+    assert [page.index(each) for each in order] == sorted(page.index(each) for each in order)
+    assert page.index("<details>") < page.index('id="table1"') < page.index('id="run-list"')
+    tex = (folder / "report.tex").read_text()
+    order = [
+        "Drawn cells",
+        "are drawings",
+        "Best on smears",
+        "figures/fig4_home_away",
+        "tables/table4",
+        "tables/table1",
+    ]
+    assert [tex.index(each) for each in order] == sorted(tex.index(each) for each in order)
+
+
+def test_other_data_have_no_row_beside_the_published_numbers(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    folder = write_report(options, PAPER)
+    assert not list((folder / "tables").glob("comparison*"))
+    page = re.sub(r"base64,[^\"]*", "", (folder / "report.html").read_text())
+    assert "98.53 ± 0.18" not in page
+    assert "No comparison with published numbers: the data are not the paper&#39;s." in page
 
 
 def test_bccd_stands_beside_its_own_published_numbers_and_not_beside_liscs(

@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +11,11 @@ import jinja2
 
 from wbc.arms import Arm
 from wbc.cells import CLASSES
-from wbc.report.render import Table, percent, tex_escape
+from wbc.report.parts import Parts
+from wbc.report.render import percent, tex_escape
+from wbc.report.seeds import interval_of
 from wbc.report.statistics import CHANCE, seed_interval, two_way_interval
 from wbc.report.study import ScoredDomain, Study
-from wbc.report.style import Plot
 from wbc.surroundings import all_and
 
 _ENGINES: Final = {
@@ -24,8 +25,9 @@ _ENGINES: Final = {
 }
 _TIMEOUT_S: Final = 300
 _HEAD: Final = r"""% Numbers of the report as macros: \input{numbers}, then \wbc{resnet50/lisc/accuracy}. In percent:
-%   MODEL/DOMAIN/accuracy seeds interval (half-width over seeds) low high (over seeds and images) min max balanced f1
-%   ece; of the run whose accuracy is closest to the mean: MODEL/DOMAIN/closest, MODEL/DOMAIN/CLASS/precision recall f1
+%   MODEL/DOMAIN/accuracy seeds interval (half-width over five seeds or more) low high (over seeds and images) min max
+%   balanced f1 ece; of the run whose accuracy is closest to the mean: MODEL/DOMAIN/closest,
+%   MODEL/DOMAIN/CLASS/precision recall f1
 %   MODEL/drop (home minus the first target); FIRST/SECOND/DOMAIN/difference and p (Holm-corrected)
 %   DOMAIN/images majority; chance seeds models runs missing epochs source; what further lines below are called
 % A name that is not here stops LaTeX.
@@ -72,10 +74,10 @@ def _of_cell(study: Study, arm: Arm, domain: ScoredDomain) -> dict[str, str]:
     run = study.representative(arm, domain.name)
     if not (accuracies and run):
         return {}
-    interval, metrics = seed_interval(accuracies), run.metrics[domain.name]
-    values = {"accuracy": percent(interval.mean), "seeds": str(interval.n)}
+    interval, metrics = interval_of(accuracies), run.metrics[domain.name]
+    values = {"accuracy": percent(seed_interval(accuracies).mean), "seeds": str(len(accuracies))}
     values |= {"min": percent(min(accuracies)), "max": percent(max(accuracies)), "closest": percent(metrics.accuracy)}
-    if interval.half_width is not None:
+    if interval and interval.half_width is not None:
         values["interval"] = percent(interval.half_width)
     both = two_way_interval(study.hits(arm, domain))
     if both:
@@ -97,7 +99,7 @@ def write_numbers(values: Mapping[str, str], folder: Path) -> None:
     (folder / "numbers.tex").write_text(text, encoding="utf-8")
 
 
-def write_document(study: Study, tables: Sequence[Table], plots: Sequence[Plot], folder: Path) -> None:
+def write_document(study: Study, parts: Parts, folder: Path) -> None:
     """Writes `report.tex`, which reads in the tables and shows the figures."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -113,7 +115,7 @@ def write_document(study: Study, tables: Sequence[Table], plots: Sequence[Plot],
         autoescape=False,
     )
     environment.filters["tex"] = tex_escape
-    text = environment.get_template("report.tex.jinja").render(study=study, tables=tables, plots=plots)
+    text = environment.get_template("report.tex.jinja").render(study=study, parts=parts)
     (folder / "report.tex").write_text(text, encoding="utf-8")
 
 

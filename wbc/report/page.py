@@ -10,27 +10,17 @@ from datetime import datetime
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
+from wbc.report.parts import Parts
 from wbc.report.render import Table
 from wbc.report.study import ScoredRun, Study
-from wbc.report.style import Plot
 from wbc.tracking.read import StoredDataset, StoredRun
 
 
-def write_page(
-    study: Study, tables: Sequence[Table], plots: Sequence[Plot], not_run: Sequence[str], folder: Path
-) -> None:
-    """Writes `report.html`; the pictures are read from `figures/` below `folder`.
-
-    Args:
-        study: the runs.
-        tables: in the page's order.
-        plots: in the page's order.
-        not_run: what else is missing from the report, and why.
-        folder: the report's folder.
-    """
+def write_page(study: Study, parts: Parts, folder: Path) -> None:
+    """Writes `report.html` of a study and what was made of it; pictures are read from `figures/` below `folder`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -39,9 +29,11 @@ def write_page(
     )
     text = environment.get_template("report.html.jinja").render(
         study=study,
-        tables=tables,
-        plots=[(plot, _embedded(folder / "figures" / f"{plot.name}.png")) for plot in plots],
-        not_run=not_run,
+        parts=parts,
+        picture=lambda plot: _embedded(folder / "figures" / f"{plot.name}.png"),
+        row_header=_row_header,
+        breakable=_breakable,
+        skipped=_skipped,
         anchors={name: re.sub(r"\W", "-", name) for name in (study.label(run.arm) for run in study.runs)},
         datasets=_datasets(study.runs),
         environment=_environment(study.runs),
@@ -64,6 +56,22 @@ def _sort_key(value: float | None) -> str | None:
     if value is None or math.isnan(value):
         return None
     return repr(value) if math.isfinite(value) else f"{'-' * (value < 0)}Infinity"
+
+
+def _row_header(table: Table) -> int:
+    """Returns the column that names a table's rows: the first that has a heading."""
+    return next((place for place, heading in enumerate(table.header[: table.left]) if heading), 0)
+
+
+def _skipped(table: Table) -> int:
+    """Returns how many columns the page leaves out: the first, of the paper's rows, where no row is the paper's."""
+    indexed = any(row[0].text for group in table.groups for row in group)
+    return int(table.left > 1 and not table.header[0] and not indexed)
+
+
+def _breakable(text: str) -> Markup:
+    """Returns a heading that narrow screens break after an underscore, and not within "(n = 257)"."""
+    return Markup(escape(text.replace("(n = ", "(n\u00a0=\u00a0")).replace("_", Markup("_<wbr>")))
 
 
 def _link(run: StoredRun) -> Markup:

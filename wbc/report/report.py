@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from wbc.errors import ReportError
 from wbc.processes import signals_exit
 from wbc.report.latex import compile_document, numbers, write_document, write_numbers
 from wbc.report.page import write_page
+from wbc.report.parts import Absent, Headline, Parts
 from wbc.report.query import read_study
 from wbc.report.render import Table, write_table
 from wbc.report.study import Study
@@ -29,13 +30,19 @@ from wbc.tracking.active import log_report, open_report
 _CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
 _ATTEMPTS: Final = 20
 _log = logging.getLogger(__name__)
+Make = Callable[[Study], "Table | Plot | Absent | list[Plot] | None"]
+"""Makes a table, a figure or several of a study; None: it has nothing of the kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a report has: functions of a study that make its tables and figures, in order, and further numbers."""
+    """What a report has: functions of a study that make its headline, tables and figures in order, and more numbers."""
 
-    parts: tuple[Callable[[Study], Table | Plot | list[Plot] | None], ...]
+    headline: Callable[[Study], Headline]
+    first: tuple[Make, ...]
+    """What stands below the headline."""
+    parts: tuple[Make, ...]
+    """All else."""
     numbers: Callable[[], Mapping[str, str]] = dict
 
 
@@ -83,27 +90,44 @@ def report_folder(options: ReportConfig) -> Path:
 
 
 def _fill(folder: Path, study: Study, contents: Contents) -> None:
-    tables, plots, not_run = [], [], []
     for name in ("tables", "figures"):
         (folder / name).mkdir()
+    not_run: list[str] = []
     with figure_style():
-        made = (make(study) for make in contents.parts)
-        for part in (part for each in made if each for part in (each if isinstance(each, list) else [each])):
-            if isinstance(part, Table):
-                write_table(part, folder / "tables")
-                tables.append(part)
-            elif part.figure:
-                save(part.figure, folder / "figures", part.name)
-                plots.append(part)
-            else:
-                not_run.append(f"No {part.name}: the runs do not hold what it shows.")
+        first = _made(folder, study, contents.first, not_run)
+        rest = _made(folder, study, contents.parts, not_run)
+    parts = Parts(
+        headline=contents.headline(study),
+        first=tuple(first),
+        tables=tuple(part for part in rest if isinstance(part, Table)),
+        plots=tuple(part for part in rest if isinstance(part, Plot)),
+        not_run=(),
+    )
     write_numbers({**numbers(study), **contents.numbers()}, folder)
-    write_document(study, tables, plots, folder)
+    write_document(study, parts, folder)
     no_pdf = compile_document(folder)
     if no_pdf:
         _log.warning(no_pdf)
         not_run.append(no_pdf[0].upper() + no_pdf[1:])
-    write_page(study, tables, plots, not_run, folder)
+    write_page(study, dataclasses.replace(parts, not_run=tuple(not_run)), folder)
+
+
+def _made(folder: Path, study: Study, makes: Iterable[Make], not_run: list[str]) -> list[Table | Plot]:
+    """Makes tables and figures, writes them and returns them; adds to `not_run` what there is none of, and why."""
+    written: list[Table | Plot] = []
+    made = (make(study) for make in makes)
+    for part in (part for each in made if each for part in (each if isinstance(each, list) else [each])):
+        if isinstance(part, Absent):
+            not_run.append(f"No {part.name}: {part.why}.")
+        elif isinstance(part, Table):
+            write_table(part, folder / "tables")
+            written.append(part)
+        elif part.figure:
+            save(part.figure, folder / "figures", part.name)
+            written.append(part)
+        else:
+            not_run.append(f"No {part.name}: the runs do not hold what it shows.")
+    return written
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 Colours are Okabe & Ito's (2008). Normalisation has a colour and a marker, so that grey print tells it too.
 """
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wbc.arms import Arm
+from wbc.report.names import NORMS, spoken
 from wbc.report.study import Study, describe_arm
 
 COLUMN_IN: Final = 3.4
@@ -23,13 +25,13 @@ PAGE_IN: Final = 7.0
 CLASS_COLOURS: Final = ("#882255", "#EE7733", "#0077BB", "#66CCEE", "#000000")
 """In the order of CLASSES; Tol's (2021), of lightness 31, 64, 48, 77 and 0, so that grey print tells them apart."""
 DOMAIN_MARKERS: Final = ("x", "o", "^", "s", "D", "v", "P", "*")
-_NORMS: Final = {
-    "batch": ("batch norm", "#D55E00", "o"),
-    "frozen_batch": ("frozen batch norm", "#E69F00", "s"),
-    "group": ("group norm", "#0072B2", "^"),
-    "layer": ("layer norm", "#56B4E9", "D"),
-    "none": ("no norm", "#009E73", "v"),
-    "own": ("the backbone's own", "#999999", "P"),
+_LOOKS: Final = {
+    "batch": ("#D55E00", "o"),
+    "frozen_batch": ("#E69F00", "s"),
+    "group": ("#0072B2", "^"),
+    "layer": ("#56B4E9", "D"),
+    "none": ("#009E73", "v"),
+    "own": ("#999999", "P"),
 }
 _SETTINGS: Final[dict[str, Any]] = {
     "font.size": 8,
@@ -77,32 +79,50 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
-def label(study: Study, arm: Arm, longest: int = 30) -> str:
-    """Returns an arm's name as figures print it: the paper's index and our label, cut short in the middle."""
-    text = f"{describe_arm(arm).index} {study.label(arm)}".strip()
-    return text if len(text) <= longest else f"{text[: longest - 11]}…{text[-10:]}"
+def label(study: Study, arm: Arm, width: int = 60) -> str:
+    """Returns an arm's name as figures print it; one of more than `width` letters is broken after the network."""
+    name = spoken(study, arm)
+    network, _, rest = name.partition(", ")
+    if len(name) <= width or not rest:
+        return textwrap.shorten(name, width, placeholder="…")
+    return "\n".join([f"{network},", *textwrap.wrap(rest, width, max_lines=2, placeholder="…")])
 
 
 def colour(arm: Arm) -> str:
     """Returns the colour of the model's normalisation."""
-    return _NORMS[describe_arm(arm).norm][1]
+    return _LOOKS[describe_arm(arm).norm][0]
 
 
 def marker(arm: Arm) -> str:
     """Returns the marker of the model's normalisation."""
-    return _NORMS[describe_arm(arm).norm][2]
+    return _LOOKS[describe_arm(arm).norm][1]
 
 
 def norm_legend(arms: Iterable[Arm]) -> list[Line2D]:
     """Returns the legend's entries for the normalisations that the models have."""
-    present = [norm for norm in _NORMS if norm in {describe_arm(arm).norm for arm in arms}]
+    present = [norm for norm in _LOOKS if norm in {describe_arm(arm).norm for arm in arms}]
     return [
-        Line2D([], [], color=_NORMS[norm][1], marker=_NORMS[norm][2], linestyle="", markersize=4, label=_NORMS[norm][0])
+        Line2D([], [], color=look, marker=mark, linestyle="", markersize=4, label=NORMS[norm])
         for norm in present
+        for look, mark in [_LOOKS[norm]]
     ]
 
 
+def ink(ground: Sequence[float]) -> str:
+    """Returns black or white, whichever reads better on a colour (red, green, blue in [0, 1]): a contrast above 4.5.
+
+    Reference: relative luminance of WCAG 2.2.
+    """
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in ground[:3])
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "black" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "white"
+
+
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Writes `<name>.pdf` and `<name>.png`, the same bytes for the same figure."""
-    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-    figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})
+    """Writes `<name>.pdf` and `<name>.png`, the same bytes for the same figure, in the project's style.
+
+    Matplotlib chooses the kind of font when it writes. Outside the style it embeds Type 3, which publishers refuse.
+    """
+    with figure_style():
+        figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+        figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})

@@ -10,8 +10,10 @@ from wbc.arms import Arm
 from wbc.cells import CLASSES
 from wbc.data.catalog import DOMAINS
 from wbc.data.splits import Split
-from wbc.report.paper.published import AWAY, HOME, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
+from wbc.report.paper.published import MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
+from wbc.report.parts import Absent
 from wbc.report.render import NOTHING, Cell, Table, cells
+from wbc.report.seeds import how_over_seeds, over_seeds
 from wbc.report.statistics import MOST_SEEDS, POWER, Interval, seed_interval
 from wbc.report.study import Contrast, ScoredDomain, Study, describe_arm
 
@@ -83,29 +85,32 @@ def _count(pairs: list[Contrast]) -> str:
     return "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
 
 
-def comparison(study: Study) -> Table | None:
-    """Returns our accuracies beside the published ones; with a verdict where images and settings are the paper's."""
-    published = [(each, _ours(study, each.domain)) for each in read_published()]
-    rows = [(arm, each, domain) for each, domain in published if domain for arm in study.named([each.arm])]
+def comparison(study: Study) -> Table | Absent:
+    """Returns our accuracies beside the published ones, with a verdict; of what is not comparable there is no row."""
+    scored = {domain.name: domain for domain in study.domains}
+    reasons = {domain.name: _not_comparable(study, domain) for domain in study.domains}
+    rows = [
+        (arm, each, scored[each.domain])
+        for each in read_published()
+        if each.domain in scored and not reasons[each.domain]
+        for arm in study.named([each.arm])
+    ]
     rows.sort(key=lambda row: (study.arms.index(row[0]), study.domains.index(row[2])))
     second = {(each.arm, each.domain): each for each in read_published("other")}
     compared = [_beside(study, arm, each, domain, second.get((each.arm, each.domain))) for arm, each, domain in rows]
     if not compared:
-        return None
+        why = next(filter(None, reasons.values()), "the paper has none of these models")
+        return Absent(name="comparison with published numbers", why=why)
     return Table(
         name="comparison",
         title="Ours beside the published accuracies, in %",
         note=(
-            f"Mean ± 95 % interval over seeds: ours over {len(study.seeds)} unless said, published over 10 (their "
-            "formula is not stated; taken as Student's t). "
-            + (
-                f"Equivalent: the 90 % interval of the difference (Welch) lies within {100 * MARGIN_HOME:.0f} point at "
-                f"home, {100 * MARGIN_AWAY:.0f} away. Different: it does not, and the 95 % interval excludes zero. "
-                "Undecided: neither."
-                if study.profile == "paper"
-                else "No verdict: other data. A domain stands beside its own published numbers, else home beside "
-                "Test-A and the first target beside LISC."
-            )
+            f"Ours: {how_over_seeds([study.accuracies(arm, each.name) for arm, _, each in rows], study.seed_list())} "
+            "Published: mean ± 95 % interval over 10 seeds (their formula is not stated; taken as Student's t). "
+            f"Equivalent: the 90 % interval of the difference (Welch) lies within {100 * MARGIN_HOME:.0f} point at "
+            f"home, {100 * MARGIN_AWAY:.0f} away. Different: it does not, and the 95 % interval excludes zero. "
+            "Undecided: neither."
+            + _left_out(reasons)
             + (_GROUP_NORM if study.named(["resnet50_gn", "resnetv2_50d_gn"]) else "")
             + (_JPEG if study.settings["recipe"] == "released" and AWAY in {row[2].name for row in rows} else "")
         ),
@@ -122,9 +127,8 @@ def _beside(
     """Returns a row of the comparison and the numbers behind it; `second` is the paper's other value, if it has two."""
     values = study.accuracies(arm, domain.name)
     ours = seed_interval(values) if values else None
-    reason = _not_comparable(study, domain)
-    difference, verdict = None, reason or "missing"
-    if ours and not reason:
+    difference, verdict = None, "missing"
+    if ours:
         difference, found = compare(ours, published.interval, MARGIN_HOME if domain.home else MARGIN_AWAY)
         verdict = _VERDICTS.get(found, found)
     differs = second if second and second.interval.percent() != published.interval.percent() else None
@@ -132,7 +136,7 @@ def _beside(
         describe_arm(arm).index,
         study.label(arm),
         domain.name,
-        Cell(text=ours.share() + study.few(len(values)) if ours else "missing", sort=ours.mean if ours else None),
+        Cell(text=over_seeds(values, len(study.seeds)) if ours else "missing", sort=ours.mean if ours else None),
         Cell(
             text=published.interval.percent(),
             second=f"{differs.place.split(' (')[0]}: {differs.interval.percent()}" if differs else "",
@@ -165,12 +169,12 @@ def _numbers(name: str, interval: Interval | None) -> dict[str, float | None]:
 def _not_comparable(study: Study, domain: ScoredDomain) -> str | None:
     """Returns why a domain's accuracies are not the paper's to compare with, or None if they are."""
     if study.profile != "paper":
-        return "other data: not comparable"
+        return "the data are not the paper's"
     if not study.usual:
-        return "other settings: not comparable"
+        return "the settings are not the paper's"
     counts = np.bincount(domain.labels, minlength=len(CLASSES)).tolist()
     known = {Split(key, split).name: list(each) for key, row in DOMAINS.items() for split, each in row.counts.items()}
-    return None if counts == known.get(domain.name) else "other images: not comparable"
+    return None if counts == known.get(domain.name) else "the images are not the paper's"
 
 
 def signed(difference: float) -> str:
@@ -178,13 +182,11 @@ def signed(difference: float) -> str:
     return f"{100 * difference:+.2f}".replace("-", "−")
 
 
-def _ours(study: Study, published: str) -> ScoredDomain | None:
-    """Returns the domain that stands beside a published one: the same, or its role in a profile of other data."""
-    same = next((domain for domain in study.domains if domain.name == published), None)
-    if same or study.profile == "paper":
-        return same
-    role = {HOME: study.home, AWAY: study.away}.get(published)
-    return None if role and role.name in {each.domain for each in read_published()} else role
+def _left_out(reasons: dict[str, str | None]) -> str:
+    """Returns which published domains have no row, and why."""
+    published = {each.domain for each in read_published()}
+    left = [(name, why) for name, why in reasons.items() if why and name in published]
+    return "".join(f" No row of {name}: {why}." for name, why in left)
 
 
 def _p(value: float) -> str:

@@ -7,18 +7,21 @@ from typing import Final
 
 from wbc.report.paper import comparison, figures, tables
 from wbc.report.paper.answers import answers
+from wbc.report.paper.home_away import home_away
 from wbc.report.paper.norm_depth import norms_by_depth
 from wbc.report.paper.projection import projections
 from wbc.report.paper.published import published_numbers
 from wbc.report.paper.ranks import ranks
+from wbc.report.paper.result import result
 from wbc.report.report import Contents
 
 PAPER: Final = Contents(
+    headline=result,
+    first=(home_away, tables.accuracies),
     parts=(
         tables.data_sets,
         tables.ablation,
         tables.classes,
-        tables.accuracies,
         comparison.comparison,
         tables.merits,
         answers,
@@ -26,7 +29,6 @@ PAPER: Final = Contents(
         figures.samples,
         figures.seeds,
         projections,
-        figures.home_away,
         norms_by_depth,
         figures.analysed_confusion,
         figures.curves,

@@ -13,9 +13,11 @@ from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.evaluation.samples import SAMPLES
 from wbc.report import style
 from wbc.report.files import read_samples
-from wbc.report.paper.tables import analysed, domain_of
-from wbc.report.statistics import CHANCE, seed_interval
-from wbc.report.study import ScoredDomain, Study, describe_arm
+from wbc.report.names import in_sentence
+from wbc.report.paper.domains import domain_of
+from wbc.report.paper.tables import analysed
+from wbc.report.seeds import ENOUGH
+from wbc.report.study import ScoredDomain, Study
 from wbc.report.style import Plot
 from wbc.seeding import generator
 
@@ -56,13 +58,15 @@ def _sheets(sheets: dict[str, np.ndarray]) -> Figure:
 
 
 def seeds(study: Study) -> Plot:
-    """Returns Fig. 2: box plots over seeds, at home and on the first target."""
+    """Returns Fig. 2: every seed at home and on the first target; quartiles from five seeds on, else the range."""
 
     def draw(axis: Axes, place: int, arm: Arm, domain: ScoredDomain, values: list[float]) -> None:
         shares = 100 * np.array(values)
-        thin: dict[str, Any] = {f"{part}props": {"linewidth": 0.6} for part in ("box", "whisker", "cap")}
-        thin["medianprops"] = {"color": "black", "linewidth": 1}
-        axis.boxplot([shares], positions=[place], orientation="horizontal", widths=0.55, showfliers=False, **thin)
+        if len(values) >= ENOUGH:
+            _quartiles(axis, place, shares)
+        else:
+            axis.plot([shares.min(), shares.max()], [place, place], color="black", linewidth=0.6)
+            axis.plot(shares.mean(), place, "|", color="black", markersize=9)
         shift = generator("jitter", study.label(arm), domain.name).uniform(-0.14, 0.14, len(shares))
         axis.plot(shares, place + shift, style.marker(arm), color=style.colour(arm), markersize=3.5, alpha=0.6)
 
@@ -73,31 +77,16 @@ def seeds(study: Study) -> Plot:
         low, high = axis.get_xlim()
         axis.set_xlim(min(low, high - 1), min(high, 100.4))
         axis.grid(axis="x")
-    caption = f"Fig. 2. Accuracy of each of up to {len(study.seeds)} seeds (dots), with quartiles. The axes differ."
+    boxes = any(len(study.of(arm, each.name)) >= ENOUGH for arm in study.arms for each in domains)
+    spread = "with quartiles" if boxes else "with mean and range"
+    caption = f"Fig. 2. Accuracy of each of up to {len(study.seeds)} seeds (dots), {spread}. The axes differ."
     return Plot(name="fig2_seeds", caption=caption, figure=figure)
 
 
-def home_away(study: Study) -> Plot:
-    """Returns Fig. 4: each arm's accuracy on every domain, the arms in the tables' order."""
-
-    def draw(axis: Axes, place: int, arm: Arm, domain: ScoredDomain, values: list[float]) -> None:
-        interval = seed_interval(values)
-        reach = None if interval.reach is None else 100 * np.array(interval.reach)[:, None]
-        look: dict[str, Any] = {"fmt": style.marker(arm), "color": style.colour(arm), "markersize": 4.5}
-        axis.errorbar(100 * interval.mean, place, xerr=reach, capsize=2, elinewidth=1, **look)
-
-    figure, axes = _rows(study, study.domains, 1.3, draw)
-    for axis, domain in zip(axes, study.domains, strict=True):
-        axis.set_title(f"{domain.name}\n{'home' if domain.home else 'away'}, n = {len(domain.labels)}")
-        for share, line in ((domain.majority, "--"), (CHANCE, ":")):
-            axis.axvline(100 * share, color="#555555", linestyle=line, linewidth=0.7, zorder=0)
-        axis.set_xlim(0, 103)
-        axis.grid(axis="both")
-    caption = (
-        f"Fig. 4. Accuracy at home and away: mean and 95 % interval over up to {len(study.seeds)} seeds (Student, cut "
-        "at 0 and 100). Dashed: always the largest class; dotted: a class at random."
-    )
-    return Plot(name="fig4_home_away", caption=caption, figure=figure)
+def _quartiles(axis: Axes, place: int, shares: np.ndarray) -> None:
+    thin: dict[str, Any] = {f"{part}props": {"linewidth": 0.6} for part in ("box", "whisker", "cap")}
+    thin["medianprops"] = {"color": "black", "linewidth": 1}
+    axis.boxplot([shares], positions=[place], orientation="horizontal", widths=0.55, showfliers=False, **thin)
 
 
 def _rows(
@@ -133,9 +122,10 @@ def analysed_confusion(study: Study) -> Plot:
     _matrix(axis, counts, [[f"{count}" for count in row] for row in counts])
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
+    accuracy = 100 * run.metrics[domain.name].accuracy
     caption = (
-        f"Fig. 5. Confusion of {study.label(run.arm)}, seed {run.seed}, on {domain.name}, in images; shaded by the "
-        f"share of the true class. Accuracy {100 * run.metrics[domain.name].accuracy:.2f} %, n = {len(domain.labels)}."
+        f"Fig. 5. Confusion of {in_sentence(study, run.arm)}, seed {run.seed}, on {domain.name}, in images; shaded by "
+        f"the share of the true class. Accuracy {accuracy:.2f} %, n = {len(domain.labels)}."
     )
     return Plot(name="fig5_confusion", caption=caption, figure=figure, narrow=True)
 
@@ -168,7 +158,7 @@ def _matrices(study: Study, domain: ScoredDomain) -> Figure | None:
         _matrix(
             axis, counts, [["–" if none else f"{s:.0f}" for s in row] for row, none in zip(shares, empty, strict=True)]
         )
-        axis.set_title(style.label(study, arm))
+        axis.set_title(style.label(study, arm, 34), fontsize=7)
     for axis in axes[len(arms) :]:
         axis.set_axis_off()
     figure.supxlabel("predicted", fontsize=8)
@@ -199,7 +189,7 @@ def _curves(study: Study, curves: dict[Arm, np.ndarray]) -> Figure:
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("")
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axis.set_title(_short(study, arm), fontsize=7)
+        axis.set_title(style.label(study, arm, 24), fontsize=6.5)
         axis.grid(axis="y")
     for axis in axes[len(curves) :]:
         axis.set_axis_off()
@@ -212,10 +202,10 @@ def _curves(study: Study, curves: dict[Arm, np.ndarray]) -> Figure:
 
 def _matrix(axis: Axes, counts: np.ndarray, texts: list[list[str]]) -> None:
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
-            shade = "white" if shares[row, column] > 0.6 else "black"
+            shade = style.ink(np.asarray(image.cmap(image.norm(shares[row, column]))).tolist())
             axis.text(column, row, text, ha="center", va="center", color=shade, fontsize=7)
     axis.set_xticks(range(len(CLASSES)), ABBREVIATIONS)
     axis.set_yticks(range(len(CLASSES)), ABBREVIATIONS)
@@ -228,9 +218,3 @@ def _losses(study: Study, arm: Arm) -> np.ndarray:
     curves = [[run.losses[epoch] for epoch in sorted(run.losses)] for run in study.runs if run.arm == arm]
     shortest = min(map(len, curves), default=0)
     return np.array([curve[:shortest] for curve in curves], float).reshape(len(curves), shortest)
-
-
-def _short(study: Study, arm: Arm) -> str:
-    index, name = describe_arm(arm).index, study.label(arm)
-    text = f"{index} {name.removeprefix('resnet50_') if index.startswith('(i') else name}".strip()
-    return text if len(text) <= 22 else f"{text[:13]}…{text[-8:]}"

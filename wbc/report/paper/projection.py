@@ -52,7 +52,7 @@ def _draw(study: Study) -> Figure | None:
                 look = {"s": 11, "linewidths": 0.8} if place == 0 else {"s": 9, "linewidths": 0.8, "facecolors": "none"}
                 edge = {"color": colour} if place == 0 else {"edgecolors": colour}
                 axis.scatter(*chosen.T, marker=style.DOMAIN_MARKERS[place], **look, **edge)
-        axis.set_title(style.label(study, arm))
+        axis.set_title(style.label(study, arm, 34), fontsize=7)
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_visible(True)

@@ -13,6 +13,8 @@ from scipy import stats
 
 from wbc.arms import Arm
 from wbc.report import style
+from wbc.report.parts import Absent
+from wbc.report.seeds import ENOUGH
 from wbc.report.statistics import ALPHA
 from wbc.report.study import Study
 from wbc.report.style import Plot
@@ -47,8 +49,11 @@ def rank_models(accuracies: Float[np.ndarray, "blocks models"], alpha: float = A
     )
 
 
-def ranks(study: Study) -> Plot:
-    """Returns critical-difference diagrams, one for each domain, where three arms or more have two seeds or more."""
+def ranks(study: Study) -> Plot | Absent:
+    """Returns critical-difference diagrams, one for each domain, where three arms or more have five seeds or more."""
+    if len(study.seeds) < ENOUGH:
+        why = "with fewer than five seeds the critical difference spans most ranks"
+        return Absent(name="ranks", why=why)
     return Plot(
         name="ranks",
         caption="Mean rank over seeds, 1 the best. Bars join models that Nemenyi's test at 5 % does not tell apart, "
@@ -96,7 +101,7 @@ def _rank_axis(axis: Axes, study: Study, arms: list[Arm], ranks: np.ndarray, cri
         rank, arm = ranks[index], arms[index]
         axis.plot([rank, rank, edge], [0, depth, depth], color="#555555", linewidth=0.6)
         axis.plot(rank, 0, style.marker(arm), color=style.colour(arm), markersize=4, clip_on=False)
-        text = f"{style.label(study, arm)}  {rank:.1f}" if left else f"{rank:.1f}  {style.label(study, arm)}"
+        text = f"{study.label(arm)}  {rank:.1f}" if left else f"{rank:.1f}  {study.label(arm)}"
         axis.text(
             edge, depth, f"{text} " if left else f" {text}", ha="right" if left else "left", va="center", fontsize=7
         )

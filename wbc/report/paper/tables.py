@@ -10,17 +10,16 @@ import pandas as pd
 
 from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
-from wbc.data.catalog import DOMAINS
-from wbc.data.domain import Domain
-from wbc.data.splits import Split
+from wbc.report.names import in_sentence, spoken
+from wbc.report.paper.domains import cautions, domain_of
 from wbc.report.paper.published import published_classes, published_counts
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
-from wbc.report.statistics import CHANCE, RESAMPLES, seed_interval, two_way_interval
+from wbc.report.seeds import ENOUGH, how_over_seeds, interval_of, over_seeds
+from wbc.report.statistics import CHANCE, RESAMPLES, two_way_interval
 from wbc.report.study import ScoredDomain, ScoredRun, Study, describe_arm
 
 ANALYSED: Final = "resnet50_gn"
 """The model that the paper's Table 3 and Fig. 5 look into."""
-_ENOUGH: Final = 5
 _NARROW: Final = "; too narrow with so few seeds, of whose variance it sees but a part"
 _ABLATION: Final = ("resnet50", "resnet50_fc", "vgg16", "vgg16_bn")
 
@@ -63,7 +62,7 @@ def ablation(study: Study) -> Table | None:
         layers = {"fc": row.head == "fc" or row.backbone.startswith("vgg"), "bn": row.norm == "batch"}
         values = [_accuracy(study, arm, domain, bold=best[domain.name] == arm) for domain in domains]
         marks = ("✓" if has else NOTHING for has in layers.values())
-        rows.append((arm, cells(row.index, study.label(arm), *marks, *values)))
+        rows.append((arm, cells(row.index, name_cell(study, arm), *marks, *values)))
         data += [{**layers, **_numbers(study, arm, domain)} for domain in domains]
     if not rows:
         return None
@@ -89,7 +88,6 @@ def classes(study: Study) -> Table | None:
     run = analysed(study, domain)
     if run is None:
         return None
-    name = study.label(run.arm)
     metrics = run.metrics[domain.name]
     beside = study.profile == "paper" and run.arm.name == ANALYSED and domain.name == "lisc"
     rows = []
@@ -100,7 +98,7 @@ def classes(study: Study) -> Table | None:
     every = [study.representative(arm, domain.name) for arm in study.arms]
     return Table(
         name="table3",
-        title=f"Table 3. {name} on {domain.name} by class, in %",
+        title=f"Table 3. {in_sentence(study, run.arm)} on {domain.name} by class, in %",
         note=(
             f"Run {run.stored.id}, seed {run.seed}: its accuracy of {percent(metrics.accuracy)} % is closest to the "
             f"mean of {_count(study.of(run.arm, domain.name), 'seed')}. n = {metrics.images} images. {NOTHING}: no "
@@ -119,7 +117,7 @@ def accuracies(study: Study) -> Table:
     rows = []
     for arm in study.arms:
         values = [_accuracy(study, arm, domain, bold=best[domain.name] == arm) for domain in study.domains]
-        rows.append((arm, cells(describe_arm(arm).index, study.label(arm), *values)))
+        rows.append((arm, cells(describe_arm(arm).index, name_cell(study, arm), *values)))
     guesses = [Cell(text=percent(domain.majority), sort=domain.majority) for domain in study.domains]
     chance = [Cell(text=percent(CHANCE), sort=CHANCE)] * len(study.domains)
     trivial = (cells("", "always the largest class", *guesses), cells("", "a class at random", *chance))
@@ -138,11 +136,12 @@ def accuracies(study: Study) -> Table:
 def merits(study: Study) -> Table:
     """Returns balanced accuracy, macro F1 and calibration error: the means over seeds, by model and domain."""
     names = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "ece": "calibration error"}
-    rows, data = [], []
+    rows, data, samples = [], [], []
     for arm in study.arms:
         for domain in study.domains:
             runs = study.of(arm, domain.name)
             values = {name: [getattr(run.metrics[domain.name], name) for run in runs] for name in names}
+            samples.append(values)
             text = [_merit(study, each) for each in values.values()]
             rows.append((arm, cells(describe_arm(arm).index, study.label(arm), domain.name, *text)))
             data += [
@@ -154,7 +153,7 @@ def merits(study: Study) -> Table:
         name="merits",
         title="Figures of merit that do not reward the largest class, in %",
         note=(
-            f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100). Classes that a "
+            f"{how_over_seeds([row[name] for row in samples for name in names], study.seed_list())} Classes that a "
             "domain has no images of are left out of the balanced accuracy (mean recall) and macro F1. Calibration "
             "error: 15 bins."
         ),
@@ -169,7 +168,7 @@ def merits(study: Study) -> Table:
 def _merit(study: Study, values: Sequence[float]) -> Cell:
     if not values:
         return Cell(text="missing")
-    return Cell(text=seed_interval(values).share() + study.few(len(values)), sort=float(np.mean(values)))
+    return Cell(text=over_seeds(values, len(study.seeds)), sort=float(np.mean(values)))
 
 
 def analysed(study: Study, domain: ScoredDomain) -> ScoredRun | None:
@@ -178,30 +177,20 @@ def analysed(study: Study, domain: ScoredDomain) -> ScoredRun | None:
     return next((run for run in runs if run), None)
 
 
-def domain_of(name: str) -> Domain | None:
-    """Returns the catalogue's row that a split's name is of; None for a user's folder."""
-    for domain in DOMAINS.values():
-        if name in {Split(domain.key, split).name for split in domain.splits}:
-            return domain
-    return None
-
-
-def cautions(study: Study) -> str:
-    """Returns what a reader of the study's scores must know of its images, a sentence or more for each domain."""
-    names = [*(name for name, use, _ in _counts(study) if use == "training"), *(each.name for each in study.domains)]
-    rows = {row.key: row for name in names if (row := domain_of(name)) and row.caution}
-    return "".join(f" {key}: {row.caution}" for key, row in rows.items())
-
-
 def reading(study: Study) -> str:
     """Returns how to read accuracies with their intervals."""
-    seeds = [len(study.of(arm, domain.name)) for arm in study.arms for domain in study.domains]
-    narrow = _NARROW if any(1 < count < _ENOUGH for count in seeds) else ""
+    scores = [study.accuracies(arm, domain.name) for arm in study.arms for domain in study.domains]
+    narrow = _NARROW if any(1 < len(values) < ENOUGH for values in scores) else ""
     return (
-        f"Mean ± 95 % interval over seeds {study.seed_list()} (Student t, cut at 0 and 100); in brackets the "
-        f"interval over seeds and images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than "
-        "the next by a test over seeds and images at 5 %, over all pairs of models (Holm)."
+        f"{how_over_seeds(scores, study.seed_list())} In brackets: the 95 % interval "
+        f"over seeds and images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than the next "
+        "by a test over seeds and images at 5 %, over all pairs of models (Holm)."
     )
+
+
+def name_cell(study: Study, arm: Arm) -> Cell:
+    """Returns an arm's name as people say it, and below it what commands and CSV files call it."""
+    return Cell(text=spoken(study, arm), second=study.label(arm))
 
 
 def _heading(domain: ScoredDomain) -> str:
@@ -212,23 +201,24 @@ def _accuracy(study: Study, arm: Arm, domain: ScoredDomain, *, bold: bool) -> Ce
     values = study.accuracies(arm, domain.name)
     if not values:
         return Cell(text="missing")
-    interval = seed_interval(values)
     both = two_way_interval(study.hits(arm, domain))
     second = f"[{percent(both[0])}, {percent(both[1])}]" if both else ""
-    return Cell(text=interval.share() + study.few(len(values)), second=second, bold=bold, sort=interval.mean)
+    return Cell(text=over_seeds(values, len(study.seeds)), second=second, bold=bold, sort=float(np.mean(values)))
 
 
 def _numbers(study: Study, arm: Arm, domain: ScoredDomain) -> dict[str, Any]:
     """Returns the numbers behind a cell of Table 2 or 4, in [0, 1], and the runs that they come from."""
     runs = study.of(arm, domain.name)
     values = study.accuracies(arm, domain.name)
-    interval = seed_interval(values) if values else None
+    interval = interval_of(values)
     low, high = (two_way_interval(study.hits(arm, domain)) if runs else None) or (None, None)
     return {
         "index": describe_arm(arm).index,
         "model": study.label(arm),
         "domain": domain.name,
-        "accuracy": interval.mean if interval else None,
+        "accuracy": float(np.mean(values)) if values else None,
+        "lowest": min(values, default=None),
+        "highest": max(values, default=None),
         "half_width_seeds": interval.half_width if interval else None,
         "low_seeds_images": low,
         "high_seeds_images": high,

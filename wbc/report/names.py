@@ -1,0 +1,40 @@
+"""What arms are called where people read: "ResNet50, group norm". Their keys stay in CSV files and commands."""
+
+from typing import Final
+
+from wbc.arms import PLAIN, Arm
+from wbc.report.study import Study, describe_arm
+
+NORMS: Final = {
+    "batch": "batch norm",
+    "frozen_batch": "frozen batch norm",
+    "group": "group norm",
+    "layer": "layer norm",
+    "none": "no norm",
+    "own": "the backbone's own",
+}
+"""The normalisations in words, in the order of figures that group by them."""
+_TRAINED: Final = {"all": "", "last16": "last 16 layers", "head": "linear layer only"}
+
+
+def spoken(study: Study, arm: Arm) -> str:
+    """Returns an arm's name as people say it: the network, its norm, what is added or trained, the method.
+
+    Where the study trains on several sets of sources, they follow.
+    """
+    model = describe_arm(arm)
+    parts = [
+        model.title.partition(" (")[0].removeprefix("Default "),
+        NORMS[model.norm] if model.norm != "own" and model.trainable != "head" else "",
+        "FC layers" if model.head == "fc" else "",
+        _TRAINED[model.trainable],
+    ]
+    name = ", ".join(part for part in parts if part)
+    method = "" if arm.method == PLAIN else f" + {arm.method.replace('+', ' + ')}"
+    several = len({each.sources for each in study.arms}) > 1
+    return name + method + (f" from {','.join(arm.sources)}" if several else "")
+
+
+def in_sentence(study: Study, arm: Arm) -> str:
+    """Returns an arm's name as it stands within a sentence: "ResNet50 with group norm"."""
+    return spoken(study, arm).replace(", ", " with ", 1)
