@@ -109,7 +109,7 @@ def test_methods_at_different_seams_combine_in_the_catalogues_order(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("brightness+turned", "brightness and turned both set the augmentation: choose one"),
+        ("adjusted+short", "adjusted and short both set the loss: choose one"),
         ("brightness+balanced", "write balanced+brightness"),
         ("mixup+mixup", "mixup and mixup both set the mixing"),
         ("erm+mixup", "erm is training without a method: leave it out"),

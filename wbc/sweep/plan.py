@@ -10,7 +10,7 @@ from wbc.config import RunConfig
 from wbc.data.images import Listing, list_images
 from wbc.data.splits import Split
 from wbc.errors import WeightsError
-from wbc.identity import scored_as, trained_as
+from wbc.identity import trained_as, wanted_scores
 from wbc.inputs import list_inputs, weights_key
 from wbc.scoring import Outcome
 from wbc.surroundings import data_dir
@@ -77,7 +77,7 @@ def _cell(config: RunConfig, look: _Look, found: dict[str, list[StoredRun]]) -> 
     identity = trained_as(config, inputs.train, weights) if inputs and here else None
     outcome = record = standing = None
     if inputs and identity:
-        scores = {test.name: scored_as(identity, test) for test in inputs.tests}
+        scores = wanted_scores(identity, inputs.tests, config)
         stands = [(state(run, scores), run) for run in found.get(identity, [])]
         standing, record = min(stands, key=lambda pair: _RANKS.index(pair[0]), default=(None, None))
     if record and inputs and standing == "done":
