@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.methods.seams import labelled
 from tests.training.test_golden import golden_config, golden_images
 from wbc.config import RunConfig
 from wbc.data.cache import PixelCache
@@ -159,7 +160,7 @@ def test_em_of_sure_answers_is_their_counts() -> None:
 
 def test_prior_divides_by_the_sources_shares_unless_training_has() -> None:
     labels = np.array([0] * 60 + [1] * 20 + [2] * 10 + [3] * 5 + [4] * 5)
-    train = dataclasses.replace(IMAGES, labels=labels)
+    train = dataclasses.replace(IMAGES, **labelled(labels))
     given = predictions([[0.6, 0.2, 0.1, 0.05, 0.05], [0.6, 0.3, 0.1, 0, 0]])
     found = prior(given, lambda: train, golden_config("resnet50", "paper")).scores
     np.testing.assert_allclose(found[0], [0.2] * 5, atol=1e-6)
@@ -288,6 +289,6 @@ def test_network_that_turns_out_to_lack_norms_is_refused(function: Any, name: st
 
 def test_single_image_is_no_target_to_adapt_to() -> None:
     model, config = made()
-    alone = dataclasses.replace(IMAGES, labels=IMAGES.labels[:1], pixels=IMAGES.pixels.pick(np.array([0])))
+    alone = dataclasses.replace(IMAGES, **labelled(IMAGES.labels[:1]), pixels=IMAGES.pixels.pick(np.array([0])))
     with pytest.raises(ConfigError, match="drawn has 1 image: to adapt to it takes at least 2"):
         adabn(model, alone, source, config)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
+from tests.methods.seams import labelled
 from tests.training.test_golden import golden_config, golden_images, training_losses
 from wbc.config import RunConfig
 from wbc.data.cache import PixelCache
@@ -39,7 +40,7 @@ def test_balanced_visits_each_class_equally_and_each_of_its_images() -> None:
 
 
 def test_logit_adjustment_is_cross_entropy_of_scores_and_log_shares() -> None:
-    train = dataclasses.replace(golden_images("paper"), labels=LABELS)
+    train = dataclasses.replace(golden_images("paper"), **labelled(LABELS))
     scores, target = [1.0, 0.5, 0.0, -1.0, 0.2], 1
     shares = [80 / 102, 15 / 102, 1 / 102, 5 / 102, 1 / 102]
     assert class_shares(LABELS).tolist() == pytest.approx(shares)
@@ -116,7 +117,7 @@ def test_mixstyle_of_a_network_without_maps_of_features_is_refused() -> None:
 
 @pytest.mark.parametrize("model", ["vgg16", "squeezenet", "convnext_tiny", "lite0_frozenbn_last16"])
 def test_mixstyle_acts_in_training_and_not_in_scoring(model: str) -> None:
-    config = dataclasses.replace(golden_config(f"{model}+mixstyle", "paper"), epochs=1)
+    config = golden_config(f"{model}+mixstyle", "paper")
     network, images = build(config, None), golden_images("paper")
     pixels = torch.from_numpy(np.array(images.pixels.square)).permute(0, 3, 1, 2)
     plain = network.eval()(pixels)

@@ -30,7 +30,8 @@ def random_view(train: Images) -> Augmentation:
         shift = (2 * numbers[:, 1:] - 1) * (1 - side)[:, None]
         views = torch.diag_embed(side[:, None].expand(-1, 2))
         grid = affine_grid(torch.cat([views, shift[..., None]], 2), list(images.shape), align_corners=False)
-        return grid_sample(images.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        seen = grid_sample(images.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        return seen.clamp(0, 255)
 
     return Augmentation(apply=apply, numbers=3, variants=None)
 
