@@ -18,7 +18,9 @@ def small_study(small_config: Callable[..., RunConfig], monkeypatch: pytest.Monk
     config = small_config()
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(Settings)}
     settings |= {"epochs": 1, "warmup_epochs": None}
-    study = Study(sources=config.arm.sources, targets=config.targets, seeds=2, models=("resnet50",), **settings)
+    study = Study(
+        sources=config.arm.sources, targets=config.targets, seeds=2, models=("resnet50",), adapt=("em",), **settings
+    )
     monkeypatch.setitem(STUDIES, "demo", study)
     return study
 
@@ -26,7 +28,7 @@ def small_study(small_config: Callable[..., RunConfig], monkeypatch: pytest.Monk
 def test_grid_holds_images_out_and_names_no_target(small_study: Study) -> None:
     runs = grid(TuneConfig(lrs="1e-4,1e-3", epochs="1,20", seeds="0,1"))
     assert len(set(runs)) == 8
-    assert {run.targets for run in runs} == {()}
+    assert {(run.targets, run.adapt) for run in runs} == {((), ())}
     assert {(run.lr, run.epochs, run.warmup_epochs) for run in runs} == {
         (1e-4, 1, 0),
         (1e-3, 1, 0),
