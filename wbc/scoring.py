@@ -89,7 +89,7 @@ def score_run(options: EvaluateConfig) -> Outcome:
 
     Raises:
         CheckpointError: the checkpoint is of another model than `options.model`.
-        ConfigError: a target is not known, or holds what the model was trained on.
+        ConfigError: a target or adaptation is not known, or does not suit what was trained.
     """
     path = Path(options.run)
     run_id = None if path.exists() or path.suffix == ".pt" else which_run(options.run)
@@ -97,9 +97,9 @@ def score_run(options: EvaluateConfig) -> Outcome:
     if options.model not in (None, checkpoint.config.model):
         raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
     config = dataclasses.replace(checkpoint.config, device=choose_device(options.device))
+    adapt = _chosen(options.adapt, config)
     inputs = load_targets(config, options.targets)
     identity = (read_run(run_id).trained_as or run_id) if run_id else file_sha256(path)
-    adapt = _chosen(options.adapt, config)
     scores = wanted_scores(identity, inputs.tests, dataclasses.replace(config, adapt=adapt))
     with open_scoring(config, run_id) as log:
         with enough_memory(config):
