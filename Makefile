@@ -18,6 +18,7 @@ MODEL ?= resnet50_frozenbn
 SEED ?= 0
 RUN_ID ?= latest
 TARGETS ?= auto
+ADAPT ?= none
 MODELS ?= auto
 METHODS ?= auto
 SEEDS ?= auto
@@ -47,8 +48,8 @@ train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [TARGETS=
 tune: setup  ## learning rate and epochs, chosen on the source alone: make tune [PROFILE=demo] [MODELS=...] [ARGS="--lrs 1e-4,1e-3"]
 	@$(RUN) -m entrypoints.tune --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) $(ARGS)
 
-evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides"
-	@$(RUN) -m entrypoints.evaluate --run $(call quoted,$(RUN_ID)) --targets $(call quoted,$(TARGETS)) $(ARGS)
+evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bccd folder:slides" [ADAPT="adabn em"]
+	@$(RUN) -m entrypoints.evaluate --run $(call quoted,$(RUN_ID)) --targets $(call quoted,$(TARGETS)) --adapt $(call list,$(ADAPT)) $(ARGS)
 
 analyse: setup  ## batch norms of a run against each split, by depth: make analyse RUN_ID=...
 	@$(RUN) -m entrypoints.analyse --run $(call quoted,$(RUN_ID)) $(ARGS)

@@ -12,7 +12,9 @@ from benchmarks.measure import Rates, Side, interleave
 from benchmarks.result import arithmetic_share, peaks_alone, result_line
 from benchmarks.whole_runs import grid, overhead, start
 from benchmarks.work import Bench, Case
+from wbc.arms import PLAIN
 from wbc.config import RunConfig
+from wbc.methods.catalog import METHODS
 
 EPOCH_IMAGES: Final = {
     "resnet50_fc": 64,
@@ -134,12 +136,24 @@ def evaluate(bench: Bench) -> Iterator[dict[str, Any]]:
     )
 
 
+def methods(bench: Bench) -> Iterator[dict[str, Any]]:
+    """Epochs of EfficientNet-Lite0 at 96 pixels under each method, against epochs of this project without one."""
+    plain = work.full_run(bench.jpegs(64), "lite0", bench.device, image_size=96, precision="fp32")
+    named = {name: dataclasses.replace(plain, method=name) for name in METHODS}
+    sides = {name: Side(work.Ours(config).train, keeps_memory=True) for name, config in named.items()}
+    sides["baseline"] = sides.pop(PLAIN)
+    rates = interleave(sides, bench.rounds, device=bench.device)
+    for name in (name for name in METHODS if name != PLAIN):
+        yield result_line(f"method_{name}", rates, bench.unit, images=len(work.load(plain).labels), side=name, more={})
+
+
 CASES: Final[dict[str, Case]] = {
     "data_path": data_path,
     "resnet50_epoch": resnet50,
     "resnet50_frozenbn_last16_epoch": last16,
     **{f"{model}_epoch": epoch_of(model, images) for model, images in EPOCH_IMAGES.items()},
     "resnet50_evaluate": evaluate,
+    "methods": methods,
     "grid": grid,
     "start": start,
     "overhead": overhead,

@@ -12,9 +12,9 @@ from benchmarks.precision import expected_outside
 LEGEND: Final = """\
 images: that go through in what is measured at a time. released, ours: medians of images per second, on a CPU of
 processor time at one thread, or what stands there (grid: runs one after another, and side by side; start, overhead: a
-process for each run, and a warm worker). wall: the ratio of times at all threads. MB: peaks (grid: of its workers,
-added up). of limit: share of the arithmetic above (data_path: of the copying; grid: of as many times the rate as there
-are workers), by the limits measured with it."""
+process for each run, and a warm worker; method_...: this project without a method, and with it). wall: the ratio of
+times at all threads. MB: peaks (grid: of its workers, added up). of limit: share of the arithmetic above (data_path: of
+the copying; grid: of as many times the rate as there are workers), by the limits measured with it."""
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from wbc.data.drawn.smears import STAININGS, draw_cell
 from wbc.data.images import Images, load_images
 from wbc.data.splits import parse_source
 from wbc.evaluation.predict import predict_pixels
+from wbc.methods.average import WeightAverage
 from wbc.models.build import build_model
 from wbc.processes import cores
 from wbc.recipes import RECIPES
@@ -146,6 +147,7 @@ class Ours:
         place(self.model, config)
         self._optimiser = build_optimiser(self.model, config if fused else dataclasses.replace(config, fast=False))
         self._feed: Feed | None = None
+        self._average: WeightAverage | None = None
         self._epoch = 0
         self.loss = math.nan
         """Of the last epoch."""
@@ -175,7 +177,9 @@ class Ours:
         """Trains an epoch, the next one unless it is said which; returns the number of images."""
         if epoch is None:
             epoch, self._epoch = self._epoch % (self.config.epochs - 1), self._epoch + 1
-        self.loss = train_epoch(self.model, self._optimiser, self.feed, epoch, self.config).loss
+        if self._average is None and self.feed.parts.average:
+            self._average = WeightAverage(self.model, self.feed.parts.average)
+        self.loss = train_epoch(self.model, self._optimiser, self.feed, epoch, self.config, self._average).loss
         return self.feed.images
 
     def repeat_step(self) -> int:

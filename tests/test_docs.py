@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -20,8 +21,9 @@ from entrypoints.command import main
 from entrypoints.mlproject import ENTRIES
 from wbc import config
 from wbc.config import PlanConfig, TrainConfig
+from wbc.evaluation.records import Predictions
 from wbc.inputs import splits_of
-from wbc.methods.catalog import Method
+from wbc.methods.catalog import ADAPTATIONS, METHODS, Adaptation, Method
 from wbc.studies import plan, resolve
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +130,7 @@ def test_study_of_the_docs_resolves_to_its_runs(parse: Parse) -> None:
 
 
 def test_method_of_the_docs_works_in_fifteen_lines() -> None:
-    function, row = (body for language, body in FENCE.findall((ROOT / "docs/methods.md").read_text()) if language)
+    function, row, *_ = (body for language, body in FENCE.findall((ROOT / "docs/methods.md").read_text()) if language)
     assert len(function.strip().splitlines()) <= 15
     names: dict[str, Any] = {}
     exec(function, names)
@@ -137,6 +139,24 @@ def test_method_of_the_docs_works_in_fifteen_lines() -> None:
     )
     assert changed[:, 0, 0, 0].tolist() == pytest.approx([50, 100, 140])
     assert eval(row, {"Method": Method}).augmentation == "wbc.methods.brightness:brightness"
+
+
+def test_adaptation_of_the_docs_works_in_fifteen_lines() -> None:
+    *_, function, row = (body for language, body in FENCE.findall((ROOT / "docs/methods.md").read_text()) if language)
+    assert len(function.strip().splitlines()) <= 15
+    names: dict[str, Any] = {}
+    exec(function, names)
+    scores = np.array([[0.5, 0.5, 0, 0, 0], [0.6, 0.2, 0.2, 0, 0]])
+    given = Predictions(domain="", ids=("a", "b"), labels=np.zeros(2, np.int64), scores=scores, embeddings=scores)
+    found = names["sharper"](given, None, None).scores
+    np.testing.assert_allclose(found, [[0.5, 0.5, 0, 0, 0], [9 / 11, 1 / 11, 1 / 11, 0, 0]])
+    assert eval(row, {"Adaptation": Adaptation}).scores == "wbc.methods.sharper:sharper"
+
+
+def test_page_of_methods_has_each_method_and_adaptation_in_a_table() -> None:
+    page = (ROOT / "docs/methods.md").read_text()
+    named = {name for line in page.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line)}
+    assert {*METHODS, *ADAPTATIONS} <= named
 
 
 def test_readme_is_short() -> None:

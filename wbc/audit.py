@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from wbc.config import RunConfig, TrainConfig
+from wbc.config import RunConfig, TrainConfig, adaptation_names
 from wbc.data.splits import split_list
 from wbc.errors import DamageError, WbcError, shown
 from wbc.studies import STUDIES, resolve
@@ -64,7 +64,11 @@ def _config(run: StoredRun) -> RunConfig | None:
         stored = json.loads(path.read_bytes()) if path else {}
         names = {field.name for field in dataclasses.fields(RunConfig)}
         known = {name: value for name, value in stored.items() if name in names}
-        return RunConfig(**known | {"targets": tuple(split_list(stored["targets"]))})
+        lists = {
+            "targets": tuple(split_list(stored["targets"])),
+            "adapt": adaptation_names(stored.get("adapt", "none")),
+        }
+        return RunConfig(**known | lists)
     return None
 
 
@@ -77,6 +81,6 @@ def _command(config: RunConfig) -> str:
     for name in ("method", "source", "targets", *(field.name for field in dataclasses.fields(TrainConfig))):
         value = getattr(config, name)
         if name not in ("model", "seed", "profile") and value != getattr(usual, name) and f"--{name}" not in words:
-            words += [f"--{name}", ",".join(value) if isinstance(value, tuple) else str(value)]
+            words += [f"--{name}", ",".join(value) or "none" if isinstance(value, tuple) else str(value)]
     arguments = f" ARGS={shlex.quote(shlex.join(words).replace('$', '$$'))}" if words else ""
     return f"make train PROFILE={config.profile} MODEL={shlex.quote(config.model)} SEED={config.seed}{arguments}"

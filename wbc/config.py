@@ -32,6 +32,7 @@ _PROFILE: Final = "A study, or the .toml file of a study of yours."
 _STUDIES: Final = "wbc.studies:STUDIES"
 _MODELS: Final = "wbc.models.catalog:MODELS"
 _METHODS: Final = "wbc.methods.catalog:METHODS"
+_ADAPTATIONS: Final = "wbc.methods.catalog:ADAPTATIONS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,9 @@ class TrainConfig:
     profile: str = option("demo", _PROFILE, choices=_STUDIES)
     source: str | None = option(None, "Splits to train on, by commas: key, key:split or folder:PATH.")
     targets: str | None = option(None, "Splits to score, by commas: key, key:split or folder:PATH.")
+    adapt: str | None = option(
+        None, "Adaptations to score under too, by commas; auto: the study's.", choices=_ADAPTATIONS
+    )
     recipe: str | None = given("recipe")
     scale: str | None = given("scale")
     pretrained: str | None = given("pretrained")
@@ -91,6 +95,9 @@ class EvaluateConfig:
     )
     targets: str | None = option(
         None, "Splits to score, by commas: key, key:split or folder:PATH. auto: the run's targets."
+    )
+    adapt: str = option(
+        "none", "Adaptations to score under, by commas, each for itself; A+B: both at once.", choices=_ADAPTATIONS
     )
     model: str | None = option(None, "The model that you expect the checkpoint to hold; another one stops.")
     device: str | None = given("device")
@@ -202,6 +209,8 @@ class RunConfig(Settings):
     source: str
     """The splits trained on, by commas."""
     targets: tuple[str, ...]
+    adapt: tuple[str, ...] = ()
+    """The adaptations to score under, beside plain."""
     warmup_epochs: int
 
     @property
@@ -231,6 +240,11 @@ class RepointConfig:
 def split_names(text: str) -> list[str]:
     """Returns the names in a comma-separated list, each once, without the spaces around them."""
     return list(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def adaptation_names(text: str) -> tuple[str, ...]:
+    """Returns the adaptations in a list by commas; "none", scoring without one, is left out."""
+    return tuple(name for name in split_names(text) if name != "none")
 
 
 def numbers(name: str, text: str, kind: type[int] | type[float] = int) -> list[Any]:

@@ -7,24 +7,22 @@ it raises `TRAINING_VERSION`, which a test of golden losses demands.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from wbc.code import library_versions
 from wbc.config import RunConfig
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Listing
 from wbc.evaluation.predict import SCORING_VERSION
-from wbc.methods.catalog import find_method
+from wbc.methods.catalog import PLAIN_SCORE, find_method, unsuited
 from wbc.models.catalog import find_backbone, find_model
 from wbc.recipes import RECIPES
 from wbc.settings import settings_for
+from wbc.tracking.schema import score_name
 from wbc.training.loop import TRAINING_VERSION
-
-PLAIN_SCORE: Final = "none"
-"""The row of ADAPTATIONS under which a model scores as it was trained."""
 
 
 def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None) -> str:
@@ -38,7 +36,7 @@ def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None
         {
             "model": _row(find_model(config.model), "index", "title"),
             "backbone": _backbone(config),
-            "method": _row(find_method(config.method), "title", "access"),
+            "method": _row(find_method(config.method), "title", "access", "evens"),
             "recipe": _row(RECIPES[config.recipe]),
             "settings": {name: getattr(config, name) for name in settings_for("trains")},
             "seed": config.seed,
@@ -54,6 +52,20 @@ def scored_as(trained: str, split: Listing, adaptation: str = PLAIN_SCORE) -> st
     """Returns the identity of a score: a run, the contents of a split, and how the model was adapted to it."""
     parts = {"trained": trained, "images": split.digest, "adaptation": adaptation, "version": SCORING_VERSION}
     return _digest(parts)
+
+
+def wanted_scores(identity: str, tests: Iterable[Listing], config: RunConfig) -> dict[str, str]:
+    """Returns what a run should be scored as, by the name of each score: plain, and under each of its adaptations.
+
+    An adaptation that does not suit the model is left out.
+    """
+    rows = [PLAIN_SCORE, *suited(config, config.adapt)]
+    return {score_name(test.name, row): scored_as(identity, test, row) for row in rows for test in tests}
+
+
+def suited(config: RunConfig, adaptations: Iterable[str]) -> list[str]:
+    """Returns those of the adaptations that work for a run's model."""
+    return [each for each in adaptations if unsuited(each, find_model(config.model).norm) is None]
 
 
 def _row(row: Any, *words: str) -> dict[str, Any]:

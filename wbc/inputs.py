@@ -10,7 +10,7 @@ from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
 from wbc.data.hold_out import hold_out
-from wbc.data.images import Images, Listing, Part, list_images, load_images, shared_images
+from wbc.data.images import Images, Listing, Part, join, list_images, load_images, shared_images
 from wbc.data.splits import Split, expand_targets, parse_sources
 from wbc.errors import ConfigError
 from wbc.models.catalog import find_model
@@ -84,6 +84,13 @@ def load_targets(config: RunConfig, targets: str | None) -> Inputs[Images]:
     trained_on = [listing for split in sources if (listing := list_images(split, data_dir=data_dir()))]
     _warn_of_shared(trained_on, tests)
     return Inputs(train=[], tests=tests, homes=frozenset(split.name for split in homes))
+
+
+def load_train(config: RunConfig) -> Images:
+    """Returns the images that a run trains on, those of several labs behind each other; prepares what is missing."""
+    sources, _, _ = splits_of(config)
+    parts = [load_images(split, geometry(config), data_dir=data_dir()) for split in sources]
+    return join([hold_out(part, config.validation)[0] if config.validation else part for part in parts])
 
 
 def list_inputs(config: RunConfig, look: Callable[[Split], Listing | None] | None = None) -> Inputs[Listing] | None:

@@ -5,7 +5,7 @@ import torch
 from wbc.compute import enough_memory, settle
 from wbc.config import RunConfig
 from wbc.data.images import join
-from wbc.identity import scored_as, trained_as
+from wbc.identity import suited, trained_as, wanted_scores
 from wbc.inputs import load_inputs, splits_of
 from wbc.models.build import build, check_image_size
 from wbc.scoring import Outcome, outcome, score_splits
@@ -30,7 +30,7 @@ def train_and_score(config: RunConfig) -> Outcome:
     weights = starting_weights(config)
     inputs = load_inputs(config)
     identity = trained_as(config, inputs.train, weights)
-    scores = {images.name: scored_as(identity, images) for images in inputs.tests}
+    scores = wanted_scores(identity, inputs.tests, config)
     done = any(lack(run, scores) is None for run in read_trainings(identity))
     model = None if done else build(config, weights)  # before it is opened: what cannot be built leaves no run
     with open_run(config, identity, scores) as run:
@@ -40,7 +40,7 @@ def train_and_score(config: RunConfig) -> Outcome:
                 if not run.training.trained:
                     run.training.start(inputs.train)
                 fit(model, join(inputs.train), config, run.training)
-                score_splits(model, inputs, config, run.scores, scores)
+                score_splits(model, inputs, config, run.scores, scores, suited(config, config.adapt))
             run.complete()
         return outcome(run.scores, config, inputs, done_already=run.done)
 

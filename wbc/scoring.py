@@ -1,30 +1,38 @@
 """Scores: a run's model on splits, logged with its predictions; also those of an earlier run or a checkpoint file."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from scipy.stats import binomtest
 
 from wbc.cells import CLASSES
 from wbc.compute import choose_device, enough_memory, place
-from wbc.config import EvaluateConfig, RunConfig
+from wbc.config import EvaluateConfig, RunConfig, adaptation_names
 from wbc.data.fetch.checksums import file_sha256
-from wbc.data.images import Images
-from wbc.errors import CheckpointError
+from wbc.data.images import Images, join
+from wbc.errors import CheckpointError, ConfigError
 from wbc.evaluation.metrics import score
-from wbc.evaluation.predict import predict
-from wbc.identity import PLAIN_SCORE, scored_as
-from wbc.inputs import Inputs, load_targets
-from wbc.methods.parts import adapted
+from wbc.identity import wanted_scores
+from wbc.inputs import Inputs, load_targets, load_train
+from wbc.methods.adapt import predict_adapted
+from wbc.methods.catalog import PLAIN_SCORE, find_adaptation, unsuited
 from wbc.models.build import Classifier
+from wbc.models.catalog import find_model
 from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_scoring
+from wbc.tracking.schema import score_name
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import which_run
 from wbc.training.checkpoint import read_checkpoint, restore_model
+
+LEAST_CLASSES: Final = 3
+"""A model that predicts fewer of them has collapsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +63,25 @@ def score_splits(
     config: RunConfig,
     log: ScoreLog,
     scores: Mapping[str, str],
-    adaptation: str = PLAIN_SCORE,
+    adaptations: Sequence[str] = (),
 ) -> None:
-    """Logs predictions and figures of merit on each split whose score, by its name, the run does not hold yet."""
-    for images in inputs.tests:
-        if not log.has(images, scores[images.name]):
-            predictions = predict(adapted(adaptation, model, images, config), images, config)
+    """Logs predictions and figures of merit on each split, plain and adapted, that the run does not hold yet.
+
+    Args:
+        model: stays as it is.
+        inputs: the splits.
+        config: the run's.
+        log: where the scores go.
+        scores: what each score should be, by its name.
+        adaptations: rows of ADAPTATIONS, beside plain.
+    """
+    source = cache(lambda: join(inputs.train) if inputs.train else load_train(config))
+    for adaptation, images in product([PLAIN_SCORE, *adaptations], inputs.tests):
+        named = dataclasses.replace(images, name=score_name(images.name, adaptation))
+        if not log.has(named, scores[named.name]):
+            predictions = predict_adapted(adaptation, model, images, source, config)
             metrics = score(predictions.labels, predictions.scores)
-            log.log(images, inputs.role(images), scores[images.name], predictions, metrics)
+            log.log(named, inputs.role(images), scores[named.name], predictions, metrics)
 
 
 def score_run(options: EvaluateConfig) -> Outcome:
@@ -70,7 +89,7 @@ def score_run(options: EvaluateConfig) -> Outcome:
 
     Raises:
         CheckpointError: the checkpoint is of another model than `options.model`.
-        ConfigError: a target is not known, or holds what the model was trained on.
+        ConfigError: a target or adaptation is not known, or does not suit what was trained.
     """
     path = Path(options.run)
     run_id = None if path.exists() or path.suffix == ".pt" else which_run(options.run)
@@ -78,17 +97,22 @@ def score_run(options: EvaluateConfig) -> Outcome:
     if options.model not in (None, checkpoint.config.model):
         raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
     config = dataclasses.replace(checkpoint.config, device=choose_device(options.device))
+    adapt = _chosen(options.adapt, config)
     inputs = load_targets(config, options.targets)
     identity = (read_run(run_id).trained_as or run_id) if run_id else file_sha256(path)
-    scores = {images.name: scored_as(identity, images) for images in inputs.tests}
+    scores = wanted_scores(identity, inputs.tests, dataclasses.replace(config, adapt=adapt))
     with open_scoring(config, run_id) as log:
         with enough_memory(config):
             model = restore_model(checkpoint)
             place(model, config)
-            score_splits(model, inputs, config, log, scores)
+            score_splits(model, inputs, config, log, scores, adapt)
         found = outcome(log, config, inputs, done_already=False)
         recalls = log.recalls(found.accuracies)
-        lines = (_in_full(each, found.accuracies[each.name], recalls[each.name]) for each in inputs.tests)
+        lines = [
+            _in_full(each, found.accuracies[each.name], recalls[each.name]) + _collapse(each, each.name, log)
+            for each in inputs.tests
+        ]
+        lines += [_adapted(each, adaptation, log) for adaptation, each in product(adapt, inputs.tests)]
         return dataclasses.replace(found, in_full=tuple(lines))
 
 
@@ -105,6 +129,40 @@ def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float]) -> s
         f"  {images.name}: {100 * accuracy:.2f} % of {total} images "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f}). "
         f"Recall: {shown}."
+    )
+
+
+def _chosen(adapt: str, config: RunConfig) -> tuple[str, ...]:
+    """Returns the adaptations asked for; raises a ConfigError if one is not known or does not suit the model."""
+    chosen = adaptation_names(adapt)
+    for name in chosen:
+        if reason := unsuited(name, find_model(config.model).norm):
+            raise ConfigError(f"adapt={name}: {reason} ({config.model}): leave it out.")
+    return chosen
+
+
+def _adapted(images: Images, adaptation: str, log: ScoreLog) -> str:
+    """Returns balanced accuracy and accuracy of a split under an adaptation, and what that saw of the split."""
+    name = score_name(images.name, adaptation)
+    balanced, accuracy = log.figure(name, "balanced_accuracy"), log.figure(name, "accuracy")
+    sees = {
+        "source": "one image at a time",
+        "target": f"all {len(images.labels)} images, unlabelled",
+        "labels": "labels of a few images, which are not scored",
+    }[find_adaptation(adaptation).access]
+    return (
+        f"  {images.name} under {adaptation}: balanced accuracy {100 * balanced:.2f} %, "
+        f"accuracy {100 * accuracy:.2f} %. It sees {sees}.{_collapse(images, name, log)}"
+    )
+
+
+def _collapse(images: Images, name: str, log: ScoreLog) -> str:
+    """Returns a sentence that names a collapse: of five classes fewer than three are ever predicted."""
+    predicted = log.classes_predicted(name)
+    return (
+        f" Collapsed: it predicts {predicted} of 5 classes."
+        if predicted < min(LEAST_CLASSES, len(np.unique(images.labels)))
+        else ""
     )
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
 from wbc.arms import PLAIN, Arm, parse_arm
-from wbc.config import PlanConfig, RunConfig, TrainConfig, numbers, split_names
+from wbc.config import PlanConfig, RunConfig, TrainConfig, adaptation_names, numbers, split_names
 from wbc.data.splits import split_list
 from wbc.errors import ConfigError, unknown
-from wbc.methods.catalog import find_method
+from wbc.methods.catalog import PLAIN_SCORE, find_adaptation, find_method
 from wbc.models.catalog import PAPER_ROWS, find_model
 from wbc.settings import Settings
 
@@ -39,6 +39,8 @@ class Study(Settings):
     """Splits to score, beside each source's own test split."""
     models: tuple[str, ...] = PAPER_ROWS
     methods: tuple[str, ...] = (PLAIN,)
+    adapt: tuple[str, ...] = ()
+    """The adaptations that each run is scored under, beside plain; those that suit its model."""
     seeds: int
     """Seeds 0 to seeds - 1."""
     data_gb: int = 1
@@ -71,7 +73,7 @@ STUDIES: Final = {
         scale="tiny",
         pretrained="patterns",
         image_size=48,
-        epochs=6,
+        epochs=8,
         batch_size=16,
         lr=1e-3,  # thin layers with little pretraining need larger steps than the paper's 1e-4
     ),
@@ -145,7 +147,8 @@ def resolve(options: TrainConfig) -> RunConfig:
     study = find_study(options.profile)
     arm = parse_arm(options.model, tuple(split_list(options.source or study.sources[0])), options.method)
     targets = tuple(split_list(options.targets)) if options.targets else study.targets
-    return _configure(arm, options.seed, study_name(options.profile), targets, _settings(study, options))
+    adapt = study.adapt if options.adapt is None else adaptation_names(options.adapt)
+    return _configure(arm, options.seed, study_name(options.profile), targets, adapt, _settings(study, options))
 
 
 def plan(options: PlanConfig) -> list[RunConfig]:
@@ -156,7 +159,7 @@ def plan(options: PlanConfig) -> list[RunConfig]:
     study = find_study(options.profile)
     settings = _settings(study, options)
     return [
-        _configure(arm, seed, study_name(options.profile), _targets(study, arm), settings)
+        _configure(arm, seed, study_name(options.profile), _targets(study, arm), study.adapt, settings)
         for seed in (numbers("seeds", options.seeds) if options.seeds else range(study.seeds))
         for arm in plan_arms(options)
     ]
@@ -187,9 +190,13 @@ def _targets(study: Study, arm: Arm) -> tuple[str, ...]:
     return tuple(target for target in study.targets if len(study.sources) == 1 or target not in arm.sources)
 
 
-def _configure(arm: Arm, seed: int, profile: str, targets: Sequence[str], settings: dict[str, Any]) -> RunConfig:
+def _configure(
+    arm: Arm, seed: int, profile: str, targets: Sequence[str], adapt: Sequence[str], settings: dict[str, Any]
+) -> RunConfig:
     find_model(arm.model)
     find_method(arm.method)
+    for adaptation in adapt:
+        find_adaptation(adaptation)
     if settings["warmup_epochs"] is None:  # the paper warms up for 10 of its 100 epochs
         settings = settings | {"warmup_epochs": settings["epochs"] // 10}
     return RunConfig(
@@ -199,6 +206,7 @@ def _configure(arm: Arm, seed: int, profile: str, targets: Sequence[str], settin
         profile=profile,
         source=",".join(arm.sources),
         targets=tuple(targets),
+        adapt=tuple(each for each in adapt if each != PLAIN_SCORE),
         **settings,
     )
 

@@ -34,6 +34,8 @@ ADDED: Final = {
     "slow": "average",
     "head_first": "trained",
 }
+ROWS: Final = ("trivial_augment", "mixstyle", "l2_sp", "swa", "random_view+lab_jitter+fourier+mixup+lp_ft+ema")
+"""Rows of METHODS, of each way to draw and each state that is kept."""
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +77,7 @@ def same(one: Classifier, other: Classifier) -> bool:
     return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-@pytest.mark.parametrize("method", ADDED)
+@pytest.mark.parametrize("method", [*ADDED, *ROWS])
 def test_method_of_one_row_and_one_function_acts_and_survives_an_interruption(
     small_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -109,7 +111,7 @@ def test_methods_at_different_seams_combine_in_the_catalogues_order(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("brightness+turned", "brightness and turned both set the augmentation: choose one"),
+        ("adjusted+short", "adjusted and short both set the loss: choose one"),
         ("brightness+balanced", "write balanced+brightness"),
         ("mixup+mixup", "mixup and mixup both set the mixing"),
         ("erm+mixup", "erm is training without a method: leave it out"),

@@ -1,18 +1,21 @@
 """Learning rate and epochs, chosen on held-out images of the source."""
 
+import dataclasses
+
 import mlflow
 import pytest
 
 from wbc.config import TuneConfig
 from wbc.errors import ConfigError
-from wbc.studies import Study
+from wbc.studies import STUDIES, Study
 from wbc.sweep.tune import best, grid, tune_study
 
 
-def test_grid_holds_images_out_and_names_no_target(small_study: Study) -> None:
+def test_grid_holds_images_out_and_names_no_target(small_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STUDIES, "demo", dataclasses.replace(small_study, adapt=("em",)))
     runs = grid(TuneConfig(lrs="1e-4,1e-3", epochs="1,20", seeds="0,1"))
     assert len(set(runs)) == 8
-    assert {run.targets for run in runs} == {()}
+    assert {(run.targets, run.adapt) for run in runs} == {((), ())}
     assert {(run.lr, run.epochs, run.warmup_epochs) for run in runs} == {
         (1e-4, 1, 0),
         (1e-3, 1, 0),

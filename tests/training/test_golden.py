@@ -206,7 +206,10 @@ def test_rounding_of_other_kernels_is_not_taken_for_a_change(monkeypatch: pytest
 
 
 def renew() -> None:
-    """Writes all numbers; where one has moved since the version was last raised, it says so and writes nothing."""
+    """Writes all numbers; where one has moved since the version was last raised, it says so and writes nothing.
+
+    Numbers of a version that stands stay to the last digit; those that are missing are added.
+    """
     torch.set_num_threads(1)
     kept = json.loads(FILE.read_bytes()) if FILE.exists() else {}
     for version, group in NUMBERS.items():
@@ -214,8 +217,13 @@ def renew() -> None:
             reasons = (fault(version, name) for name in group if name in kept[version]["numbers"])
             if reason := next(filter(None, reasons), None):
                 sys.exit(reason)
+        else:
+            kept[version] = {"numbers": {}}
     written = {
-        version: {"value": VERSIONS[version], "numbers": {name: compute() for name, compute in group.items()}}
+        version: {
+            "value": VERSIONS[version],
+            "numbers": {name: kept[version]["numbers"].get(name) or compute() for name, compute in group.items()},
+        }
         for version, group in NUMBERS.items()
     }
     FILE.write_text(json.dumps(written, indent=1) + "\n")

@@ -26,3 +26,22 @@ class WeightAverage:
         """Goes on from what `state` held, in the memory and layout that the average has."""
         for name, value in self.state.items():
             value.copy_(state[name])
+
+
+def ema(step: int, steps: int) -> float:
+    """Follows the weights ever more slowly: the average holds about the last tenth of all steps so far, at most 1000.
+
+    Reference: Polyak & Juditsky 1992, SIAM J Control Optim 30(4). The decay min(0.999, (1 + step) / (10 + step)) is
+    that of TensorFlow's ExponentialMovingAverage; here the first step is taken whole.
+    """
+    return 1.0 if step == 0 else max(0.001, 9 / (10 + step))
+
+
+def swa(step: int, steps: int) -> float:
+    """Averages the weights of the last quarter of the steps, all alike.
+
+    Reference: Izmailov et al. 2018, arXiv:1803.05407. There the learning rate stays high and weights count once an
+    epoch; batch norm's statistics, averaged here too, are there computed anew.
+    """
+    first = steps - max(1, steps // 4)
+    return 1.0 if step <= first else 1 / (step - first + 1)

@@ -24,7 +24,7 @@ class Method:
     sampler: str | None = None
     """Which images an epoch visits, and in what order."""
     augmentation: str | None = None
-    """How the bytes of a batch are changed, after the recipe's flips and crops."""
+    """How the bytes of a batch are changed, after the recipe's flips and crops; several, by commas, in their order."""
     mixing: str | None = None
     """How the images of a batch, and their labels, are blended."""
     loss: str | None = None
@@ -33,27 +33,165 @@ class Method:
     """How far the average of the weights, which is scored and saved, follows each step."""
     trained: str | None = None
     """Which parameters train in which epoch."""
+    evens: bool = False
+    """Whether scores come out as if classes were equally common; adaptations read it, and it decides no weight."""
 
 
 METHODS: Final[dict[str, Method]] = {
     "erm": Method(title="as in the paper", access="source"),
+    "trivial_augment": Method(title="TrivialAugment", access="source", augmentation="wbc.methods.view:trivial_augment"),
+    "random_view": Method(
+        title="random field of view, 0.6 to 1.25", access="source", augmentation="wbc.methods.view:random_view"
+    ),
+    "colour_jitter": Method(
+        title="colour jitter, 0.4 and hue 0.1", access="source", augmentation="wbc.methods.colour:colour_jitter"
+    ),
+    "hed_jitter": Method(title="HED jitter, 0.2", access="source", augmentation="wbc.methods.colour:hed_jitter"),
+    "lab_jitter": Method(
+        title="LAB statistics jitter (RandStainNA)", access="source", augmentation="wbc.methods.colour:lab_jitter"
+    ),
+    "colour_mixing": Method(
+        title="random colour mixing, 0.3", access="source", augmentation="wbc.methods.colour:colour_mixing"
+    ),
+    "fourier": Method(title="Fourier amplitude mixing", access="source", augmentation="wbc.methods.style:fourier"),
     "mixup": Method(title="mixup, as the released code offers it", access="source", mixing="wbc.methods.mix:mix"),
+    "balanced": Method(
+        title="class-balanced sampling", access="source", sampler="wbc.methods.sampling:balanced", evens=True
+    ),
+    "logit_adjustment": Method(
+        title="logit adjustment in training",
+        access="source",
+        loss="wbc.methods.losses:logit_adjustment",
+        evens=True,
+    ),
+    "l2_sp": Method(title="held to the starting weights (L2-SP)", access="source", loss="wbc.methods.losses:l2_sp"),
+    "mixstyle": Method(title="MixStyle", access="source", loss="wbc.methods.style:mixstyle"),
+    "lp_ft": Method(
+        title="head first, then everything (LP-FT)", access="source", trained="wbc.methods.stages:head_first"
+    ),
+    "ema": Method(title="moving average of the weights (EMA)", access="source", average="wbc.methods.average:ema"),
+    "swa": Method(
+        title="average of the last quarter's weights (SWA)", access="source", average="wbc.methods.average:swa"
+    ),
 }
+
+
+ACCESS: Final = ("source", "target", "labels")
+"""What a row may see, the least first; a combination sees what its parts see."""
+ADAPTATION_SEAMS: Final = ("colour", "norms", "views", "scores")
+"""The places where an adaptation may act, in order; `wbc.methods.adapt` says what stands at each."""
+PLAIN_SCORE: Final = "none"
+"""The row of ADAPTATIONS under which a model scores as it was trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptation:
-    """One way to fit a trained model to the images that it is scored on."""
+    """One way to fit a finished run to what it scores; each seam it sets names a function as "module:function"."""
 
     title: str
     """Its name in tables."""
-    access: Literal["source", "target"]
-    """What it sees: one image at a time, or the unlabelled images of the split that is scored, all of them."""
-    function: str | None = None
-    """From (model, images, run) to the model that scores, as "module:function"; None: the model stays as it is."""
+    access: Literal["source", "target", "labels"]
+    """What it sees: one image at a time; all images of the split, unlabelled; the labels of a few of them."""
+    colour: str | None = None
+    """What colours the model sees an image in."""
+    norms: str | None = None
+    """How norm layers are fitted to the images."""
+    views: str | None = None
+    """In what views the model sees an image."""
+    scores: str | None = None
+    """What becomes of the predictions."""
+    suits: tuple[str, ...] = ()
+    """The norms (`Model.norm`) of the models that it works for; none: of any."""
 
 
-ADAPTATIONS: Final[dict[str, Adaptation]] = {"none": Adaptation(title="as trained", access="source")}
+_BATCH_NORM: Final = ("batch", "frozen_batch", "own")
+_ANY_NORM: Final = (*_BATCH_NORM, "group", "layer")
+ADAPTATIONS: Final[dict[str, Adaptation]] = {
+    PLAIN_SCORE: Adaptation(title="as trained", access="source"),
+    "rgb": Adaptation(
+        title="each image in the source's RGB mean and spread",
+        access="source",
+        colour="wbc.methods.adapt_views:in_rgb",
+    ),
+    "lab": Adaptation(
+        title="each image in the source's LAB mean and spread",
+        access="source",
+        colour="wbc.methods.adapt_views:in_lab",
+    ),
+    "adabn": Adaptation(
+        title="batch norm re-estimated (AdaBN)",
+        access="target",
+        norms="wbc.methods.adapt_norms:adabn",
+        suits=_BATCH_NORM,
+    ),
+    "adabn_mixed": Adaptation(
+        title="AdaBN mixed with the source's, N = 128",
+        access="target",
+        norms="wbc.methods.adapt_norms:adabn_mixed",
+        suits=_BATCH_NORM,
+    ),
+    "tent": Adaptation(
+        title="TENT, batches of 64", access="target", norms="wbc.methods.adapt_norms:tent", suits=_ANY_NORM
+    ),
+    "sar": Adaptation(
+        title="SAR, batches of 64", access="target", norms="wbc.methods.adapt_norms:sar", suits=_ANY_NORM
+    ),
+    "flips": Adaptation(title="eight flips and turns averaged", access="source", views="wbc.methods.adapt_views:flips"),
+    "prior": Adaptation(
+        title="logit adjustment after training", access="source", scores="wbc.methods.adapt_scores:prior"
+    ),
+    "em": Adaptation(title="class shares by EM", access="target", scores="wbc.methods.adapt_scores:em"),
+    **{
+        f"shots_{k}": Adaptation(
+            title=f"linear head on {k} labelled a class, 5 draws",
+            access="labels",
+            scores=f"wbc.methods.adapt_scores:shots_{k}",
+        )
+        for k in (1, 5, 10, 20)
+    },
+}
+
+
+def find_adaptation(name: str) -> Adaptation:
+    """Returns the row of ADAPTATIONS called `name`, or several in one where names are joined by "+": "adabn+em".
+
+    Raises:
+        ConfigError: a row is not known, two rows set the same seam, or they do not stand in the catalogue's order.
+    """
+    parts = name.split("+")
+    for part in parts:
+        if part not in ADAPTATIONS:
+            raise unknown("adaptation", part, ADAPTATIONS)
+    if len(parts) == 1:
+        return ADAPTATIONS[name]
+    if PLAIN_SCORE in parts:
+        raise ConfigError(f"adaptation '{name}': {PLAIN_SCORE} is scoring without an adaptation: leave it out.")
+    settings: dict[str, str] = {}
+    for seam in ADAPTATION_SEAMS:
+        setters = [part for part in parts if getattr(ADAPTATIONS[part], seam)]
+        if len(setters) > 1:
+            raise ConfigError(f"adaptation '{name}': {' and '.join(setters)} both act on the {seam}: choose one.")
+        if setters:
+            settings[seam] = getattr(ADAPTATIONS[setters[0]], seam)
+    ordered = "+".join(sorted(parts, key=list(ADAPTATIONS).index))
+    if name != ordered:
+        raise ConfigError(f"adaptation '{name}': adaptations stand in the catalogue's order: write {ordered}.")
+    rows = [ADAPTATIONS[part] for part in parts]
+    return Adaptation(
+        title=" + ".join(row.title for row in rows),
+        access=max((row.access for row in rows), key=ACCESS.index),
+        suits=next((row.suits for row in rows if row.suits), ()),
+        **settings,
+    )
+
+
+def unsuited(adaptation: str, norm: str) -> str | None:
+    """Returns why an adaptation does not work for models of a norm (`Model.norm`), or None where it does."""
+    suits = find_adaptation(adaptation).suits
+    if not suits or norm in suits:
+        return None
+    what = "batch norm's statistics" if suits == _BATCH_NORM else "the weights of norm layers"
+    return f"{adaptation} changes {what}, and this model has {'none' if norm == 'none' else f'{norm} norm'}"
 
 
 def find_method(name: str) -> Method:
@@ -75,11 +213,17 @@ def find_method(name: str) -> Method:
     for part in parts:
         for seam in SEAMS:
             function = getattr(METHODS[part], seam)
-            if function and seam in settings:
+            if function and seam == "augmentation" and seam in settings and parts.count(part) == 1:
+                function = f"{settings[seam]}, {function}"  # a change may follow another
+            elif function and seam in settings:
                 raise ConfigError(f"method '{name}': {setters[seam]} and {part} both set the {seam}: choose one.")
             if function:
                 settings[seam], setters[seam] = function, part
     ordered = "+".join(sorted(parts, key=list(METHODS).index))
     if name != ordered:
         raise ConfigError(f"method '{name}': methods stand in the catalogue's order: write {ordered}.")
-    return Method(title=" + ".join(METHODS[part].title for part in parts), access="source", **settings)
+    evening = [part for part in parts if METHODS[part].evens]
+    if len(evening) > 1:
+        raise ConfigError(f"method '{name}': {' and '.join(evening)} both make up for the classes' shares: choose one.")
+    title = " + ".join(METHODS[part].title for part in parts)
+    return Method(title=title, access="source", evens=bool(evening), **settings)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from wbc.config import RunConfig
 from wbc.data.images import Listing, list_images
-from wbc.identity import scored_as, trained_as
+from wbc.identity import trained_as, wanted_scores
 from wbc.inputs import Inputs, list_inputs, weights_key
 from wbc.scoring import Outcome
 from wbc.surroundings import data_dir
@@ -59,7 +59,7 @@ def _cell(
     identity = trained_as(config, inputs.train, weights[1]) if inputs and weights[0] else None
     outcome = record = standing = None
     if inputs and identity:
-        scores = {test.name: scored_as(identity, test) for test in inputs.tests}
+        scores = wanted_scores(identity, inputs.tests, config)
         stands = [(state(run, scores), run) for run in found.get(identity, [])]
         standing, record = min(stands, key=lambda pair: _RANKS.index(pair[0]), default=(None, None))
     if record and inputs and standing == "done":

@@ -57,6 +57,7 @@ def grid(options: TuneConfig) -> list[RunConfig]:
             run,
             profile=f"{run.profile}-tune",
             targets=(),
+            adapt=(),
             validation=options.validation,
             lr=lr,
             epochs=count,

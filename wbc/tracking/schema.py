@@ -67,6 +67,14 @@ def digested(tag: str) -> str | None:
     return tag.removeprefix(_SHA256) if tag.startswith(_SHA256) else None
 
 
+def score_name(domain: str, adaptation: str) -> str:
+    """Returns what stands for a domain in the names of a score under an adaptation: the domain itself if it is "none".
+
+    An adapted score's files lie in a folder of their domain's name. MLflow takes no "+" in a name.
+    """
+    return domain if adaptation == "none" else f"{domain}/{adaptation.replace('+', '-')}"
+
+
 def training(name: str) -> str:
     """Returns the metric of one figure of an epoch, by epochs from 1."""
     return f"train/{name}"

@@ -82,7 +82,7 @@ class ScoreLog:
                 artifact: Path(text, artifact) for artifact in (*record, schema.samples(name), schema.confusion(name))
             }
             for path in paths.values():
-                path.parent.mkdir()
+                path.parent.mkdir(parents=True)
             write_predictions(predictions, *(paths[artifact] for artifact in record))
             draw_samples(images.ids, images.labels, images.pixels).save(paths[schema.samples(name)])
             figure = draw_confusion(metrics, f"{self._config.name} on {name}")
@@ -110,6 +110,17 @@ class ScoreLog:
         metrics = self._stored().metrics
         named = {domain: {cell: schema.score(domain, f"recall/{cell}") for cell in CLASSES} for domain in domains}
         return {domain: {c: metrics[m] for c, m in each.items() if m in metrics} for domain, each in named.items()}
+
+    @store_errors()
+    def figure(self, name: str, figure: str) -> float:
+        """Returns a figure of merit of one score, such as balanced_accuracy, in [0, 1]."""
+        return self._stored().metrics[schema.score(name, figure)]
+
+    @store_errors()
+    def classes_predicted(self, name: str) -> int:
+        """Returns how many of the five classes a score ever predicts: the others have no precision."""
+        metrics = self._stored().metrics
+        return sum(schema.score(name, f"precision/{cell}") in metrics for cell in CLASSES)
 
     @store_errors()
     def complete(self) -> None:

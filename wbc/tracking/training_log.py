@@ -206,7 +206,8 @@ class TrainingLog:
 def log_settings(run_id: str, config: RunConfig) -> None:
     """Logs what describes a run: tags, parameters, config.json and environment.json."""
     client = mlflow.MlflowClient()
-    values = dataclasses.asdict(config) | {"targets": ",".join(config.targets)}
+    lists = {"targets": ",".join(config.targets), "adapt": ",".join(config.adapt) or "none"}
+    values = dataclasses.asdict(config) | lists
     place = {schema.HARDWARE: hardware(config.device), schema.JOBS: str(runs_at_once())}
     tags = {name: values[name] for name in (*_NAMED, *settings_for("tagged"))} | place
     client.log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])

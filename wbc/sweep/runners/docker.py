@@ -172,7 +172,7 @@ class _Sweep:
             wait(runs, timeout=1)
 
     def _create(self, config: RunConfig, name: str, gpu: str | None) -> Container:
-        values = asdict(config) | {"targets": ",".join(config.targets)}
+        values = asdict(config) | {"targets": ",".join(config.targets), "adapt": ",".join(config.adapt) or "none"}
         typed = [word for option, value in values.items() for word in (f"--{option}", str(value))]
         devices = [DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])] if gpu and config.device == "cuda" else None
         return self._engine.containers.create(
