@@ -1,5 +1,6 @@
 """The report of hand-checked runs: golden tables, what is left out and why, what stands in place of what is missing."""
 
+import re
 import shutil
 import subprocess
 import sys

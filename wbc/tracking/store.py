@@ -21,7 +21,7 @@ from mlflow.utils.uri import is_local_uri
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from wbc.errors import TrackingError, mask
+from wbc.errors import TrackingError, first_line, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
 from wbc.tracking.connection import check_database, check_server, patience_s, reason
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, PROFILE, RUN_NAME, TRAINED_AS

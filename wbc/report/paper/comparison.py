@@ -10,7 +10,7 @@ from wbc.arms import Arm
 from wbc.cells import CLASSES
 from wbc.data.catalog import DOMAINS
 from wbc.data.splits import Split
-from wbc.report.paper.published import MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
+from wbc.report.paper.published import AWAY, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.parts import Absent
 from wbc.report.render import NOTHING, Cell, Table, cells
 from wbc.report.seeds import how_over_seeds, over_seeds
