@@ -33,10 +33,10 @@ def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
 ) -> None:
     reproduce_study(ReproduceConfig())
     table = capsys.readouterr().out
-    assert "over seeds 0, 1 (Student t)" in table
+    assert "seeds 0, 1: fewer than five seeds give no interval." in table
     (row,) = (line for line in table.splitlines() if " resnet50 " in line)
     assert "(a)" in row
-    assert "±" in row
+    assert "–" in row
     (guessing,) = (line for line in table.splitlines() if "always the largest class" in line)
     assert "20.00" in guessing
     runs = all_runs()
@@ -194,7 +194,7 @@ def test_sweep_that_is_started_twice_at_once_runs_each_cell_once(small_study: St
     assert [each.exitcode for each in sweeps] == [0, 0]
     check_whole(all_runs(), epochs=20)
     for number in range(2):
-        assert "over seeds 0, 1 (Student t)" in (store / f"sweep{number}.out").read_text()
+        assert "seeds 0, 1: fewer than five" in (store / f"sweep{number}.out").read_text()
 
 
 def all_runs() -> dict[str, Run]:

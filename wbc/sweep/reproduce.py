@@ -18,7 +18,7 @@ from wbc.models.catalog import find_model
 from wbc.processes import signals_exit
 from wbc.report.paper.contents import PAPER
 from wbc.report.report import report_folder, write_report
-from wbc.report.statistics import seed_interval
+from wbc.report.seeds import how_over_seeds, over_seeds
 from wbc.scoring import Outcome
 from wbc.studies import plan, study_name
 from wbc.surroundings import data_dir
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 def reproduce_study(options: ReproduceConfig) -> None:
-    """Runs what is left of the plan and prints a row per arm: accuracies with 95 % intervals over seeds.
+    """Runs what is left of the plan and prints a row per arm: accuracies over seeds.
 
     With `dry_run` it only prints what it would do; nothing is made, fetched or written.
 
@@ -95,25 +95,25 @@ def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> No
     arms = list(dict.fromkeys(config.arm for config in configs))
     seeds = sorted({config.seed for config in configs})
     several = len({arm.sources for arm in arms}) > 1
-    table = Table()
+    table, samples = Table(), list[list[list[float]]]()
     for heading in ("", "model", *guessing):
         table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "model") else "right")
     for arm in arms:
         runs = [outcome for outcome in outcomes if outcome.config.arm == arm]
-        missing = f" ({len(runs)} of {len(seeds)} seeds)" if len(runs) < len(seeds) else ""
-        shown = [_shown(runs, domain) + missing if runs else "failed" for domain in guessing]
+        samples.append([_over(runs, domain) for domain in guessing])
+        shown = [over_seeds(each, len(seeds)) if each else "" if runs else "failed" for each in samples[-1]]
         table.add_row(find_model(arm.model).index, arm.full_name if several else arm.name, *shown)
     table.add_section()
     table.add_row("", "always the largest class", *(f"{100 * share:.2f}" for share in guessing.values()))
     console = Console(width=None if Console().is_terminal else 120)
-    console.print(f"Accuracy in %, mean ± 95 % interval over seeds {', '.join(map(str, seeds))} (Student t)")
+    how = how_over_seeds((values for row in samples for values in row), ", ".join(map(str, seeds)))
+    console.print(f"Accuracy in %. {how}")
     console.print(table)
 
 
-def _shown(runs: Sequence[Outcome], domain: str) -> str:
-    """Returns an arm's accuracy on a domain; nothing where it is not scored there."""
-    values = [run.accuracies[domain] for run in runs if domain in run.accuracies]
-    return seed_interval(values).percent() if values else ""
+def _over(runs: Sequence[Outcome], domain: str) -> list[float]:
+    """Returns an arm's accuracies on a domain by seed; none where it is not scored there."""
+    return [run.accuracies[domain] for run in runs if domain in run.accuracies]
 
 
 def _prepare(configs: Sequence[RunConfig], runner: Runner) -> None:
