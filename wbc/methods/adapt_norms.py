@@ -134,7 +134,7 @@ def _flat_step(
     for weight, gradient in zip(weights, downhill, strict=True):
         weight.grad = gradient
     optimiser.step()
-    return float(loss)
+    return loss.item()
 
 
 def _gradients(loss: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
