@@ -78,9 +78,8 @@ def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images di
     with tempfile.TemporaryDirectory() as folder, suppress(ValueError, EOFError, DamageError):
         path = fetch(run.stored, schema.embeddings(domain), Path(folder))
         if path:
-            embeddings = np.load(path, mmap_mode="r").astype(
-                np.float32
-            )  # which holds the size declared against the file
+            mapped = np.load(path, mmap_mode="r")  # which holds the size declared against the file
+            embeddings = mapped.astype(np.float32)
             whole = len(embeddings) == len(run.scores[domain]) and np.isfinite(embeddings).all()
             return embeddings if whole else None
     return None
@@ -98,6 +97,8 @@ def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
 
 def _checked(environment: dict[str, Any]) -> dict[str, Any]:
     """Returns what a run logged of its environment; raises a ValueError where it cannot be shown."""
+    if not isinstance(environment, dict):
+        raise ValueError("an environment has names")
     known = dict(environment)
     gpus, libraries = known.get("gpus") or [], known.get("libraries") or {}
     texts = [known.get("code") or "", *gpus] if isinstance(gpus, list) else [None]
