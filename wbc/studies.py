@@ -65,7 +65,7 @@ STUDIES: Final = {
     "demo": Study(
         claim="The whole path works: train, score, report. Its cells are drawings and say nothing about blood.",
         command="make reproduce",
-        cost="minutes on two CPU cores; nothing to download",
+        cost="24 minutes of CPU time, so about 12 on two cores; nothing to download",
         expect="every model learns at home; scores away are of drawings and rank no models",
         sources=("smears_source",),
         targets=("smears_target",),
@@ -80,8 +80,8 @@ STUDIES: Final = {
     "cells": Study(
         claim="On photographs, with ImageNet weights: what live batch norm does on another lab's cells.",
         command="make reproduce PROFILE=cells",
-        cost="about half an hour on two CPU cores, by estimate; 50 MB of images",
-        expect="not run to its end yet",
+        cost="52 minutes of CPU time, so 26 to 31 on two cores; 50 MB of images",
+        expect="92 to 98 % at home but for the linear layer; 12 to 31 % on bccd, where one answer scores 59 %",
         sources=("pbc2500",),
         targets=("bccd", "tecom", "cellavision"),
         models=("lite0", "lite0_frozenbn", "lite0_frozenbn_last16", "lite0_last16", "lite0_head", "squeezenet"),
