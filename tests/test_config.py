@@ -38,7 +38,7 @@ def test_mlproject_parameters_are_the_fields_with_their_defaults(entry: str) -> 
 def test_options_of_train_are_the_settings_and_what_makes_an_arm() -> None:
     options = {field.name for field in dataclasses.fields(TrainConfig)}
     settings = {field.name for field in dataclasses.fields(Settings)}
-    assert options - settings == {"model", "method", "seed", "profile", "source", "targets"}
+    assert options - settings == {"model", "method", "seed", "profile", "source", "targets", "adapt"}
     assert settings <= options
 
 

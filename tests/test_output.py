@@ -19,8 +19,8 @@ from wbc.studies import resolve
 from wbc.sweep.reproduce import print_table
 
 def command(options):
-    configs = [resolve(TrainConfig(seed=seed)) for seed in (0, 1)]
-    shares = ({"bccd": 0.5}, {"bccd": 0.7})
+    configs = [resolve(TrainConfig(seed=seed)) for seed in range(5)]
+    shares = ({"bccd": 0.5}, {"bccd": 0.7}, *3 * [{"bccd": 0.6}])
     print_table(configs, [
         Outcome(run_id="a", config=config, accuracies=share, guessing=share, done_already=False)
         for config, share in zip(configs, shares)

@@ -385,7 +385,7 @@ def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
 
     trained = train_and_score(small_config(epochs=1))
     path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
-    monkeypatch.setattr(scoring, "predict", fail)
+    monkeypatch.setattr(scoring, "predict_adapted", fail)
     write_cells(store / "other", 2)
     for run in (trained.run_id, path):
         with pytest.raises(RuntimeError):
@@ -430,7 +430,7 @@ def test_folder_of_no_known_class_leaves_no_run_behind(small_config: Callable[..
         ),
     ],
 )
-@pytest.mark.parametrize(("module", "where"), [(fit, "Feed"), (fit, "train_epoch"), (scoring, "predict")])
+@pytest.mark.parametrize(("module", "where"), [(fit, "Feed"), (fit, "train_epoch"), (scoring, "predict_adapted")])
 def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     small_config: Callable[..., RunConfig],
     monkeypatch: pytest.MonkeyPatch,

@@ -16,5 +16,6 @@ def draw(table: pd.DataFrame) -> Figure:
         for split, rows in table.groupby("split", sort=False):
             axes.plot(rows["depth"], rows[column], label=str(split), linewidth=1)
         axes.set(xlabel="batch norm, by depth", ylabel=f"distance of {what}", ylim=(0, None))
-    figure.axes[0].legend(frameon=False, fontsize=7)
+    lines = figure.axes[0].lines
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), frameon=False, fontsize=7)
     return figure
