@@ -8,7 +8,6 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.sweep.test_reproduce import small_study  # noqa: F401  # a fixture
 from wbc.config import RUNNERS, ReproduceConfig, RunConfig
 from wbc.errors import RunnerError
 from wbc.run import train_and_score
@@ -28,7 +27,7 @@ class InThisProcess(Runner):
 
 
 def test_place_is_added_by_a_class_and_its_name(
-    small_study: Study,  # noqa: F811
+    small_study: Study,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(RUNNERS, "here", f"{__name__}:InThisProcess")
