@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -96,12 +97,21 @@ def test_class_folder_that_ends_empty_warns(tmp_path: Path, caplog: pytest.LogCa
     assert "1 files are not read: 1 (not an image: .czi)" in caplog.text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into any folder")
-def test_folder_that_cannot_be_looked_into_stops(tmp_path: Path) -> None:
-    write_tree(tmp_path, images("Monocyte/1.png"))
-    (tmp_path / "Monocyte/shut").mkdir(mode=0)
-    with pytest.raises(DataError, match="shut' cannot be looked into: Permission denied"):
-        read_class_folders(tmp_path)
+def test_folder_that_cannot_be_looked_into_stops() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        write_tree(folder, images("Monocyte/1.png"))
+        (folder / "Monocyte/shut").mkdir(mode=0)
+        root = os.geteuid() == 0  # who may look into any folder
+        if root:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(DataError, match="shut' cannot be looked into: Permission denied"):
+                read_class_folders(folder)
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def test_excluded_images_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
