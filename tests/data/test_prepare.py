@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -264,11 +265,20 @@ def test_data_folder_that_cannot_be_one_is_named(folder: Path, tmp_path: Path) -
         prepare(find_domain(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "file/data")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a read-only folder")
-def test_data_folder_that_is_read_only_is_named(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir(mode=0o500)
-    with pytest.raises(DataError, match=r"the data folder '.*data' cannot be written to: Permission denied"):
-        prepare(find_domain(f"folder:{folder}"), SQUASH, data_dir=tmp_path / "data")
+def test_data_folder_that_is_read_only_is_named() -> None:
+    root = os.geteuid() == 0  # who may write to a read-only folder
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        domain = find_domain(f"folder:{write_tree(Path(name) / 'cells', images('Neutrophils/1.png', 'lymph/2.png'))}")
+        (Path(name) / "data").mkdir(mode=0o555)
+        if root:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(DataError, match=r"the data folder '.*data' cannot be written to: Permission denied"):
+                prepare(domain, SQUASH, data_dir=Path(name) / "data")
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def test_full_disk_is_named_and_nothing_half_written_is_left(folder: Path, tmp_path: Path) -> None:
