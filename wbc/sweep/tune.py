@@ -11,6 +11,7 @@ from rich.table import Table
 
 from wbc.arms import Arm
 from wbc.config import PlanConfig, ReproduceConfig, RunConfig, TuneConfig, numbers
+from wbc.data.hold_out import is_held_out
 from wbc.errors import ConfigError, TrainingError
 from wbc.scoring import Outcome
 from wbc.studies import plan, study_name
@@ -71,7 +72,7 @@ def validation_scores(outcomes: Sequence[Outcome]) -> dict[Arm, dict[Choice, flo
     """Returns by arm and choice the mean accuracy on held-out images, over seeds and sources, in [0, 1]."""
     found: dict[Arm, dict[Choice, list[float]]] = defaultdict(lambda: defaultdict(list))
     for outcome in outcomes:
-        held = [accuracy for name, accuracy in outcome.accuracies.items() if name.endswith("_validation")]
+        held = [accuracy for name, accuracy in outcome.accuracies.items() if is_held_out(name)]
         found[outcome.config.arm][outcome.config.lr, outcome.config.epochs].append(statistics.mean(held))
     return {arm: {key: statistics.mean(each) for key, each in by.items()} for arm, by in found.items()}
 
