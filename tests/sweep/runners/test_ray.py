@@ -53,6 +53,7 @@ class Nodes:
             "PYTHONPATH": str(ROOT / "tests" / "sweep"),  # not this code: it goes along with the sweep
             "PYTHONUNBUFFERED": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # by itself Ray gives way to all other work: on a busy machine, for ever
             **{f"RAY_health_check_{name}": str(value) for name, value in quick.items()},
         }
         dashboard = ["--include-dashboard", "false", "--dashboard-agent-listen-port", "0"]
