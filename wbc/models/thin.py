@@ -57,7 +57,7 @@ def _thin_vgg(*, batch_norm: bool, widths: tuple[int, ...], hidden: int) -> nn.M
         layers += [*[width] * depth, "M"]
     norm = nn.BatchNorm2d if batch_norm else None
     network = VGG(layers, num_classes=0, norm_layer=norm, mlp_ratio=1 / 64)
-    # At 48 pixels the map is one pixel. A 7 x 7 kernel would see 49 copies of it: Adam would move their sum 49 times
+    # At 40 pixels the map is one pixel. A 7 x 7 kernel would see 49 copies of it: Adam would move their sum 49 times
     # as far as other weights, and most of the layer would die.
     network.pre_logits = ConvMlp(widths[-1], hidden, 1, drop_rate=0.5)
     network.head = ClassifierHead(hidden, 0, drop_rate=0.5)
