@@ -67,7 +67,8 @@ def fit_temperature(labels: Labels, scores: Scores) -> float:
 def at_temperature(scores: Scores, temperature: float) -> Scores:
     """Returns probabilities as they are once their logits are divided by `temperature`."""
     powers = np.exp(_logits(scores) / temperature)
-    return powers / powers.sum(1, keepdims=True)
+    mended: Scores = powers / powers.sum(1, keepdims=True)
+    return mended
 
 
 def cross_fitted(labels: Labels, scores: Scores) -> Scores:
@@ -90,5 +91,6 @@ def first_half(labels: Labels) -> Bool[np.ndarray, " images"]:
 
 def _logits(scores: Scores) -> Scores:
     """Returns logits of probabilities, the largest of each image at 0."""
-    logits = np.log(np.maximum(scores.astype(np.float64), _LEAST))
-    return logits - logits.max(1, keepdims=True)
+    logits: Scores = np.log(np.maximum(scores.astype(np.float64), _LEAST))
+    logits -= logits.max(1, keepdims=True)
+    return logits
