@@ -30,13 +30,18 @@ class Logits(ClassifierMixin, BaseEstimator):
         return X
 
 
+def calibrated(images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Returns labels, and the probabilities that they were drawn from."""
+    rng = np.random.default_rng(seed)
+    powers = np.exp(rng.normal(0, 2, (images, 5)))
+    scores = powers / powers.sum(1, keepdims=True)
+    return (scores.cumsum(1) > rng.uniform(size=(images, 1))).argmax(1), scores
+
+
 def overconfident(images: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """Returns labels, and scores that are three times as sharp as the labels were drawn from."""
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 1.5, (images, 5))
-    honest = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    labels = np.array([rng.choice(5, p=each) for each in honest])
-    return labels, at_temperature(honest, 1 / 3)
+    """Returns labels, and scores that are three times as sharp as those they were drawn from."""
+    labels, scores = calibrated(images)
+    return labels, at_temperature(scores, 1 / 3)
 
 
 def test_reliability_of_a_worked_example() -> None:
@@ -48,6 +53,12 @@ def test_reliability_of_a_worked_example() -> None:
     assert found.confidence == pytest.approx([0, 0, 1.2, 0, 1.8])
     assert found.error == pytest.approx(0.4)
     assert reliability(np.array([0, 0]), np.eye(5)[[0, 0]]).error == 0
+
+
+@pytest.mark.parametrize(("images", "percent"), [(100, 11), (300, 6), (750, 4)])
+def test_error_of_a_calibrated_model_is_above_0_where_images_are_few(images: int, percent: int) -> None:
+    errors = [reliability(*calibrated(images, seed)).error for seed in range(100)]
+    assert round(100 * np.mean(errors)) == percent
 
 
 def test_temperature_and_scores_at_it_are_scikit_learns() -> None:
