@@ -66,6 +66,13 @@ def test_training_split_is_no_test_split(domain: Domain) -> None:
     assert domain.train_split not in domain.test_splits
 
 
+def test_cells_are_shown_only_of_rows_whose_licence_lets_anybody_hand_them_on() -> None:
+    shown = {key: row.licence for key, row in DOMAINS.items() if row.pictures}
+    ours = "That of this project: drawn by its code."
+    assert shown == {"bccd": "MIT.", "pbc2500": "CC BY 4.0.", "smears_source": ours, "smears_target": ours}
+    assert find_domain("folder:slides").pictures
+
+
 def test_basename_is_the_last_part_of_the_address() -> None:
     assert [archive.basename for archive in DOMAINS["raabin"].archives] == ["Train.rar", "TestA.rar", "TestB.zip"]
 

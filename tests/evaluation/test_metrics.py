@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_recall_fscore_support
 
-from wbc.evaluation.metrics import expected_calibration_error, score
+from wbc.evaluation.metrics import score
 
 # A confusion matrix of LISC with the margins that Table 3 of the paper gives: true classes 55 39 59 48 56, hits
 # 17 36 54 28 56, predicted totals 18 52 79 51 57. What lies off the diagonal is one of the ways to fill them.
@@ -46,10 +46,3 @@ def test_score_of_a_domain_with_missing_classes_counts_predictions_of_all_five()
     assert metrics.macro_f1 == pytest.approx((2 * 1 / (2 + 1) + 2 * 1 / (2 + 2)) / 2)
     assert np.isnan(metrics.recall[0])
     assert metrics.precision[0] == 0
-
-
-def test_calibration_error_of_a_worked_example() -> None:
-    # Two images at confidence 0.9, one right: gap 0.4. Two at 0.6, both right: gap 0.4.
-    scores = np.array([[0.9, 0.1, 0, 0, 0], [0.9, 0.1, 0, 0, 0], [0.4, 0.6, 0, 0, 0], [0.4, 0.6, 0, 0, 0]])
-    assert expected_calibration_error(np.array([0, 1, 1, 1]), scores) == pytest.approx(0.4)
-    assert expected_calibration_error(np.array([0, 0]), np.eye(5)[[0, 0]]) == 0

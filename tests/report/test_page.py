@@ -110,7 +110,7 @@ def test_page_sorts_by_a_click_logs_no_error_and_needs_nothing_from_elsewhere(
     assert names.index("<b>a&b</b>") < names.index("ResNet50, batch norm") < names.index("ResNet50, group norm")
     assert browser.get_log("browser") == []
     pictures = browser.find_elements(By.TAG_NAME, "img")
-    assert len(pictures) == 8
+    assert len(pictures) == 12
     assert all(browser.execute_script("return arguments[0].naturalWidth", picture) > 100 for picture in pictures)
     text = page.read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#|tables/)', text)

@@ -63,7 +63,6 @@ _ROWS: Final = (
         archives=(Archive(folder="LISC", drive_id="1gknVrSs1CRy8PoIh1HXiGu-1ObH3cQ9S", drive_name="LISC.zip"),),
         counts={"all": (55, 39, 59, 48, 56)},
         dropped="Train_Aug: augmented copies of Train. Train and Test are read as one split.",
-        pictures=False,
         licence="Research use, no redistribution: downloaded, never shipped.",
         citation="S. H. Rezatofighi, H. Soltanian-Zadeh: Automatic recognition of five types of white blood cells in "
         "peripheral blood, Comput. Med. Imaging Graph. 35(4):333-343 (2011).",
@@ -83,6 +82,7 @@ _ROWS: Final = (
         counts={"all": (3, 88, 33, 20, 207)},
         dropped="labels.csv: it names the images before they were cropped.",
         contents="b4b8a94450bb7d6dc6cb6381f16e77870c772b913958d35e42dec4e9a14d8957",
+        pictures=True,
         licence="MIT.",
         citation=f"BCCD as cleaned for {_TSUTSUI}",
         page="https://github.com/apple2373/BCCD",
@@ -109,6 +109,7 @@ _ROWS: Final = (
         train_split="train",
         dropped="PBC's erythroblasts, immature granulocytes and platelets: left out by those who drew the subset.",
         contents="1b7237c06d1ce45493cf1f3c0bc0de76737f41d362a25cba94299bfbacea6509",
+        pictures=True,
         licence="CC BY 4.0.",
         citation="A. Acevedo et al.: A dataset of microscopic peripheral blood cell images for development of "
         "automatic recognition systems, Data in Brief 30 (2020).",
@@ -123,7 +124,6 @@ _ROWS: Final = (
         archives=(Archive(folder="segmentation_WBC", urls=(_ZHENG_URL,), shared_with="cellavision"),),
         counts={"all": (1, 22, 53, 48, 176)},
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
-        pictures=False,
         contents="0a27b25007790c427b1e6cd33a9af8d88d3188ee39f34c0b21780671b17c47e2",
         licence="GPL-3 repository; acknowledge Jiangxi Tecom Science Corporation.",
         citation=_ZHENG,
@@ -137,7 +137,6 @@ _ROWS: Final = (
         archives=(Archive(folder="segmentation_WBC", urls=(_ZHENG_URL,), shared_with="tecom"),),
         counts={"all": (3, 12, 37, 15, 33)},
         dropped="NNN.png: masks of nucleus and cytoplasm, not images of the set.",
-        pictures=False,
         contents="5c57984a1a8036919477fcf756064d795b9eed11f6b2ce38105bf126ba48b290",
         licence="GPL-3 repository; acknowledge the CellaVision blog.",
         citation=_ZHENG,
@@ -152,6 +151,7 @@ _ROWS: Final = (
         # Near Raabin's proportions, with enough of the rare classes to learn from.
         counts={"train": (100, 165, 375, 140, 720), "test": (10, 26, 72, 22, 170)},
         train_split="train",
+        pictures=True,
         licence="That of this project: drawn by its code.",
         citation="None: drawn by wbc.data.drawn.smears, no patient's cells.",
         page="wbc/data/drawn/smears.py",
@@ -163,6 +163,7 @@ _ROWS: Final = (
         read=read_split_folders,
         staining="target",
         counts={"all": (55, 39, 59, 48, 56)},  # LISC's
+        pictures=True,
         licence="That of this project: drawn by its code.",
         citation="None: drawn by wbc.data.drawn.smears, no patient's cells.",
         page="wbc/data/drawn/smears.py",
@@ -207,6 +208,7 @@ def _folder_domain(text: str) -> Domain:
         path=path,
         counts={},
         train_split="all",
+        pictures=True,
         licence="Not known: a folder of the user's.",
         citation="Not known: a folder of the user's.",
         page=str(path),

@@ -81,8 +81,8 @@ class Domain:
     """The share of each side of an image that is taken, from the centre: above 0, at most 1, which is all of it."""
     crop_reason: str = ""
     """Why, and how it was chosen; no score of any model may be among the grounds."""
-    pictures: bool = True
-    """Whether its licence lets a report show its cells."""
+    pictures: bool = False
+    """Whether its licence lets a report show its cells. "Free to use" without more lets nobody hand them on."""
     train_split: str | None = None
     """The split meant when the domain is named as a source; None: a source must name its split."""
     contents: str = ""

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from sklearn.metrics import confusion_matrix
 
 from wbc.cells import CLASSES
+from wbc.evaluation.calibration import reliability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Metrics:
     balanced_accuracy: float
     macro_f1: float
     ece: float
+    """The expected calibration error in 15 bins (`wbc.evaluation.calibration`)."""
     precision: tuple[float, ...]
     recall: tuple[float, ...]
     f1: tuple[float, ...]
@@ -41,22 +43,9 @@ def score(labels: Int64[np.ndarray, " images"], scores: Float[np.ndarray, "image
         accuracy=float(hits.sum() / len(labels)),
         balanced_accuracy=float(np.nanmean(recall)),
         macro_f1=float(np.nanmean(f1)),
-        ece=expected_calibration_error(labels, scores),
+        ece=reliability(labels, scores).error,
         precision=tuple(precision.tolist()),
         recall=tuple(recall.tolist()),
         f1=tuple(f1.tolist()),
         confusion=counts,
     )
-
-
-def expected_calibration_error(
-    labels: Int64[np.ndarray, " images"], scores: Float[np.ndarray, "images 5"], bins: int = 15
-) -> float:
-    """Returns the distance between confidence and accuracy in `bins` equal bins of confidence, averaged over images.
-
-    Reference: Guo et al. 2017, arXiv:1706.04599, equation 3, with M = 15.
-    """
-    confidence, hit = scores.max(1).astype(np.float64), scores.argmax(1) == labels
-    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(places, weights=hit - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))

@@ -31,6 +31,7 @@ def write_page(study: Study, parts: Parts, folder: Path) -> None:
         study=study,
         parts=parts,
         picture=lambda plot: _embedded(folder / "figures" / f"{plot.name}.png"),
+        base64=lambda content: base64.b64encode(content).decode(),
         row_header=_row_header,
         breakable=_breakable,
         skipped=_skipped,

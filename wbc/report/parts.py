@@ -30,6 +30,27 @@ class Headline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One image of a gallery."""
+
+    jpeg: bytes
+    lines: tuple[str, ...]
+    """What stands below it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Images on the page, which PDF and LaTeX leave out."""
+
+    name: str
+    title: str
+    note: str
+    """How to read it, and whose images they are."""
+    groups: tuple[tuple[str, tuple[Tile, ...]], ...]
+    """Images that stand together, each group with its heading."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """A report's tables and figures, made and written."""
 
@@ -40,5 +61,6 @@ class Parts:
     """All others, in order."""
     plots: tuple[Plot, ...]
     """All others, in order."""
+    galleries: tuple[Gallery, ...]
     not_run: tuple[str, ...]
     """Sentences on what is lacking, and why."""

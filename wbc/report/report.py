@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from wbc.errors import ReportError
 from wbc.processes import signals_exit
 from wbc.report.latex import compile_document, numbers, write_document, write_numbers
 from wbc.report.page import write_page
-from wbc.report.parts import Absent, Headline, Parts
+from wbc.report.parts import Absent, Gallery, Headline, Parts
 from wbc.report.query import read_study
 from wbc.report.render import Table, write_table
 from wbc.report.study import Study
@@ -30,8 +30,9 @@ from wbc.tracking.active import log_report, open_report
 _CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
 _ATTEMPTS: Final = 20
 _log = logging.getLogger(__name__)
-Make = Callable[[Study], "Table | Plot | Absent | list[Plot] | None"]
-"""Makes a table, a figure or several of a study; None: it has nothing of the kind."""
+Part = Table | Plot | Gallery
+Make = Callable[[Study], "Part | Absent | Sequence[Part | Absent] | None"]
+"""Makes a table, figure or gallery of a study, or several; None: it has nothing of the kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +99,10 @@ def _fill(folder: Path, study: Study, contents: Contents) -> None:
         rest = _made(folder, study, contents.parts, not_run)
     parts = Parts(
         headline=contents.headline(study),
-        first=tuple(first),
+        first=tuple(part for part in first if not isinstance(part, Gallery)),
         tables=tuple(part for part in rest if isinstance(part, Table)),
         plots=tuple(part for part in rest if isinstance(part, Plot)),
+        galleries=tuple(part for part in rest if isinstance(part, Gallery)),
         not_run=(),
     )
     write_numbers({**numbers(study), **contents.numbers()}, folder)
@@ -112,13 +114,15 @@ def _fill(folder: Path, study: Study, contents: Contents) -> None:
     write_page(study, dataclasses.replace(parts, not_run=tuple(not_run)), folder)
 
 
-def _made(folder: Path, study: Study, makes: Iterable[Make], not_run: list[str]) -> list[Table | Plot]:
+def _made(folder: Path, study: Study, makes: Iterable[Make], not_run: list[str]) -> list[Part]:
     """Makes tables and figures, writes them and returns them; adds to `not_run` what there is none of, and why."""
-    written: list[Table | Plot] = []
+    written: list[Part] = []
     made = (make(study) for make in makes)
-    for part in (part for each in made if each for part in (each if isinstance(each, list) else [each])):
+    for part in (part for each in made if each for part in (each if isinstance(each, Sequence) else [each])):
         if isinstance(part, Absent):
             not_run.append(f"No {part.name}: {part.why}.")
+        elif isinstance(part, Gallery):
+            written.append(part)  # it is on the page alone
         elif isinstance(part, Table):
             write_table(part, folder / "tables")
             written.append(part)

@@ -1,13 +1,25 @@
 """What the catalogue knows of a study's domains: their rows, which are drawn, what their readers must know."""
 
+from typing import Final
+
 from wbc.data.catalog import DOMAINS
 from wbc.data.domain import Domain
 from wbc.data.splits import Split, parse_source
 from wbc.report.study import Study
 
+HELD_OUT: Final = "_validation"
+"""Ends the name of images that were held out of a split that is trained on."""
+
+
+def may_show(name: str) -> bool:
+    """Returns whether a report may show a split's cells: its licence allows it, or it is a user's folder."""
+    row = domain_of(name)
+    return row.pictures if row else name.startswith("folder_")
+
 
 def domain_of(name: str) -> Domain | None:
-    """Returns the catalogue's row that a split's name is of; None for a user's folder."""
+    """Returns the catalogue's row that a split's name is of, or what was held out of it; None for a user's folder."""
+    name = name.removesuffix(HELD_OUT)
     for domain in DOMAINS.values():
         if name in {Split(domain.key, split).name for split in domain.splits}:
             return domain

@@ -14,7 +14,7 @@ from wbc.evaluation.samples import SAMPLES
 from wbc.report import style
 from wbc.report.files import read_samples
 from wbc.report.names import in_sentence
-from wbc.report.paper.domains import domain_of
+from wbc.report.paper.domains import domain_of, may_show
 from wbc.report.paper.tables import analysed
 from wbc.report.seeds import ENOUGH
 from wbc.report.study import ScoredDomain, Study
@@ -24,7 +24,7 @@ from wbc.seeding import generator
 
 def samples(study: Study) -> Plot:
     """Returns Fig. 1: a row of cells for each domain whose licence lets them be shown, a block for each class."""
-    hidden = [each.name for each in study.domains if (row := domain_of(each.name)) and not row.pictures]
+    hidden = [each.name for each in study.domains if not may_show(each.name)]
     caption = "Fig. 1. Sample cells of each class, as the networks see them, by domain."
     caption += f" Not shown, since their licence does not allow it: {', '.join(hidden)}." if hidden else ""
     rows = {row.key: row for each in study.domains if (row := domain_of(each.name)) and row.pictures}
