@@ -175,7 +175,7 @@ def sentences(text: str) -> list[str]:
 
 
 def test_sentences_end_where_a_reader_sees_them_end() -> None:
-    page = "# No sentence\n\nOne 2.5 [two. Three](x.md) `four. Five`\nsix. 7 eight.\n- **Nine.** (Ten)\n\n```\nNo. No.\n```\n| no |\n"
+    page = "# No\n\nOne 2.5 [two. Three](x.md) `four. Five`\nsix. 7 eight.\n- **Nine.** (Ten)\n\n```\nNo. No.\n```\n"
     found = ["One 2.5 two.", "Three Code six.", "7 eight.", "**Nine.", "(Ten)"]
     assert [each for each in sentences(page) if each] == found
 

@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from wbc.data.fetch.progress import progress
 from wbc.errors import DataError
 from wbc.processes import cores
+from wbc.terminal import progress
 
 WORKERS: Final = min(8, cores())
 FORMATS: Final = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")

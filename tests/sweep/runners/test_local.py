@@ -45,7 +45,7 @@ def test_weights_are_learned_on_the_cpu_for_runs_on_gpus_that_this_machine_has_n
     models = ("resnet50", "resnet50_gn", "vgg16")
     configs = [replace(small_config(model=model, pretrained="patterns"), device="cuda") for model in models]
     jobs: list[int] = []
-    monkeypatch.setattr(local, "_learn", lambda _, workers: jobs.append(len(workers)))
+    monkeypatch.setattr(local, "_each", lambda _work, _tasks, workers: iter([jobs.append(len(workers))]))
     monkeypatch.setattr(local, "cores", lambda: 2)
     learn_weights(configs, ReproduceConfig())
     learn_weights(configs, ReproduceConfig(jobs=8))
@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
 
 def test_workers_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    with _worker(2, jobs=3) as third:
+    with _worker(2, jobs=3).pool as third:
         seen = third.submit(environment).result()
     assert [seen[name] for name in ("CUDA_VISIBLE_DEVICES", "WBC_JOBS", "WBC_GPU_JOBS")] == ["4", "3", "2"]
 

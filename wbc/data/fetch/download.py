@@ -13,9 +13,9 @@ import requests
 from wbc.data.domain import Archive, Domain
 from wbc.data.fetch.archive import check_archive
 from wbc.data.fetch.checksums import check_sha256, expected_sha256
-from wbc.data.fetch.progress import progress
 from wbc.errors import DataError, first_line
 from wbc.surroundings import mirror
+from wbc.terminal import progress
 
 RETRY_WAITS_S: Final = (1.0, 4.0)
 _TIMEOUT_S: Final = (10.0, 60.0)
