@@ -24,7 +24,7 @@ _log = logging.getLogger("wbc")
 def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     """Parses the command line into `config_class`, calls `run` with it and exits.
 
-    Exit codes: 0 done, 2 something the user can mend (one line on stderr), 75 another process works on this run,
+    Exit codes: 0 done, 2 something the user can correct (one line on stderr), 75 another process works on this run,
     130 interrupted, 143 terminated. 1 is a bug, with its traceback. An option that is true or false may go without
     a word for true; `--dry-run` is `--dry_run`.
     """

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, Literal
 
 from rich.console import Console
@@ -13,8 +14,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-CONSOLE: Final = Console(stderr=True)
-"""Of the log and of bars: lines that are printed on it stand above the bar."""
 LINE_EVERY_S: Final = {"bytes": 10.0, "images": 10.0, "files": 10.0, "epochs": 30.0}
 """Seconds between lines about a long step where there is no bar."""
 Unit = Literal["bytes", "images", "files", "epochs"]
@@ -28,12 +27,18 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the record, above a bar if one is there."""
         style = "yellow" if record.levelno >= logging.WARNING else ""
-        CONSOLE.print(Text(self.format(record), style=style), soft_wrap=True)
+        console().print(Text(self.format(record), style=style), soft_wrap=not has_bars())
+
+
+@cache
+def console() -> Console:
+    """Returns stderr, of the log and of bars: lines that are printed on it stand above a bar."""
+    return Console(stderr=True)
 
 
 def has_bars() -> bool:
     """Returns whether stderr is a terminal that can redraw a line."""
-    return sys.stderr.isatty() and CONSOLE.is_terminal and not CONSOLE.is_dumb_terminal
+    return console().is_interactive and sys.stderr.isatty()
 
 
 def report_epochs(value: Any) -> None:
@@ -56,7 +61,7 @@ def progress(what: str, total: int | None, unit: Unit, *, start: int = 0) -> Ite
         yield state.log
         return
     columns = TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[state]}")
-    with Progress(*columns, console=CONSOLE, transient=True, redirect_stdout=False) as bar:
+    with Progress(*columns, console=console(), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(what, total=total, completed=start, state=state)
 
         def advance(amount: float) -> None:
@@ -76,7 +81,7 @@ def time_left(seconds: float) -> str:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, below: Sequence[str] | None = None) -> None:
     """Prints a table, `below` under a line; as a list of rows where the terminal is too narrow for it."""
-    console, table = Console(), Table()
+    output, table = Console(), Table()
     for column, heading in enumerate(headings):
         table.add_column(Text(heading), no_wrap=True, justify="right" if column else "left")
     for row in rows:
@@ -84,17 +89,17 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, below
     if below:
         table.add_section()
         table.add_row(*map(Text, below))
-    width = console.measure(table, options=console.options.update(width=sys.maxsize)).maximum
-    if not console.is_terminal:
-        console = Console(width=width)
-    if width <= console.width:
-        console.print(table)
+    width = output.measure(table, options=output.options.update(width=sys.maxsize)).maximum
+    if not output.is_terminal:
+        output = Console(width=width)
+    if width <= output.width:
+        output.print(table)
         return
     longest = max(map(len, headings[1:]), default=0)
     for name, *cells in [*rows, below] if below else rows:
-        console.print(Text(name))
+        output.print(Text(name))
         for heading, cell in zip(headings[1:], cells, strict=False):
-            console.print(Text(f"  {heading:{longest}}  {cell}"))
+            output.print(Text(f"  {heading:{longest}}  {cell}"))
 
 
 class _State:

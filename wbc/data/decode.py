@@ -73,7 +73,7 @@ def _find_fault(image: Image.Image, content: bytes) -> str:
 
 
 def _bits(image: Image.Image, content: bytes) -> int:
-    """Returns the bits per channel that the file's header declares; Pillow keeps 8 of 16 without a word."""
+    """Returns the bits per channel that the file's header declares; Pillow silently keeps 8 of 16."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
     if image.format == "PNG":

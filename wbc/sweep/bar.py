@@ -20,7 +20,7 @@ from wbc.config import RunConfig
 from wbc.sweep.forecast import Rates, epochs_left, images_per_s
 from wbc.sweep.plan import Cell
 from wbc.sweep.runners.base import Epochs, Runner
-from wbc.terminal import CONSOLE, has_bars, time_left
+from wbc.terminal import console, has_bars, time_left
 from wbc.training.pretrain import EPOCHS, IMAGES
 
 LINE_EVERY_S: Final = 60.0
@@ -96,8 +96,9 @@ class Bar:
     def __str__(self) -> str:
         seconds, learned = self.seconds_left(), self._runner.learned
         ready = sum(work.share(learned.get(run)) == 1 for run, work in self._weights.items())
-        weights = f"weights {ready} of {len(self._weights)}" if ready < len(self._weights) else ""
-        return ", ".join(each for each in (weights, "" if seconds is None else time_left(seconds)) if each)
+        weights = f"weights {ready} of {len(self._weights)}, " if ready < len(self._weights) else ""
+        now = "under way" if self._started else "starting"
+        return weights + (now if seconds is None else time_left(seconds))
 
     def _costs(self) -> tuple[float, float]:
         """Returns the cost of all work, and of what is done of it."""
@@ -114,7 +115,7 @@ def shown(bar: Bar) -> Iterator[None]:
     if has_bars():
         with Live(
             get_renderable=lambda: _draw(bar),
-            console=CONSOLE,
+            console=console(),
             refresh_per_second=2,
             transient=True,
             redirect_stdout=False,
@@ -135,7 +136,7 @@ def _draw(bar: Bar) -> Table:
     line = Table.grid(padding=(0, 1))
     for _ in range(3):
         line.add_column(no_wrap=True)
-    width = min(20, CONSOLE.width // 4)
+    width = min(20, console().width // 4)
     line.add_row(f"{bar.ended} of {bar.total} runs", ProgressBar(1.0, bar.share(), width=width), str(bar))
     return line
 

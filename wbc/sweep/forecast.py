@@ -24,14 +24,14 @@ class Rate:
     """How fast runs of one model have trained on one kind of machine."""
 
     images_per_s: float
-    """Of all runs that were at it at a time: the median over runs of the last epoch's rate."""
+    """Of all runs that went on at a time: the median over runs of the last epoch's rate."""
     runs: int
 
 
 def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
     """Returns rates by what decides them (`_DECIDING`), from runs on `hardware`, on whatever if None.
 
-    A run's rate counts as often as runs were under way beside it, as its tag `jobs` says: together they were so fast.
+    A run's rate is multiplied by its tag `jobs`, the number of runs at a time: together they were so fast.
     """
     seen = defaultdict(list)
     for record in records:
@@ -47,7 +47,7 @@ def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
 
 def images_per_s(config: RunConfig, rates: Mapping[str, Rates]) -> float | None:
     """Returns the rate of runs like this one, given rates by device; None if none was measured."""
-    rate = rates.get(config.device, {}).get(_key(config))
+    rate = rates.get(config.device, {}).get(rate_key(config))
     return rate.images_per_s if rate else None
 
 
@@ -80,7 +80,7 @@ def _hours(left: Sequence[Cell], rates: Mapping[str, Rates]) -> list[str]:
         return ["Nothing is left to run."]
     seconds, used, unknown = 0.0, dict[str, Rate](), dict[str, int]()
     for cell in left:
-        rate = rates[cell.config.device].get(_key(cell.config))
+        rate = rates[cell.config.device].get(rate_key(cell.config))
         if rate:
             seconds += epochs_left(cell) * (cell.train_images or 0) / rate.images_per_s
             used[cell.config.arm.name] = rate
@@ -104,5 +104,6 @@ def epochs_left(cell: Cell) -> int:
     return 0 if checkpoint == schema.FINAL else cell.config.epochs - (schema.checkpoint_epoch(checkpoint) or 0)
 
 
-def _key(config: RunConfig) -> tuple[str, ...]:
+def rate_key(config: RunConfig) -> tuple[str, ...]:
+    """Returns what decides how fast a run trains, on the same hardware."""
     return tuple(str(getattr(config, name)) for name in _DECIDING)

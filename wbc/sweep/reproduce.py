@@ -71,7 +71,7 @@ def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[O
     """Returns what the runs of a plan came to, those that are done already among them, in their order.
 
     Raises:
-        WbcError: nothing can be run. A run that fails is told of and left out.
+        WbcError: nothing can be run. A run that fails is logged and left out.
     """
     for config in {(config.source, config.targets): config for config in configs}.values():
         splits_of(config)
@@ -188,5 +188,5 @@ def _sort(results: Results, bar: Bar, outcomes: dict[RunConfig, Outcome], failed
                 told = f"{type(result).__name__}: {first_line(result)}"
             line = f"{config.name} failed: {told}"
         bar.end(config)
-        left = "" if has_bars() or not str(bar) else f"  ({bar})"
+        left = "" if has_bars() or bar.ended == bar.total else f"  ({bar})"
         _log.info("%d/%d  %s%s", bar.ended, bar.total, line, left)

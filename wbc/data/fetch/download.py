@@ -109,7 +109,7 @@ def _sources(archive: Archive, domain: Domain) -> Iterator[str]:
             place = f"{nearby.rstrip('/')}/{key}/{archive.basename}"
             if is_url or Path(place).is_file():
                 yield place
-        _log.info("%s: not to be had from the mirror %s", archive.basename, nearby)
+        _log.info("%s: the mirror %s does not have it", archive.basename, nearby)
     yield from archive.urls or (archive.origin,)
 
 
