@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
 from wbc.errors import WbcError, shown
+from wbc.terminal import Lines, has_bars
 
 _PLAIN: Final = {"±": "+/-", "–": "-", "→": "->", "×": "x", "…": "...", "’": "'", "≥": ">=", "≤": "<="}
 """What stands for a character where the output's encoding has none; a question mark for all others."""
+_log = logging.getLogger("wbc")
 
 
 def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     """Parses the command line into `config_class`, calls `run` with it and exits.
 
-    Exit codes: 0 done, 2 something the user can mend (one line on stderr), 75 another process is at this run,
-    130 interrupted, 143 terminated; 1 is a bug, with its traceback. An option that is true or false may go without
+    Exit codes: 0 done, 2 something the user can correct (one line on stderr), 75 another process works on this run,
+    130 interrupted, 143 terminated. 1 is a bug, with its traceback. An option that is true or false may go without
     a word for true; `--dry-run` is `--dry_run`.
     """
     _print_anywhere()
@@ -49,7 +49,10 @@ def _callback(config_class: type[Any], run: Callable[[Any], None]) -> Callable[.
     hints = typing.get_type_hints(config_class)
 
     def callback(**options: Any) -> None:
-        run(config_class(**options))
+        config = config_class(**options)
+        if has_bars():  # what follows imports PyTorch and MLflow
+            _log.info("%s: loading libraries", run.__name__)
+        run(config)
 
     parameters = [_parameter(field, hints[field.name]) for field in dataclasses.fields(config_class)]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -130,10 +133,7 @@ def _print_anywhere() -> None:
 
 
 def _log_to_stderr() -> None:
-    console = Console(stderr=True)
-    handler: logging.Handler = (
-        RichHandler(console=console, show_path=False) if console.is_terminal else logging.StreamHandler()
-    )
+    handler = Lines()
     handler.addFilter(_fit_to_show)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("wbc").setLevel(logging.INFO)

@@ -9,7 +9,7 @@ def evaluate(options: EvaluateConfig) -> None:
     from wbc.scoring import score_run
 
     outcome = score_run(options)
-    print(outcome.line(), *outcome.in_full, sep="\n")
+    print(*outcome.lines(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ def train(options: TrainConfig) -> None:
     from wbc.run import train_and_score
     from wbc.studies import resolve
 
-    print(train_and_score(resolve(options)).line())
+    print(*train_and_score(resolve(options)).lines(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -161,6 +162,36 @@ def test_page_of_methods_has_each_method_and_adaptation_in_a_table() -> None:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def sentences(text: str) -> list[str]:
+    """Returns the sentences of a page's paragraphs and lists; code in a line counts as a word, a link as its text."""
+    text = re.sub(r"<!--.*?-->", "", FENCE.sub("\n\n", text), flags=re.DOTALL)
+    text = re.sub(r"^\s*(\||#|!\[).*", "", text, flags=re.MULTILINE)  # tables, headings, pictures
+    text = re.sub(r"^\s*([-*]|\d+\.) ", "\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]*`", "Code", text))
+    paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text))
+    return [each for one in paragraphs for each in re.split(r"(?<=[.!?])[*)\"]* (?=[*(\"]*[A-Z0-9])", one)]
+
+
+def test_sentences_end_where_a_reader_sees_them_end() -> None:
+    page = "# No\n\nOne 2.5 [two. Three](x.md) `four. Five`\nsix. 7 eight.\n- **Nine.** (Ten)\n\n```\nNo. No.\n```\n"
+    found = ["One 2.5 two.", "Three Code six.", "7 eight.", "**Nine.", "(Ten)"]
+    assert [each for each in sentences(page) if each] == found
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_no_sentence_has_more_than_25_words(page: Path) -> None:
+    words = {each: len(re.findall(r"\S*\w\S*", each)) for each in sentences(page.read_text(encoding="utf-8"))}
+    assert [each for each, count in words.items() if count > 25] == []
+
+
+def test_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    headings = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited["version"] == version
+    assert headings[:2] == ["[Unreleased]", f"[{version}] - {cited['date-released']}"]
 
 
 def test_links_of_the_readme_lead_to_files() -> None:

@@ -1,14 +1,26 @@
 """What commands print, whatever the terminal takes and names hold; and what `make` passes on of what is typed."""
 
+import fcntl
+import logging
 import os
+import pty
+import re
 import shlex
+import struct
 import subprocess
 import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from entrypoints.command import _log_to_stderr
+from tests.forks import start
 from wbc.report.study import typed
+from wbc.terminal import LINE_EVERY_S, print_table, progress
 
 _ROOT = Path(__file__).parents[1]
 _COMMAND = """
@@ -16,12 +28,12 @@ from entrypoints.command import main
 from wbc.config import DoctorConfig, TrainConfig
 from wbc.scoring import Outcome
 from wbc.studies import resolve
-from wbc.sweep.reproduce import print_table
+from wbc.sweep.reproduce import print_outcomes
 
 def command(options):
     configs = [resolve(TrainConfig(seed=seed)) for seed in range(5)]
     shares = ({"bccd": 0.5}, {"bccd": 0.7}, *3 * [{"bccd": 0.6}])
-    print_table(configs, [
+    print_outcomes(configs, [
         Outcome(run_id="a", config=config, accuracies=share, guessing=share, done_already=False)
         for config, share in zip(configs, shares)
     ])
@@ -68,3 +80,75 @@ def test_command_to_paste_passes_a_name_on_as_it_is_and_runs_nothing_else(tmp_pa
     passed = text.replace(" ", ",") if name == "MODELS" else text
     assert passed in done.stdout.splitlines()
     assert not list(tmp_path.iterdir())
+
+
+def show() -> None:
+    """In a process of its own: what a command shows."""
+    _log_to_stderr()
+    LINE_EVERY_S["epochs"] = 0
+    log = logging.getLogger("wbc")
+    with progress("a run", 4, "epochs") as advance:
+        advance(1.5)
+        time.sleep(0.3)  # the bar is drawn ten times a second
+        log.info("a line")
+    log.warning("a warning with [brackets] and :smile: " + 10 * "long ")
+    print_table(
+        ["model", "home", "away"],
+        [["resnet50_frozenbn_last16", *2 * ["98.33 (97.10–99.20)"]]],
+        below=["most", "2", "3"],
+    )
+
+
+def test_output_to_files_is_plain_lines(tmp_path: Path) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    process = start(out, err, show)
+    process.join()
+    assert "\x1b" not in out.read_text() + err.read_text()
+    first, *lines = err.read_text().splitlines()
+    assert re.fullmatch(r"a run: 1\.5 of 4 epochs, \d+ .*left", first)
+    assert lines == ["a line", "a warning with [brackets] and :smile: " + 10 * "long "]
+    assert any(
+        line.startswith("│ resnet50_frozenbn_last16 │ 98.33 (97.10–99.20) │") for line in out.read_text().splitlines()
+    )
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[Path, list[bytes]]]:
+    """Yields the path of a terminal of 60 columns, and what is written to it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    written: list[bytes] = []
+
+    def read() -> None:
+        while data := os.read(ours, 65536):
+            written.append(data)
+            if data.endswith(b"\x04"):
+                return
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    yield Path(os.ttyname(theirs)), written
+    os.write(theirs, b"\x04")
+    reader.join()
+    for descriptor in (ours, theirs):
+        os.close(descriptor)
+
+
+def test_narrow_terminal_has_a_bar_and_a_list(
+    terminal: tuple[Path, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    path, written = terminal
+    process = start(path, path, show)
+    process.join()
+    os.write(os.open(path, os.O_WRONLY), b"the end")
+    while not written or not written[-1].endswith(b"the end"):
+        time.sleep(0.01)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(written).decode()).replace("\r", "\n")
+    assert b"\x1b[2K" in b"".join(written)
+    assert re.search(r"^a run ━+ 1\.5 of 4 epochs, \d+ .*left$", text, re.MULTILINE)
+    assert "\na line\n" in text
+    assert max(map(len, text.splitlines())) <= 60
+    assert text.splitlines()[-10:] == []

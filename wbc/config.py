@@ -1,4 +1,4 @@
-"""What each entry point can be told: a dataclass whose fields are its command-line options and MLproject parameters.
+"""The options of each entry point: a dataclass whose fields are command-line options and MLproject parameters.
 
 `auto` (None here) leaves a choice to the study. `RunConfig` is a training run once nothing is `auto`.
 """

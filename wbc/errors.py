@@ -1,4 +1,4 @@
-"""The exceptions a user can mend; each entry point prints one as a single line and exits with code 2.
+"""The exceptions a user can correct; each entry point prints one as a single line and exits with code 2.
 
 WbcError
 ├── ConfigError      a parameter, or a combination of them, that is not allowed
@@ -7,7 +7,7 @@ WbcError
 ├── CheckpointError  a checkpoint that is missing, damaged or of another model
 ├── TrainingError    training that cannot go on: a loss that is not finite, no memory left
 ├── TrackingError    an MLflow server that does not answer, a run that is not there
-│   ├── BusyError    a run that another process is at
+│   ├── BusyError    a run that another process works on
 │   └── DamageError  a file of a run that is not the one that was logged
 ├── RunnerError      a place to run that is missing or does not fit: a Docker engine, its GPU runtime, an image
 └── ReportError      nothing to report, or a folder that a report may not replace
@@ -27,7 +27,7 @@ _LONGEST: Final = 1000
 
 
 class WbcError(Exception):
-    """Something a user can mend. The message says what, where, and what to do next."""
+    """Something a user can correct. The message says what, where, and what to do next."""
 
     exit_code = 2
 
@@ -60,7 +60,7 @@ class TrackingError(WbcError):
 
 
 class BusyError(TrackingError):
-    """A run that another process is at, here or on another machine."""
+    """A run that another process works on, here or on another machine."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h, so that whoever started the process can tell this from a failure
 

@@ -1,4 +1,4 @@
-"""Processes of this machine: the cores they may use, and an orderly end when told to stop."""
+"""Processes of this machine: the cores they may use, and an orderly end when asked to stop."""
 
 import os
 import signal

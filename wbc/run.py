@@ -21,7 +21,7 @@ def train_and_score(config: RunConfig) -> Outcome:
     """Trains and scores the run that `config` describes, goes on with it where it was interrupted, or finds it done.
 
     Raises:
-        WbcError: something the user can mend; what was saved before stays, and the same call goes on from there.
+        WbcError: something the user can correct; what was saved before stays, and the same call goes on from there.
     """
     check_run(config)
     config = settle(config)

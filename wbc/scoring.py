@@ -49,12 +49,19 @@ class Outcome:
     """Of a run scored further: a line for each split, with interval, number of images and recalls."""
 
     def line(self) -> str:
-        """Returns the result as one line for a terminal."""
-        scores = "  ".join(
-            f"{domain} {100 * accuracy:.2f} % (guessing {100 * self.guessing[domain]:.2f} %)"
+        """Returns the run's name and its accuracy on each domain in %, as one line for a terminal."""
+        scores = "  ".join(f"{domain} {100 * accuracy:.1f} %" for domain, accuracy in self.accuracies.items())
+        return f"{self.config.name}  {scores}"
+
+    def lines(self) -> list[str]:
+        """Returns the run and then each split: its accuracy and that of guessing, or `in_full` where that is known."""
+        done = " (done already)" if self.done_already else ""
+        width = max(map(len, self.accuracies))
+        splits = [
+            f"  {domain:{width}}  {100 * accuracy:6.2f} %   (largest class: {100 * self.guessing[domain]:.2f} %)"
             for domain, accuracy in self.accuracies.items()
-        )
-        return f"{self.config.name}  {scores}  run {self.run_id}{' (done already)' if self.done_already else ''}"
+        ]
+        return [f"{self.config.name}  run {self.run_id[:8]}{done}", *(self.in_full or splits)]
 
 
 def score_splits(

@@ -15,5 +15,5 @@ def derive_seed(*names: object) -> int:
 
 
 def generator(*names: object) -> np.random.Generator:
-    """Returns a numpy generator of its own for the stream that `names` spell."""
+    """Returns a numpy generator for the stream that `names` spell, and for no other."""
     return np.random.default_rng(derive_seed(*names))

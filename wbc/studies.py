@@ -1,6 +1,6 @@
 """The studies: arms × seeds at one size, each row with the claim it examines, its command, cost and expectation.
 
-A study of one's own is a .toml file of the same fields: docs/studies.md has a commented example.
+A user's study is a .toml file of the same fields: docs/studies.md has a commented example.
 """
 
 import dataclasses

@@ -52,7 +52,7 @@ def project_run() -> str | None:
 
 
 def leave_project_run() -> None:
-    """Makes runs that follow in this process runs of their own, also where `mlflow run` has started it."""
+    """Makes the runs that follow in this process new runs, also where `mlflow run` has started it."""
     os.environ.pop(_PROJECT_RUN, None)
 
 
@@ -105,7 +105,7 @@ def proxies() -> dict[str, str]:
 
 
 def all_and(**more: str) -> dict[str, str]:
-    """Returns the variables for a program that this process starts: all of its own, and more."""
+    """Returns the variables for a program that this process starts: all that this process has, and more."""
     return {**os.environ, **more}
 
 

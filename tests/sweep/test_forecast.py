@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from wbc.config import RunConfig
-from wbc.sweep.forecast import _epochs_left
+from wbc.sweep.forecast import epochs_left
 from wbc.sweep.plan import Cell
 from wbc.tracking.read import StoredRun
 
@@ -41,4 +41,4 @@ def test_epochs_after_the_last_checkpoint_are_left(
         outcome=None,
         train_images=30,
     )
-    assert _epochs_left(cell) == left
+    assert epochs_left(cell) == left

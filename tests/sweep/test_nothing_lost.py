@@ -176,7 +176,9 @@ def test_server_that_stays_away_ends_the_run_in_one_line_and_it_can_be_resumed(
 
         with monkeypatch.context() as patch:
             patch.setattr(fit, "train_epoch", crash)
-            with pytest.raises(TrackingError, match=r"did not answer, asked 3 times. Mend it and run the same again"):
+            with pytest.raises(
+                TrackingError, match=r"did not answer, asked 3 times. Correct this and run the same command again"
+            ):
                 train_and_score(config)
         servers.enter_context(serve())
         (stopped,) = all_runs()

@@ -53,7 +53,7 @@ _ROWS: Final = (
         citation="Z. M. Kouzehkanan et al.: A large dataset of white blood cells containing cell locations and types, "
         "along with segmented nuclei and cytoplasm, Sci. Rep. 12:1123 (2022).",
         page="https://raabindata.com/free-data",
-        caution="All basophils are from a campaign of their own, by their file names: class and campaign are "
+        caution="All basophils are from one campaign, by their file names: class and campaign are "
         "confounded. Test-B holds lymphocytes and neutrophils only, 93 % neutrophils.",
     ),
     Domain(

@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from wbc.data.fetch.progress import progress
 from wbc.errors import DataError
 from wbc.processes import cores
+from wbc.terminal import progress
 
 WORKERS: Final = min(8, cores())
 FORMATS: Final = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
@@ -73,7 +73,7 @@ def _find_fault(image: Image.Image, content: bytes) -> str:
 
 
 def _bits(image: Image.Image, content: bytes) -> int:
-    """Returns the bits per channel that the file's header declares; Pillow keeps 8 of 16 without a word."""
+    """Returns the bits per channel that the file's header declares; Pillow silently keeps 8 of 16."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
     if image.format == "PNG":

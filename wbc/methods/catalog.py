@@ -20,7 +20,7 @@ class Method:
     title: str
     """Its name in tables."""
     access: Literal["source"]
-    """What it sees: `source`, the labelled training images alone."""
+    """What it sees: `source`, only the labelled training images."""
     sampler: str | None = None
     """Which images an epoch visits, and in what order."""
     augmentation: str | None = None

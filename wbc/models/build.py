@@ -105,7 +105,7 @@ def build_model(
         scale: the network as published, or the same topology thin.
         image_size: height and width of the images in pixels.
         pretrained: "imagenet", "none", or the path of a file of weights or of a folder of them.
-        seed: decides the initial weights; backbone and head draw from streams of their own.
+        seed: decides the initial weights; backbone and head draw from separate streams.
         normalisation: what the weights declare (recipe=paper), or ImageNet's (recipe=released): the two differ for
             ResNetV2 only. Thin networks always take ImageNet's.
 

@@ -2,16 +2,14 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-
-from rich.console import Console
-from rich.table import Table
 
 from wbc.config import RunConfig
 from wbc.settings import settings_for
 from wbc.sweep.plan import Cell
+from wbc.terminal import print_table
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun
 
@@ -26,14 +24,14 @@ class Rate:
     """How fast runs of one model have trained on one kind of machine."""
 
     images_per_s: float
-    """Of all runs that were at it at a time: the median over runs of the last epoch's rate."""
+    """Of all runs that went on at a time: the median over runs of the last epoch's rate."""
     runs: int
 
 
 def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
     """Returns rates by what decides them (`_DECIDING`), from runs on `hardware`, on whatever if None.
 
-    A run's rate counts as often as runs were under way beside it, as its tag `jobs` says: together they were so fast.
+    A run's rate is multiplied by its tag `jobs`, the number of runs at a time: together they were so fast.
     """
     seen = defaultdict(list)
     for record in records:
@@ -47,43 +45,44 @@ def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
     return {key: Rate(images_per_s=statistics.median(values), runs=len(values)) for key, values in seen.items()}
 
 
-def print_forecast(cells: Sequence[Cell], rates: dict[str, Rates], runner: str) -> None:
+def images_per_s(config: RunConfig, rates: Mapping[str, Rates]) -> float | None:
+    """Returns the rate of runs like this one, given rates by device; None if none was measured."""
+    rate = rates.get(config.device, {}).get(rate_key(config))
+    return rate.images_per_s if rate else None
+
+
+def print_forecast(cells: Sequence[Cell], rates: Mapping[str, Rates], runner: str) -> None:
     """Prints a grid of the cells, arms by seeds, then totals and the hours that are left, by each device's rates."""
     seeds = sorted({cell.config.seed for cell in cells})
     states = {(cell.config.arm, cell.config.seed): cell.state for cell in cells}
     several = len({cell.config.source for cell in cells}) > 1
-    table = Table("model", *(f"seed {seed}" for seed in seeds))
-    for arm in dict.fromkeys(cell.config.arm for cell in cells):
-        shown = (states.get((arm, seed), "") for seed in seeds)
-        table.add_row(arm.full_name if several else arm.name, *shown)
-    console = Console(width=None if Console().is_terminal else max(120, 40 + 14 * len(seeds)))
-    console.print(table)
+    rows = [
+        [arm.full_name if several else arm.name, *(states.get((arm, seed), "") for seed in seeds)]
+        for arm in dict.fromkeys(cell.config.arm for cell in cells)
+    ]
+    print_table(["model", *(f"seed {seed}" for seed in seeds)], rows)
     counts = {state: sum(cell.state == state for cell in cells) for state in _STATES}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    console.print(f"{len(cells)} cells: {told}. runner={runner}", highlight=False)
+    print(f"{len(cells)} cells: {told}. runner={runner}")
     if any(cell.train_images is None for cell in cells):
-        console.print("Images are not prepared yet: what is done cannot be told, nor how long it takes.")
+        print("Images are not prepared yet: neither what is done nor how long the rest takes can be known.")
         return
     missed = sum(cell.trained_as is None for cell in cells)
     if missed:
-        console.print(
-            f"Weights to start from are not here yet for {missed} of the cells: whether those are done cannot be told.",
-            highlight=False,
-            soft_wrap=True,
-        )
+        print(f"Weights to start from are not here yet for {missed} of the cells: whether those are done is not known.")
     for line in _hours([cell for cell in cells if cell.state in ("interrupted", "to run")], rates):
-        console.print(line, highlight=False, soft_wrap=True)
+        print(line)
 
 
-def _hours(left: Sequence[Cell], rates: dict[str, Rates]) -> list[str]:
+def _hours(left: Sequence[Cell], rates: Mapping[str, Rates]) -> list[str]:
     """Returns what can be said of the time that cells take, in sentences."""
     if not left:
         return ["Nothing is left to run."]
     seconds, used, unknown = 0.0, dict[str, Rate](), dict[str, int]()
     for cell in left:
-        rate = rates[cell.config.device].get(_key(cell.config))
+        rate = rates[cell.config.device].get(rate_key(cell.config))
         if rate:
-            seconds += _epochs_left(cell) * (cell.train_images or 0) / rate.images_per_s
+            seconds += epochs_left(cell) * (cell.train_images or 0) / rate.images_per_s
             used[cell.config.arm.name] = rate
         else:
             unknown[cell.config.arm.name] = unknown.get(cell.config.arm.name, 0) + 1
@@ -99,11 +98,12 @@ def _hours(left: Sequence[Cell], rates: dict[str, Rates]) -> list[str]:
     return lines
 
 
-def _key(config: RunConfig) -> tuple[str, ...]:
-    return tuple(str(getattr(config, name)) for name in _DECIDING)
-
-
-def _epochs_left(cell: Cell) -> int:
+def epochs_left(cell: Cell) -> int:
     """Returns the epochs after the last checkpoint."""
     checkpoint = cell.record.tags.get(schema.CHECKPOINT, "") if cell.record else ""
     return 0 if checkpoint == schema.FINAL else cell.config.epochs - (schema.checkpoint_epoch(checkpoint) or 0)
+
+
+def rate_key(config: RunConfig) -> tuple[str, ...]:
+    """Returns what decides how fast a run trains, on the same hardware."""
+    return tuple(str(getattr(config, name)) for name in _DECIDING)

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.data.catalog import find_domain
 from wbc.data.prepare import prepare
@@ -22,9 +19,11 @@ from wbc.report.seeds import how_over_seeds, over_seeds
 from wbc.scoring import Outcome
 from wbc.studies import plan, study_name
 from wbc.surroundings import data_dir
-from wbc.sweep.forecast import measured_rates, print_forecast
+from wbc.sweep.bar import Bar, shown
+from wbc.sweep.forecast import Rates, measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
 from wbc.sweep.runners.base import Results, Runner, find_runner
+from wbc.terminal import has_bars, print_table
 from wbc.tracking.read import StoredRun, read_trainings
 from wbc.tracking.store import connect, describe_store, store_exists
 from wbc.tracking.sweeps import Sweep, end_orphans, open_sweep
@@ -52,7 +51,7 @@ def reproduce_study(options: ReproduceConfig) -> None:
         return
     report_folder(options)
     outcomes = run_plan(configs, study_name(options.profile), runner)
-    print_table(configs, outcomes)
+    print_outcomes(configs, outcomes)
     if outcomes:
         print(write_report(options, PAPER) / "report.html")
     if len(outcomes) < len(configs):
@@ -65,50 +64,48 @@ def forecast(configs: Sequence[RunConfig], runner: Runner) -> None:
     """Prints how the runs of a plan stand, and how long what is left takes."""
     describe_store()
     cells, records = _stand(configs) if store_exists() else (survey(configs, []), [])
-    devices: set[str] = {config.device for config in configs}
-    rates = {device: measured_rates(records, runner.hardware(device)) for device in devices}
-    print_forecast(cells, rates, runner.options.runner)
+    print_forecast(cells, _rates(configs, records, runner), runner.options.runner)
 
 
 def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[Outcome]:
     """Returns what the runs of a plan came to, those that are done already among them, in their order.
 
     Raises:
-        WbcError: nothing can be run. A run that fails is told of and left out.
+        WbcError: nothing can be run. A run that fails is logged and left out.
     """
     for config in {(config.source, config.targets): config for config in configs}.values():
         splits_of(config)
     connect()
     runner.check(configs)
     _prepare(configs, runner)
-    cells = _survey(configs)
+    end_orphans()
+    cells, records = _stand(configs)
     left = any(cell.state != "done" for cell in cells)
     with signals_exit(), open_sweep(study) if left else nullcontext(Sweep()) as sweep:
-        outcomes = _run(cells, study, runner)
+        outcomes = _run(cells, study, runner, _rates(configs, records, runner))
         sweep.failed = len(outcomes) < len(configs)
     return outcomes
 
 
-def print_table(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:
+def print_outcomes(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:
     """Prints the accuracies by arm in the plan's order, and below them what guessing would score."""
     guessing = {domain: share for outcome in outcomes for domain, share in outcome.guessing.items()}
     arms = list(dict.fromkeys(config.arm for config in configs))
     seeds = sorted({config.seed for config in configs})
     several = len({arm.sources for arm in arms}) > 1
-    table, samples = Table(), list[list[list[float]]]()
-    for heading in ("", "model", *guessing):
-        table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "model") else "right")
+    indices = {arm: find_model(arm.model).index for arm in arms}
+    width = max(map(len, indices.values()))
+    rows, samples = list[list[str]](), list[list[list[float]]]()
     for arm in arms:
         runs = [outcome for outcome in outcomes if outcome.config.arm == arm]
         samples.append([_over(runs, domain) for domain in guessing])
-        shown = [over_seeds(each, len(seeds)) if each else "" if runs else "failed" for each in samples[-1]]
-        table.add_row(find_model(arm.model).index, arm.full_name if several else arm.name, *shown)
-    table.add_section()
-    table.add_row("", "always the largest class", *(f"{100 * share:.2f}" for share in guessing.values()))
-    console = Console(width=None if Console().is_terminal else 120)
+        cells = [over_seeds(each, len(seeds)) if each else "" if runs else "failed" for each in samples[-1]]
+        name = arm.full_name if several else arm.name
+        rows.append([f"{indices[arm]:{width}} {name}" if width else name, *cells])
     how = how_over_seeds((values for row in samples for values in row), ", ".join(map(str, seeds)))
-    console.print(f"Accuracy in %. {how}")
-    console.print(table)
+    print(f"Accuracy in %. {how}")
+    largest = ["always the largest class", *(f"{100 * share:.2f}" for share in guessing.values())]
+    print_table(["model", *guessing], rows, below=largest)
 
 
 def _over(runs: Sequence[Outcome], domain: str) -> list[float]:
@@ -127,10 +124,10 @@ def _prepare(configs: Sequence[RunConfig], runner: Runner) -> None:
     runner.prepare(configs)
 
 
-def _survey(configs: Sequence[RunConfig]) -> list[Cell]:
-    """Returns how the runs stand, having ended those that no process works on any more."""
-    end_orphans()
-    return _stand(configs)[0]
+def _rates(configs: Sequence[RunConfig], records: Sequence[StoredRun], runner: Runner) -> dict[str, Rates]:
+    """Returns, by device, how fast runs were on the hardware that the plan's runs will have."""
+    devices: set[str] = {config.device for config in configs}
+    return {device: measured_rates(records, runner.hardware(device)) for device in devices}
 
 
 def _stand(configs: Sequence[RunConfig]) -> tuple[list[Cell], list[StoredRun]]:
@@ -146,10 +143,10 @@ def _stand(configs: Sequence[RunConfig]) -> tuple[list[Cell], list[StoredRun]]:
     return cells, records
 
 
-def _run(cells: Sequence[Cell], study: str, runner: Runner) -> list[Outcome]:
-    """Returns the outcomes of the cells that did not fail, in their order; tells of each as it ends.
+def _run(cells: Sequence[Cell], study: str, runner: Runner, rates: dict[str, Rates]) -> list[Outcome]:
+    """Returns the outcomes of the cells that did not fail, in their order, and logs each as it ends.
 
-    Cells that another sweep works on come last: this one waits for what they come to, or takes over what was given up.
+    Cells that another sweep works on come last: this one waits for their outcomes, or takes over those given up.
     """
     configs, outcomes, failed = [cell.config for cell in cells], dict[RunConfig, Outcome](), set[RunConfig]()
     told = False
@@ -160,27 +157,27 @@ def _run(cells: Sequence[Cell], study: str, runner: Runner) -> list[Outcome]:
             done, busy = len(outcomes), len(cells) - len(outcomes) - len(todo)
             _log.info("%d runs of %s: %d done, %d elsewhere, %d to run", len(cells), study, done, busy, len(todo))
         if todo:
-            with closing(runner.run(todo)) as results:
-                _sort(results, len(todo), runner.options.jobs or 1, outcomes, failed)
+            bar = Bar(cells, rates, runner)
+            with shown(bar), closing(runner.run(todo)) as results:
+                _sort(results, bar, outcomes, failed)
         left = [config for config in configs if config not in outcomes and config not in failed]
         if not left:
             return [outcomes[config] for config in configs if config in outcomes]
         if not todo:
             time.sleep(WAIT_S)
-        cells, told = _survey(left), True
+        end_orphans()
+        (cells, _), told = _stand(left), True
         if todo and all(cell.state == "running" for cell in cells):
             owners = {owner for cell in cells if cell.record for owner in cell.record.owners}
             _log.info("waiting for %d runs that %s works on", len(cells), ", ".join(sorted(owners)))
 
 
-def _sort(results: Results, total: int, jobs: int, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]) -> None:
-    """Sorts runs into `outcomes` and `failed` as they end, those that are busy into neither, and tells of each."""
-    ended: list[float] = []
-    for count, (config, result) in enumerate(results, start=1):
+def _sort(results: Results, bar: Bar, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]) -> None:
+    """Sorts runs into `outcomes` and `failed` as they end, those that are busy into neither, and logs each."""
+    for config, result in results:
         if isinstance(result, Outcome):
             outcomes[config] = result
             line = result.line()
-            ended.append(time.monotonic())
         elif isinstance(result, BusyError):
             line = str(result)
         else:
@@ -190,8 +187,6 @@ def _sort(results: Results, total: int, jobs: int, outcomes: dict[RunConfig, Out
                 _log.error("%s: an error of the program itself", config.name, exc_info=result)
                 told = f"{type(result).__name__}: {first_line(result)}"
             line = f"{config.name} failed: {told}"
-        left = ""
-        if len(ended) > jobs:  # the first ones include what is done once: imports, weights
-            seconds = round((ended[-1] - ended[0]) / (len(ended) - 1) * (total - count))
-            left = f"  ({seconds // 60}:{seconds % 60:02d} left)"
-        _log.info("%d/%d  %s%s", count, total, line, left)
+        bar.end(config)
+        left = "" if has_bars() or bar.ended == bar.total else f"  ({bar})"
+        _log.info("%d/%d  %s%s", bar.ended, bar.total, line, left)

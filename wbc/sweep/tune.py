@@ -6,9 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.console import Console
-from rich.table import Table
-
 from wbc.arms import Arm
 from wbc.config import PlanConfig, ReproduceConfig, RunConfig, TuneConfig, numbers
 from wbc.data.hold_out import is_held_out
@@ -17,6 +14,7 @@ from wbc.scoring import Outcome
 from wbc.studies import plan, study_name
 from wbc.sweep.reproduce import run_plan
 from wbc.sweep.runners.base import find_runner
+from wbc.terminal import print_table
 
 Choice = tuple[float, int]
 """A peak learning rate and a number of epochs."""
@@ -84,12 +82,6 @@ def best(scores: dict[Choice, float]) -> Choice:
 
 def _print(scores: dict[Arm, dict[Choice, float]], options: TuneConfig) -> None:
     choices = list(next(iter(scores.values())))
-    table = Table("model", *(f"lr {lr:g}, {epochs} epochs" for lr, epochs in choices))
-    for arm, by_choice in scores.items():
-        table.add_row(arm.full_name, *(f"{100 * by_choice[choice]:.2f}" for choice in choices))
-    console = Console(width=None if Console().is_terminal else 120)
-    console.print(
-        f"Accuracy in % on held-out source images (share {options.validation:g}); mean over seeds {options.seeds}",
-        highlight=False,
-    )
-    console.print(table)
+    rows = [[arm.full_name, *(f"{100 * by[choice]:.2f}" for choice in choices)] for arm, by in scores.items()]
+    print(f"Accuracy in % on held-out source images (share {options.validation:g}); mean over seeds {options.seeds}")
+    print_table(["model", *(f"lr {lr:g}, {epochs} epochs" for lr, epochs in choices)], rows)

@@ -141,7 +141,7 @@ def _machine_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise TrainingError(
-            f"a file or device fails: {error}. Mend it and run the same again: what was saved stays."
+            f"a file or device fails: {error}. Correct this and run the same command again: what was saved stays."
         ) from error
 
 

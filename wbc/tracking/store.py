@@ -104,8 +104,8 @@ def store_errors() -> Iterator[None]:
         ) from error
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
-            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason(error)}. Mend it and run the same "
-            "again: what was saved stays."
+            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason(error)}. Correct this and run the "
+            "same command again: what was saved stays."
         ) from error
 
 

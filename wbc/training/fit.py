@@ -14,6 +14,7 @@ from wbc.environment import hardware
 from wbc.methods.average import WeightAverage
 from wbc.models.build import Classifier
 from wbc.processes import asked_to_stop
+from wbc.terminal import progress
 from wbc.training.checkpoint import Checkpoint, fill_model
 from wbc.training.feed import Feed
 from wbc.training.loop import EpochResult, build_optimiser, saves, train_epoch
@@ -59,27 +60,31 @@ def fit(model: Classifier, images: Images, config: RunConfig, log: Log) -> None:
     if checkpoint:
         _restore(checkpoint, model, optimiser, average)
     unsaved: Checkpoint | None = None
+    start = checkpoint.epoch if checkpoint else 0
     try:
-        for epoch in range(checkpoint.epoch if checkpoint else 0, config.epochs):
-            result = train_epoch(model, optimiser, feed, epoch, config, average)
-            log.log_epoch(epoch + 1, result)
-            _log.info(
-                "epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s",
-                *(epoch + 1, config.epochs, result.loss, 100 * result.accuracy, result.lr, result.images_per_s),
-            )
-            unsaved = _checkpoint(config, epoch + 1, model, optimiser, average)
-            if saves(config, epoch):
-                log.save_checkpoint(unsaved)
-                unsaved = None
-            else:  # the next epoch changes these tensors in place
-                state = {name: _copied(getattr(unsaved, name)) for name in ("model", "optimiser", "average")}
-                unsaved = dataclasses.replace(unsaved, **state)
+        with progress(config.name, config.epochs, "epochs", start=start) as advance:
+            for epoch in range(start, config.epochs):
+                result = train_epoch(model, optimiser, feed, epoch, config, average, advance)
+                log.log_epoch(epoch + 1, result)
+                _tell(epoch + 1, config.epochs, result)
+                unsaved = _checkpoint(config, epoch + 1, model, optimiser, average)
+                if saves(config, epoch):
+                    log.save_checkpoint(unsaved)
+                    unsaved = None
+                else:  # the next epoch changes these tensors in place
+                    state = {name: _copied(getattr(unsaved, name)) for name in ("model", "optimiser", "average")}
+                    unsaved = dataclasses.replace(unsaved, **state)
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop()
         if unsaved and stopped and all(torch.isfinite(each).all() for each in unsaved.model.values()):
             with suppress(Exception):  # a store that is away: the checkpoint before stays
                 log.rescue_checkpoint(unsaved)
         raise
+
+
+def _tell(epoch: int, epochs: int, result: EpochResult) -> None:
+    told = epoch, epochs, result.loss, 100 * result.accuracy, result.lr, result.images_per_s
+    _log.info("epoch %d/%d  loss %.4f  accuracy %.1f %%  lr %.2g  %.0f images/s", *told)
 
 
 def _checkpoint(

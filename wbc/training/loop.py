@@ -1,8 +1,7 @@
 """One epoch of training: AdamW on batches from the pixel cache, a loss that must stay finite."""
 
-import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
@@ -27,9 +26,6 @@ from wbc.training.schedule import learning_rates
 
 TRAINING_VERSION: Final = 1
 """Part of what a run is trained as: raised by a change of the code that moves a loss, as the golden test finds."""
-TELL_S: Final = 30.0
-"""A longer epoch tells each so many seconds how far it has come."""
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +52,12 @@ def train_epoch(
     epoch: int,
     config: RunConfig,
     average: WeightAverage | None = None,
+    advance: Callable[[float], None] = lambda _: None,
 ) -> EpochResult:
     """Trains one epoch, counted from 0, in place and returns its result; `feed` is of this model and its images.
 
     Everything random comes from (seed, epoch): a run resumed at an epoch's start draws what it would have drawn.
-    `average` follows the weights of each step.
+    `average` follows the weights of each step. `advance` is called with the share of the epoch that a step has done.
 
     Raises:
         TrainingError: the loss was not finite; the message names epoch and step. Earlier checkpoints are untouched.
@@ -70,7 +67,7 @@ def train_epoch(
         group["lr"] = lr
     choose_trained(model, optimiser, feed, epoch, config.epochs)
     losses, correct, seen, started = [], torch.zeros((), dtype=torch.int64, device=device), 0, time.perf_counter()
-    told, mixing = started, generator(config.seed, "mixup", epoch)
+    mixing = generator(config.seed, "mixup", epoch)
     rows = batches(drawn.order, config.batch_size)
     if feed.parts.mixing and RECIPES[config.recipe].mixup_drops_odd_image:
         rows = [batch[: len(batch) // 2 * 2] for batch in rows]
@@ -89,9 +86,7 @@ def train_epoch(
             losses.append(loss.detach() * len(labels))
             correct += (scores.argmax(1) == (targets.argmax(1) if targets.ndim > 1 else targets)).sum()
             seen += len(labels)
-            if time.perf_counter() - told > TELL_S:
-                told = time.perf_counter()
-                _log.info("epoch %d/%d  %d of %d images", epoch + 1, config.epochs, seen, len(drawn.order))
+            advance(len(labels) / len(drawn.order))
     total = finite_sum(losses, epoch)
     if saves(config, epoch):
         model.eval()

@@ -6,6 +6,7 @@ batch norm is frozen at statistics from elsewhere.
 
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from wbc.models.catalog import find_backbone, find_model
 from wbc.models.weights import find_weights
 from wbc.seeding import derive_seed, generator
 from wbc.surroundings import data_dir
+from wbc.terminal import progress
 from wbc.training.loop import batches, seeded
 from wbc.training.schedule import learning_rates
 
@@ -63,7 +65,9 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
         raise WeightsError(f"the weights '{path}' are not learned yet: a run that starts from them does that first.")
     with disk_errors(data_dir()), one_writer(path.parent / path.stem):
         if not path.exists():
-            model, losses = learn_patterns(key, config.image_size, seed=config.seed, images=IMAGES, epochs=EPOCHS)
+            with progress(f"{key} learns drawn patterns", EPOCHS, "epochs") as advance:
+                of = {"seed": config.seed, "images": IMAGES, "epochs": EPOCHS}
+                model, losses = learn_patterns(key, config.image_size, **of, advance=advance)
             _log.info("%s learned %d drawn patterns: loss %.2f in the last epoch", key, IMAGES, losses[-1])
             write_backbone(model, path)
     return path
@@ -78,11 +82,18 @@ def standing_weights(config: RunConfig) -> tuple[bool, Path | None]:
 
 
 def learn_patterns(
-    backbone: str, image_size: int, *, seed: int, images: int, epochs: int
+    backbone: str,
+    image_size: int,
+    *,
+    seed: int,
+    images: int,
+    epochs: int,
+    advance: Callable[[float], None] = lambda _: None,
 ) -> tuple[Classifier, list[float]]:
     """Trains a thin backbone to tell drawn patterns apart, on one thread; returns it and each epoch's mean loss.
 
-    Weights, order and patterns are the seed's, so that a spread over seeds holds what they do.
+    Weights, order and patterns are the seed's, so that a spread over seeds holds what they do. `advance` is called with
+    the share of an epoch that a step has done.
     """
     torch.set_num_threads(1)
     model = build_model(backbone, scale="tiny", image_size=image_size, pretrained="none", seed=seed)
@@ -103,5 +114,6 @@ def learn_patterns(
                 loss.backward()
                 optimiser.step()
                 losses.append(loss.item())
+                advance(len(rows) / images)
             found.append(sum(losses) / len(losses))
     return model, found

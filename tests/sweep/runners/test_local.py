@@ -1,5 +1,6 @@
 """Worker processes of this machine: the GPUs they get, one that is killed between two runs, and weights of the CPU."""
 
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from tests.forks import fork_workers
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import RunnerError
 from wbc.sweep.runners import local
-from wbc.sweep.runners.base import alike
+from wbc.sweep.runners.base import Epochs, alike
 from wbc.sweep.runners.local import _each, _worker, _workers, default_jobs, learn_weights
+from wbc.terminal import progress
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +47,27 @@ def test_weights_are_learned_on_the_cpu_for_runs_on_gpus_that_this_machine_has_n
     models = ("resnet50", "resnet50_gn", "vgg16")
     configs = [replace(small_config(model=model, pretrained="patterns"), device="cuda") for model in models]
     jobs: list[int] = []
-    monkeypatch.setattr(local, "_learn", lambda _, workers: jobs.append(len(workers)))
+    monkeypatch.setattr(local, "_each", lambda _work, _tasks, workers: iter([jobs.append(len(workers))]))
     monkeypatch.setattr(local, "cores", lambda: 2)
     learn_weights(configs, ReproduceConfig())
     learn_weights(configs, ReproduceConfig(jobs=8))
     learn_weights([small_config(pretrained="none")], ReproduceConfig())
     assert jobs == [2, 3]
+
+
+def train_for_a_while(amount: float) -> None:
+    with progress("a run", 3, "epochs", start=1) as advance:
+        advance(amount)
+
+
+def test_progress_of_a_worker_is_seen_here_while_it_works() -> None:
+    worker = _worker(0, jobs=1)
+    with worker.pool:
+        worker.pool.submit(train_for_a_while, 0.5).result()
+        assert worker.epochs.value == 1.5
+        done: dict[float, Epochs] = {}
+        assert list(_each(train_for_a_while, [1.5], [worker], done)) == [(1.5, None)]
+    assert (worker.epochs.value, done[1.5].value) == (0, math.inf)
 
 
 def environment() -> dict[str, str]:
@@ -59,7 +76,7 @@ def environment() -> dict[str, str]:
 
 def test_workers_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    with _worker(2, jobs=3) as third:
+    with _worker(2, jobs=3).pool as third:
         seen = third.submit(environment).result()
     assert [seen[name] for name in ("CUDA_VISIBLE_DEVICES", "WBC_JOBS", "WBC_GPU_JOBS")] == ["4", "3", "2"]
 

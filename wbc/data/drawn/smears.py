@@ -23,6 +23,7 @@ from wbc.data.drawn.cell_kinds import KINDS, CellKind
 from wbc.data.drawn.cell_shapes import FIELD_UM, Canvas, Densities, draw_platelets, draw_red_cells, draw_white_cell
 from wbc.errors import ConfigError, unknown
 from wbc.seeding import generator
+from wbc.terminal import progress
 
 DRAWING_VERSION: Final = 1
 """Raised whenever the images that `draw_cell` returns change: then drawn domains are drawn again."""
@@ -133,12 +134,15 @@ def write_smears(
     for split, label in {(split, label) for split, label, _ in names}:
         (folder / split / CLASSES[label]).mkdir(parents=True, exist_ok=True)
     chunks = [(folder, staining, size_px, names[at : at + _CHUNK]) for at in range(0, len(names), _CHUNK)]
-    if workers <= 1:
-        for chunk in chunks:
-            _write_chunk(chunk)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_write_chunk, chunks))
+    with progress(f"drawing smears, {staining}", len(names), "images") as advance:
+        if workers <= 1:
+            for chunk in chunks:
+                _write_chunk(chunk)
+                advance(len(chunk[-1]))
+            return
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for chunk, _ in zip(chunks, pool.map(_write_chunk, chunks), strict=True):
+                advance(len(chunk[-1]))
 
 
 def _draw(

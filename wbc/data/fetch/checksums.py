@@ -33,7 +33,7 @@ def check_sha256(path: Path, archive: Archive, home: Path) -> str:
         source = "published" if archive.sha256 else f"recorded in '{home / LOCK_NAME}'"
         raise DataError(
             f"its SHA-256 is {actual}, {source} is {expected}. Fetch it again; if the new file is right, "
-            f"{'mend the catalogue' if archive.sha256 else 'delete the record'}."
+            f"{'correct the catalogue' if archive.sha256 else 'delete the record'}."
         )
     return actual
 

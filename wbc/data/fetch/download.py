@@ -13,9 +13,9 @@ import requests
 from wbc.data.domain import Archive, Domain
 from wbc.data.fetch.archive import check_archive
 from wbc.data.fetch.checksums import check_sha256, expected_sha256
-from wbc.data.fetch.progress import progress
 from wbc.errors import DataError, first_line
 from wbc.surroundings import mirror
+from wbc.terminal import progress
 
 RETRY_WAITS_S: Final = (1.0, 4.0)
 _TIMEOUT_S: Final = (10.0, 60.0)
@@ -109,7 +109,7 @@ def _sources(archive: Archive, domain: Domain) -> Iterator[str]:
             place = f"{nearby.rstrip('/')}/{key}/{archive.basename}"
             if is_url or Path(place).is_file():
                 yield place
-        _log.info("%s: not to be had from the mirror %s", archive.basename, nearby)
+        _log.info("%s: the mirror %s does not have it", archive.basename, nearby)
     yield from archive.urls or (archive.origin,)
 
 

@@ -7,7 +7,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import torch
@@ -21,11 +21,21 @@ from wbc.scoring import Outcome
 Results: TypeAlias = Generator[tuple[RunConfig, Outcome | Exception], None, None]
 
 
+class Epochs(Protocol):
+    """How many epochs something has done, infinity once it has ended; another process may write it."""
+
+    value: float
+
+
 class Runner(ABC):
     """A place where runs take place: this machine, unless a subclass says otherwise."""
 
     def __init__(self, options: ReproduceConfig) -> None:
         self.options = options
+        self.learned: dict[RunConfig, Epochs] = {}
+        """How far the weights that `to_learn` returns are."""
+        self.trained: dict[RunConfig, Epochs] = {}
+        """How far runs are, where the place can say it before they end."""
 
     def plan(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
         """Returns the runs with the device of each: what it names, else cuda where there is a GPU.
@@ -52,6 +62,10 @@ class Runner(ABC):
 
     def prepare(self, configs: Sequence[RunConfig]) -> None:  # noqa: B027  # where runs make it
         """Makes here what runs share and cannot make themselves there."""
+
+    def to_learn(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
+        """Returns a run for each file of weights that `run` will learn before the runs."""
+        return []
 
     @abstractmethod
     def run(self, configs: Sequence[RunConfig]) -> Results:

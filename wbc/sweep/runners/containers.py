@@ -37,7 +37,7 @@ def container_settings(
         "nano_cpus": cpus * 10**9,
         "shm_size": "1g",  # PyTorch's own worker processes need more than the default of 64 MB
         # Processes here and in containers see each other by name and number, since a claim ends with its process:
-        # with numbers of its own, a container that is killed would hold its run for five minutes.
+        # with other numbers, a container that is killed would hold its run for five minutes.
         "hostname": socket.gethostname(),
         "pid_mode": "host",
         "user": f"{os.getuid()}:{os.getgid()}",

@@ -1,8 +1,8 @@
-"""Runs a plan in Docker containers, one per run, `jobs` at a time, each with a GPU of its own where there are any.
+"""Runs a plan in Docker containers, one per run, `jobs` at a time, each with its own GPU where there are any.
 
-A container sees what it reads (images, weights) read-only and under the same paths as here, writes to the tracking
-store as the caller, and takes the settings of its run as options of `entrypoints.train`. Its labels say which sweep it
-belongs to: what a killed sweep leaves behind, the next one stops and removes.
+A container reads images and weights under the same paths as here and cannot change them. It writes to the tracking
+store as the caller. It takes the settings of its run as options of `entrypoints.train`. Its labels name its sweep: the
+next sweep stops and removes what a killed one leaves behind.
 """
 
 import logging
@@ -95,7 +95,7 @@ def _remove_abandoned(engine: docker.DockerClient) -> None:
         if start is not None and abs(start - float(started)) <= START_TOLERANCE:  # else the number was given again
             continue
         _log.info("%s: its sweep is gone; stopping and removing the container", container.labels["wbc.run"])
-        with suppress(APIError):  # another sweep is at it
+        with suppress(APIError):  # another sweep stops it too
             container.stop(timeout=_STOP_S)
             container.remove(force=True)
 
@@ -222,4 +222,6 @@ def _refusal(error: DockerException | requests.RequestException) -> RunnerError:
             "Docker cannot give containers a GPU: install the NVIDIA Container Toolkit, `sudo nvidia-ctk runtime "
             "configure --runtime=docker`, and restart Docker. runner=local needs none of it."
         )
-    return RunnerError(f"the Docker engine fails: {reason}. Mend it and run the same again: what was saved stays.")
+    return RunnerError(
+        f"the Docker engine fails: {reason}. Correct this and run the same command again: what was saved stays."
+    )

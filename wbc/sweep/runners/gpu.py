@@ -37,12 +37,12 @@ def visible_gpus() -> list[str]:
 def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
     """Returns how many runs of the plan fit at once on a GPU, at most `MOST`, all GPUs taken to be like the first.
 
-    That is free memory by the need of the hungriest model: what PyTorch reserves at most during two training steps on
-    random images, and the CUDA context.
+    That is free memory divided by the need of the largest model. The need is what PyTorch reserves at most during two
+    training steps on random images, and the CUDA context.
     """
     gpus = len(visible_gpus())
     models = list({config.model: config for config in configs}.values())
-    context = multiprocessing.get_context("spawn")  # a process of its own, so that this one keeps no context on the GPU
+    context = multiprocessing.get_context("spawn")  # another process, so that this one keeps no context on the GPU
     try:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             free, need = pool.submit(measure, models).result()

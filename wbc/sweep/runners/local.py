@@ -8,10 +8,12 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from ctypes import c_double
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import torch
@@ -24,8 +26,9 @@ from wbc.processes import TERMINAL_SIGNALS, cores
 from wbc.run import train_and_score
 from wbc.scoring import Outcome
 from wbc.surroundings import change
-from wbc.sweep.runners.base import Results, Runner, alike
+from wbc.sweep.runners.base import Epochs, Results, Runner, alike
 from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus
+from wbc.terminal import progress, report_epochs
 from wbc.training.pretrain import standing_weights, starting_weights
 
 ATTEMPTS: Final = 2
@@ -41,14 +44,20 @@ _Result = TypeVar("_Result")
 class LocalRunner(Runner):
     """Worker processes of this machine: `jobs` of them share its cores, and its GPUs, each on one."""
 
+    def to_learn(self, configs: Sequence[RunConfig]) -> list[RunConfig]:
+        """Returns a run for each file of weights that is not here yet, and that others may share with it."""
+        starts = {weights_key(config): config for config in configs}.values()
+        return [config for config in starts if not standing_weights(config)[0]]
+
     def run(self, configs: Sequence[RunConfig]) -> Results:
         """Yields each run as it ends; those that use the machine in the same way go together, in their order."""
         for group in alike(configs):
             jobs = min(self.options.jobs or default_jobs(group), len(group))
             _log.info("%d runs, %d at a time", len(group), jobs)
             with _workers(jobs) as workers:
-                _learn(_starts(group), workers)
-                for config, result in _each(_work, group, workers):
+                for _ in _each(starting_weights, self.to_learn(group), workers, self.learned):
+                    pass  # each once, before the first run asks for it; a run tells what is wrong itself
+                for config, result in _each(_work, group, workers, self.trained):
                     if isinstance(result, BaseException) and not isinstance(result, Exception):
                         raise result
                     yield config, result
@@ -56,10 +65,12 @@ class LocalRunner(Runner):
 
 def learn_weights(configs: Sequence[RunConfig], options: ReproduceConfig) -> None:
     """Learns the weights that are not here yet, for places whose runs do not all see this machine's data folder."""
-    missing = [config for config in _starts(configs) if not standing_weights(config)[0]]
+    missing = LocalRunner(options).to_learn(configs)
     if missing:
-        with _workers(min(options.jobs or cores(), len(missing))) as workers:  # on the CPU, whatever runs train on
-            _learn(missing, workers)
+        jobs = min(options.jobs or cores(), len(missing))  # on the CPU, whatever runs train on
+        with _workers(jobs) as workers, progress("weights to start from", len(missing), "files") as advance:
+            for _ in _each(starting_weights, missing, workers):
+                advance(1)
 
 
 def default_jobs(group: Sequence[RunConfig]) -> int:
@@ -70,21 +81,25 @@ def default_jobs(group: Sequence[RunConfig]) -> int:
     return cores() if light else 1
 
 
-def _starts(configs: Iterable[RunConfig]) -> list[RunConfig]:
-    """Returns a run for each file of weights to start from, which it shares with the others that start from it."""
-    return list({weights_key(config): config for config in configs}.values())
-
-
-def _learn(starts: Sequence[RunConfig], workers: list[ProcessPoolExecutor]) -> None:
-    """Makes the weights that runs share, each once, before the first of them asks; a run tells what is wrong itself."""
-    for count, _ in enumerate(_each(starting_weights, starts, workers), start=1):
-        _log.info("weights to start from: %d of %d", count, len(starts))
+@dataclass(frozen=True)
+class _Worker:
+    pool: ProcessPoolExecutor
+    """Of one process."""
+    epochs: c_double
+    """In memory that is shared with it: the epochs that its task has done."""
 
 
 def _each(
-    work: Callable[[_Task], _Result], tasks: Iterable[_Task], workers: list[ProcessPoolExecutor]
+    work: Callable[[_Task], _Result],
+    tasks: Iterable[_Task],
+    workers: list[_Worker],
+    done: MutableMapping[_Task, Epochs] | None = None,
 ) -> Iterator[tuple[_Task, _Result | BaseException]]:
-    """Yields each task as it ends, with its result or error. A worker that is killed is replaced, its task retried."""
+    """Yields each task as it ends, with its result or error. A worker that is killed is replaced, its task retried.
+
+    `done` holds how far each task is.
+    """
+    done = {} if done is None else done
     waiting = deque((task, 1) for task in tasks)
     idle = list(range(len(workers)))
     running: dict[Future[_Result], tuple[int, _Task, int]] = {}
@@ -92,14 +107,15 @@ def _each(
         while waiting and idle:
             index, (task, attempt) = idle.pop(), waiting.popleft()
             try:
-                future = workers[index].submit(work, task)
+                future = workers[index].pool.submit(work, task)
             except BrokenProcessPool:  # it was killed while it had nothing to do
                 _replace(index, workers)
-                future = workers[index].submit(work, task)
-            running[future] = index, task, attempt
+                future = workers[index].pool.submit(work, task)
+            running[future], done[task] = (index, task, attempt), workers[index].epochs
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             index, task, attempt = running.pop(future)
             idle.append(index)
+            workers[index].epochs.value, done[task] = 0, c_double(math.inf)
             error = future.exception()
             if not isinstance(error, BrokenProcessPool):
                 yield task, future.result() if error is None else error
@@ -113,8 +129,8 @@ def _each(
 
 
 @contextmanager
-def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
-    """Yields pools of one process each: the end of one leaves the others, and what they are at, alone."""
+def _workers(jobs: int) -> Iterator[list[_Worker]]:
+    """Yields pools of one process each: the end of one leaves the others and their tasks alone."""
     workers = [_worker(index, jobs) for index in range(jobs)]
     try:
         yield workers
@@ -124,25 +140,28 @@ def _workers(jobs: int) -> Iterator[list[ProcessPoolExecutor]]:
         raise
     finally:
         for worker in workers:
-            worker.shutdown(wait=False, cancel_futures=True)
+            worker.pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
-            worker.shutdown()
+            worker.pool.shutdown()
 
 
-def _replace(index: int, workers: list[ProcessPoolExecutor]) -> None:
-    workers[index].shutdown()
+def _replace(index: int, workers: list[_Worker]) -> None:
+    workers[index].pool.shutdown()
     workers[index] = _worker(index, len(workers))
 
 
-def _worker(index: int, jobs: int) -> ProcessPoolExecutor:
-    """Returns the pool of one of `jobs` workers; GPUs go to them in turn."""
+def _worker(index: int, jobs: int) -> _Worker:
+    """Returns one of `jobs` workers; GPUs go to them in turn."""
     gpus = visible_gpus()
     variables = {"WBC_JOBS": str(jobs)}
     if gpus:
         variables |= {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], "WBC_GPU_JOBS": str(math.ceil(jobs / len(gpus)))}
     context = multiprocessing.get_context("spawn")
+    epochs = context.RawValue(c_double, 0)  # no lock: a worker that is killed would keep it
+    initial = jobs, variables, epochs
     try:
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(jobs, variables))
+        pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=initial)
+        return _Worker(pool, epochs)
     except OSError as error:  # of its semaphores
         raise RunnerError(
             f"worker processes need a writable /dev/shm ({error.strerror}): mount one (Docker: --tmpfs /dev/shm)."
@@ -159,10 +178,11 @@ def _work(config: RunConfig) -> Outcome:
             torch.cuda.empty_cache()  # the next run, or another worker's, may need what this one had
 
 
-def _start_worker(jobs: int, variables: dict[str, str]) -> None:
+def _start_worker(jobs: int, variables: dict[str, str], epochs: c_double) -> None:
     for signum in (signal.SIGINT, *TERMINAL_SIGNALS):  # they reach the parent too, which ends the workers
         signal.signal(signum, signal.SIG_IGN)
     change(variables)  # before the first use of CUDA, which reads them then
+    report_epochs(epochs)
     torch.set_num_threads(max(1, cores() // jobs))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
 

@@ -1,8 +1,8 @@
 """Runs a plan on a Ray cluster: one that is there, of many machines perhaps, or one of this machine for the sweep.
 
-Each run is a Ray task, so that Ray places it where its processors are free, on nodes that join later too, and a worker
-process of Ray's goes on to the next run with PyTorch and MLflow imported; on a GPU each run has a process of its own,
-which gives the memory back. A run whose worker or node is lost, or whose node differs, starts again elsewhere, from its
+Each run is a Ray task: Ray places it where processors are free, also on nodes that join later. A worker process of
+Ray's goes on to the next run with PyTorch and MLflow imported. On a GPU each run has its own process, which gives the
+memory back. A run whose worker or node is lost, or whose node differs, starts again elsewhere, from its
 last checkpoint.
 """
 

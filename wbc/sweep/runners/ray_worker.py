@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from wbc.scoring import Outcome
 
 _OTHER_INPUTS: Final = (
-    "node {host} has other images or weights than the sweep, or made them itself on another kind of processor, which "
-    "rounds otherwise: its run would not be found again. Share WBC_DATA_DIR with it, or copy that folder there."
+    "node {host} has other images or weights than the sweep. Another kind of processor can cause this, since it rounds "
+    "otherwise. Its run would not be found again. Share WBC_DATA_DIR with it, or copy that folder there."
 )
 _TOLD: Final = 5
 """Differences that are named; there may be two hundred."""
@@ -38,10 +38,10 @@ class Misfit:
 def run_here(
     config: RunConfig, versions: dict[str, str], environment: Mapping[str, str], threads: int, fingerprint: str | None
 ) -> "Outcome | WbcError | Misfit":
-    """Trains and scores a run in a worker process; what goes to stderr there is told by the sweep under its name.
+    """Trains and scores a run in a worker process; the sweep shows its stderr under its name.
 
-    The sweep gives its own `versions`, which this node must have too, variables that say where data and store are, and
-    the run's identity by its images and weights, if it knows it. Threads are as many as Ray gave the run CPUs.
+    The sweep gives its `versions`, which this node must have too, and variables that say where data and store are. It
+    also gives the run's identity, if it knows that. Threads are as many as Ray gave the run CPUs.
     """
     change(environment)
     different = difference(versions)
