@@ -1,7 +1,7 @@
 """The released code's path, as the baseline: each epoch decodes each JPEG anew, and all arithmetic is fp32.
 
 Written after the paper's public code: torchvision's ImageFolder and PIL transforms, a DataLoader, contiguous tensors,
-PyTorch's default AdamW, frozen layers computed like the others, loss and hits read from the device at each step.
+PyTorch's default AdamW. Frozen layers are computed like the others. Loss and hits leave the device at each step.
 """
 
 from pathlib import Path

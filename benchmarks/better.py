@@ -1,7 +1,7 @@
 """`python -m benchmarks.better`: how often the report's rule for "better" errs, and how much it finds.
 
-Nine models answer simulated images. Whether an answer is right depends on the image, on how the model takes to that
-image, on the seed's run, and on chance (a probit model). An error is a study of nine equal models in which the rule
+Nine models answer simulated images. Whether an answer is right depends on the image, on the pair of model
+and image, on the seed's run, and on chance (a probit model). An error is a study of nine equal models in which the rule
 calls at least one of the 36 pairs better. Power is the share of found pairs where one of nine models lies 10 or 25
 points below the others. Takes two minutes on one core. Expect every error at or below 5 %.
 """

@@ -1,9 +1,9 @@
 """How much of the frame a cell fills in each lab: `python -m benchmarks.extent [--domains pbc2500,bccd]`.
 
-The `crop` of the catalogue's rows rests on this table. It looks at images alone: at no label, model or score. The
-extent is the side of the square that is as large as the box around what is stained, as a share of the frame's side.
-Stained is what is more saturated than Otsu's threshold of its image. Of several such parts, those count that reach into
-the central half of the frame and have at least a tenth of the pixels of the largest.
+The `crop` of the catalogue's rows rests on this table. It looks at images only: at no label, model or score. A
+pixel is stained if it is more saturated than Otsu's threshold of its image. A stained part counts if it reaches into
+the central half of the frame and has at least a tenth of the pixels of the largest. A square as large as the box
+around these parts has a side: the extent is the share of the frame's side that it takes.
 
 | lab | images | extent: median (quartiles) |
 |---|---|---|
@@ -12,8 +12,8 @@ the central half of the frame and have at least a tenth of the pixels of the lar
 | tecom | 300 | 0.47 (0.42-0.57) |
 | pbc2500 | 500 | 0.33 (0.28-0.37) |
 
-This is the nucleus for the most part: the masks that come with the first 100 images of cellavision and of tecom give
-medians of 0.40 and 0.48 for the nucleus, 0.54 and 0.68 for the cell.
+This is mostly the nucleus. The first 100 images of cellavision and of tecom come with masks. These give medians of 0.40
+and 0.48 for the nucleus, 0.54 and 0.68 for the cell.
 """
 
 import argparse

@@ -79,8 +79,8 @@ def arithmetic_share(config: RunConfig, rate: float, limits: Mapping[str, float]
 def flops_per_image(config: RunConfig, *, train: bool = True) -> float:
     """Returns the floating-point operations of scoring an image, or of training on it in an epoch.
 
-    A step takes three times what the layers that are trained take forward (PyTorch counts gradients too, but those of
-    grouped convolutions as if they were not grouped). Frozen layers before them go through each flip once in all.
+    A step takes three times what the trained layers take forward. (PyTorch counts gradients too, but those of grouped
+    convolutions as if they were not grouped.) Frozen layers before them go through each flip once in all.
     """
     model = build_model(config.model, scale=config.scale, image_size=config.image_size, pretrained="none", seed=0)
     image = torch.zeros(1, 3, config.image_size, config.image_size, dtype=torch.uint8)

@@ -3,7 +3,7 @@
     make bench ARGS="--cases stores"
 
 Nobody trains: the first runs are logged by the project's own tracking with drawn answers. All others are copies of them
-in the database, each with the identity of another cell of the same study, and with files that are links to theirs.
+in the database. Each copy has the identity of another cell of the same study, and links to the files of the first.
 """
 
 import json

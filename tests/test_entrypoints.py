@@ -1,6 +1,7 @@
 """The commands as a user meets them: bad input gets one line on stderr and exit code 2, and leaves nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -186,20 +187,21 @@ def test_checkpoint_of_another_model_is_refused(run: Run, store: Path, small_con
     assert "mixed.pt holds vgg16, not resnet50" in line
 
 
-def test_train_prints_a_line_and_evaluate_one_more_for_each_split_whatever_names_the_run(
+def test_train_and_evaluate_print_the_run_and_a_line_for_each_split_whatever_names_the_run(
     run: Run, store: Path, small_config: Callable[..., RunConfig]
 ) -> None:
     config = small_config()
     options = ["--source", config.source, "--targets", config.targets[0], "--pretrained", "none", "--epochs", "1"]
     code, out, _ = run("train", "--model", "vgg16", *options)
     assert code == 0
-    assert out.startswith(f"vgg16/seed0  {name_of('away')} ")
-    assert len(out.splitlines()) == 1
+    first, line = out.splitlines()
+    assert re.fullmatch("vgg16/seed0  run [0-9a-f]{8}", first)
+    assert re.fullmatch(rf"  {name_of('away')}  +\d+\.\d\d %   \(largest class: 20\.00 %\)", line)
     write_cells(store / "slides", 1)
     code, out, _ = run("evaluate", "--targets", f"folder:{store / 'slides'}")
     assert code == 0
-    assert name_of("slides") in out.splitlines()[0]
-    assert " of 5 images (95 % interval " in out.splitlines()[1]
+    assert out.splitlines()[0] == first
+    assert re.search(r" of 5 images \(95 % interval .*; largest class 20\.00 %\)", out.splitlines()[1])
     assert "Recall: Basophil " in out.splitlines()[1]
     assert out.splitlines()[1].count(" % of 1") == 5
     run_id = out.splitlines()[0].split()[-1]

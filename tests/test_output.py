@@ -12,7 +12,6 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -112,43 +111,36 @@ def test_output_to_files_is_plain_lines(tmp_path: Path) -> None:
     )
 
 
-@pytest.fixture
-def terminal() -> Iterator[tuple[Path, list[bytes]]]:
-    """Yields the path of a terminal of 60 columns, and what is written to it."""
+def on_terminal(columns: int) -> str:
+    """Returns what `show` writes to a terminal, with its control codes."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
-    written: list[bytes] = []
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    written = bytearray()
 
     def read() -> None:
-        while data := os.read(ours, 65536):
-            written.append(data)
-            if data.endswith(b"\x04"):
-                return
+        while not written.endswith(b"the end"):
+            written.extend(os.read(ours, 65536))
 
-    reader = threading.Thread(target=read, daemon=True)
+    reader = threading.Thread(target=read)
     reader.start()
-    yield Path(os.ttyname(theirs)), written
-    os.write(theirs, b"\x04")
+    path = Path(os.ttyname(theirs))
+    start(path, path, show).join()
+    os.write(theirs, b"the end")
     reader.join()
-    for descriptor in (ours, theirs):
-        os.close(descriptor)
+    os.close(ours)
+    os.close(theirs)
+    return written.decode()
 
 
-def test_narrow_terminal_has_a_bar_and_a_list(
-    terminal: tuple[Path, list[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_narrow_terminal_has_a_bar_and_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    path, written = terminal
-    process = start(path, path, show)
-    process.join()
-    os.write(os.open(path, os.O_WRONLY), b"the end")
-    while not written or not written[-1].endswith(b"the end"):
-        time.sleep(0.01)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(written).decode()).replace("\r", "\n")
-    assert b"\x1b[2K" in b"".join(written)
-    assert re.search(r"^a run ━+ 1\.5 of 4 epochs, \d+ .*left$", text, re.MULTILINE)
-    assert "\na line\n" in text
-    assert max(map(len, text.splitlines())) <= 60
-    assert text.splitlines()[-10:] == []
+    written = on_terminal(60)
+    assert "\x1b[2K" in written
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written).replace("\r", "\n").splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any(re.fullmatch(r"a run \W+ 1\.5 of 4 epochs, \d+ .*left", line) for line in lines)
+    assert "a line" in lines
+    listed = ["resnet50_frozenbn_last16", *(f"  {lab}  98.33 (97.10–99.20)" for lab in ("home", "away"))]
+    assert [line for line in lines if line][-7:] == [*listed, "most", "  home  2", "  away  3", "the end"]

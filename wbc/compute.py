@@ -1,12 +1,12 @@
 """How a model computes: precision, memory layout, compiled code, allocator. None of it changes the recipe.
 
-With `fast`, layouts and kernels are those that the hardware likes best; sums come out in another order, so that results
+With `fast`, layouts and kernels are those that suit the hardware best. Sums are then added in another order: results
 agree with the plain ones to rounding, not to the bit. `fast=off` is the plain way.
 
-Live batch norm rounds coarsely in channels-last layout on a CPU: the gradient of a thin resnet50 (batch 32, 64 px) is
-off by 1.3e-2 of its length, against 5e-6 in the plain layout, with fp64 as the judge. The plain layout takes 1.33 times
-as long there (median of 7 steps, one thread), and 1.24 times with the full one (3 steps of 8 at 96 px; 1.6e-2 against
-3.9e-2), so that `fast` keeps channels last.
+Live batch norm rounds coarsely in channels-last layout on a CPU. The gradient of a thin resnet50 (batch 32, 64 px) is
+off by 1.3e-2 of its length there, and by 5e-6 in the plain layout; fp64 is the reference. The plain layout takes 1.33
+times as long (median of 7 steps, one thread). For the full resnet50 (3 steps of 8 at 96 px) the errors are 3.9e-2 and
+1.6e-2, and the plain layout takes 1.24 times as long. So `fast` keeps channels last.
 """
 
 import ctypes

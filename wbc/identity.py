@@ -28,9 +28,9 @@ from wbc.training.loop import TRAINING_VERSION
 def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None) -> str:
     """Returns the identity of a run's weights, 32 hexadecimal digits.
 
-    It is made of the rows of model, method and recipe, the settings that decide training, the seed, the contents of
-    training images of each lab, in order, and of starting weights (None: random ones), the versions of the libraries
-    that compute, and `TRAINING_VERSION`.
+    It is made of the rows of model, method and recipe, the settings that decide training, and the seed. It is also made
+    of the contents of each lab's training images, in order, and of the starting weights (None: random ones). The
+    versions of the libraries that compute, and `TRAINING_VERSION`, are in it too.
     """
     return _digest(
         {

@@ -13,7 +13,7 @@ from wbc.data.cache import Geometry
 class Recipe:
     """Where the paper's text and the released code differ; flips, AdamW and the last epoch's score are in both.
 
-    One step of the released code is in neither recipe: it stores LISC's crops again as JPEG of quality 75, which moves
+    One step of the released code is in neither recipe. It stores LISC's crops again as JPEG of quality 75: this moves
     their pixels by about 1.9 grey levels.
     """
 

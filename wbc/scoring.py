@@ -134,7 +134,7 @@ def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float]) -> s
     )
     return (
         f"  {images.name}: {100 * accuracy:.2f} % of {total} images "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f}). "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f}; largest class {100 * images.guessing:.2f} %). "
         f"Recall: {shown}."
     )
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_type_hints
 from wbc.errors import ConfigError, unknown
 
 Use = Literal["trains", "tagged", "free", "rate"]
-"""What a setting is for: it decides what is trained (by its value), is a tag of each run, may differ between the runs
-of one report, decides how fast a run trains."""
+"""What a setting is for. trains: its value decides what is trained. tagged: it is a tag of each run. free: it may
+differ between the runs of one report. rate: it decides how fast a run trains."""
 
 
 def option(default: Any, text: str, *, choices: str | tuple[str, ...] = ()) -> Any:

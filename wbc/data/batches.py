@@ -61,8 +61,8 @@ def gather(
 ) -> UInt8[Tensor, "batch 3 height width"]:
     """Returns the images of `rows`, copied out of the cache, mirrored where `flips` says so: left-right, top-bottom.
 
-    With `crop_px` each is cropped to that many pixels a side: at `corners`, where a fraction f of the room r starts at
-    pixel floor(f (r + 1)), in distribution torchvision's RandomCrop; without corners in the centre, as its CenterCrop.
+    With `crop_px` each is cropped to that many pixels a side. With `corners`, a fraction f of the room r starts at
+    pixel floor(f (r + 1)): in distribution torchvision's RandomCrop. Without, the crop is central, as its CenterCrop.
     The tensor is a channels-last view.
     """
     height, width = (crop_px, crop_px) if crop_px else pixels[int(rows[0])].shape[:2]

@@ -1,6 +1,6 @@
 """The pixel cache: a domain's images, decoded and resized once, as one memory-mapped file of 8-bit RGB.
 
-`cache-<kind><size>[-crop<share>].bin` holds height × width × 3 bytes per image, in the manifest's order; the `.json`
+`cache-<kind><size>[-crop<share>].bin` holds height × width × 3 bytes per image, in the manifest's order. The `.json`
 beside it holds shapes, the manifest's digest and a SHA-256 per split.
 """
 

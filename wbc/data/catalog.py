@@ -93,9 +93,9 @@ _ROWS: Final = (
         title="PBC, a balanced subset of 2,500",
         read=read_pbc2500,
         crop=0.7,
-        crop_reason="PBC's frames are wider than other labs': what is stained in a cell, mostly its nucleus, "
-        "fills 0.33 of the side (median); in cellavision 0.41, in tecom 0.47, in bccd 0.63. 0.7 brings it to 0.47, the "
-        "median of the three. benchmarks/extent.py measured this on the images alone, by their saturation.",
+        crop_reason="PBC's frames are wider than other labs'. What is stained in a cell, mostly its nucleus, fills "
+        "0.33 of the side (median). In cellavision it fills 0.41, in tecom 0.47, in bccd 0.63. 0.7 brings it to 0.47, "
+        "the median of the three. benchmarks/extent.py measured this on the images, by their saturation.",
         archives=(
             Archive(
                 folder="PBC",

@@ -15,7 +15,7 @@ class Metrics:
     """Figures of merit of one model on one domain, in [0, 1]; per-class ones in the order of CLASSES.
 
     Predictions are over all five classes whatever classes a domain has. A class without images has no recall and no F
-    (nan) and is left out of `balanced_accuracy` and `macro_f1`; one never predicted has no precision (nan) and F 0.
+    (nan): `balanced_accuracy` and `macro_f1` leave it out. A class never predicted has no precision (nan) and F 0.
     """
 
     images: int

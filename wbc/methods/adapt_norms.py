@@ -1,6 +1,6 @@
 """Norm layers fitted to unlabelled images: their statistics, or their weights by how sure the model is.
 
-Images come once, in batches of 64 or a little fewer, in an order drawn from the run's seed: classes are mixed as the
+Images come once, in batches of 64 or a little fewer. Their order is drawn from the run's seed: classes are mixed as the
 split has them. The model that comes out then scores all of them.
 """
 

@@ -67,10 +67,10 @@ def hed_jitter(train: Images) -> Augmentation:
 def lab_jitter(train: Images) -> Augmentation:
     """Gives each image a mean and spread in LAB as an image of the source might have them.
 
-    Both are drawn for each channel from normal distributions, fitted to the training images and cut at three standard
-    deviations; no spread gets below a tenth of the usual one.
+    Both are drawn for each channel from normal distributions that are fitted to the training images. The draws are cut
+    at three standard deviations; no spread gets below a tenth of the usual one.
 
-    Reference: Shen et al. 2022, arXiv:2206.12694 (RandStainNA), in LAB alone; there the space is drawn too.
+    Reference: Shen et al. 2022, arXiv:2206.12694 (RandStainNA), only in LAB; there the space is drawn too.
     """
     found = statistics(train.pixels, to_lab)
     centre, width = (torch.from_numpy(part.astype(np.float32)) for part in (found.mean(0), found.std(0)))

@@ -31,9 +31,9 @@ class Model:
     head: Literal["linear", "fc"] = "linear"
     """What follows the backbone: one linear layer, or the VGG-style three of row (a')."""
     trainable: Literal["all", "last16", "head"] = "all"
-    """Every parameter that is not a frozen norm's; the last 16 convolutions and the head, as in row (iii), with the
-    batch norms after them where norm="batch"; or the head alone, a linear probe. Batch norms of what does not train
-    are frozen too: weight, bias and statistics."""
+    """all: every parameter that is not a frozen norm's. last16: the last 16 convolutions and the head, as in row (iii),
+    with the batch norms after them where norm="batch". head: a linear probe. Batch norms of what does not train are
+    frozen too: weight, bias and statistics."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,9 @@ from wbc.models.surgery import sequence
 def folded(network: nn.Module) -> Iterator[None]:
     """Folds, inside the block, each batch norm that is frozen while the network trains, that is, in evaluation mode.
 
-    A network that is not a sequence of layers stays as it is: there a norm may come before the convolution that it is
-    defined after. So does everything but training, which passes through here: whoever looks at a norm's inputs, or sets
-    its statistics anew, finds it as it is defined.
+    A network that is not a sequence of layers stays unchanged: there a norm may act before the convolution that it is
+    defined after. Only training uses this. Whoever looks at a norm's inputs, or sets its statistics, finds the norm as
+    it is defined.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
     pairs = [

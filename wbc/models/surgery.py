@@ -29,9 +29,9 @@ def build_head(kind: Literal["linear", "fc"], width: int) -> nn.Sequential:
 def freeze_layers(network: nn.Module, trainable: Literal["all", "last16", "head"], *, norms: bool) -> None:
     """Leaves trainable what a row says: rows (ii) and (iii), their control with live batch norm, a linear probe.
 
-    The modules stay what they are, so that checkpoints keep their names. In order of definition, shortcut convolutions
-    count: in ResNet50 the last sixteen are the last two blocks of layer3 and all of layer4; in EfficientNet-Lite0 they
-    are the last two stages and the convolution after them.
+    The modules stay what they are, so that checkpoints keep their names. Shortcut convolutions count, in order
+    of definition. In ResNet50 the last sixteen are the last two blocks of layer3 and all of layer4. In
+    EfficientNet-Lite0 they are the last two stages and the convolution after them.
 
     With `norms` batch norms train where the convolutions before them do; else all of them are frozen.
     """

@@ -87,8 +87,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         code = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         if code:
             raise WeightsError(
-                f"weights '{path}' hold {code[1]} beside the tensors, which is code and is never run: ask for a file "
-                "of tensors alone (.safetensors), or save this one's state dictionary as such where you trust it."
+                f"weights '{path}' hold {code[1]} beside the tensors, which is code and is never run. Use a file of "
+                "tensors only (.safetensors); if you trust this file, save its state dictionary as one."
             ) from error
         raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
     for wrapper in ("state_dict", "model"):
@@ -109,8 +109,8 @@ def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -
     """Fills the network with the file's tensors, each of them and nothing else; ViT's positions are interpolated.
 
     Raises:
-        WeightsError: tensors other than the ImageNet classifier's are missing, left over or of another shape, or hold
-            values that are not finite or variances below 0.
+        WeightsError: tensors other than the ImageNet classifier's are missing, left over or of another shape. A value
+            is not finite, or a variance is below 0.
     """
     expected = network.state_dict()
     try:

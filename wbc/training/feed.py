@@ -1,7 +1,7 @@
 """What training is fed with: batches on the device, and what is left of the model to compute on them.
 
-With `fast`, images stay in the GPU's memory where they fit and are fetched while it works where they do not, and what
-frozen layers make of an image is computed once. Without, each batch is gathered, moved and computed in full.
+With `fast`, images stay in the GPU's memory if they fit; else they are fetched while it works. What frozen layers make
+of an image is computed once. Without, each batch is gathered, moved and computed in full.
 """
 
 import logging

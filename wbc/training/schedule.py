@@ -6,8 +6,8 @@ import math
 def learning_rates(*, epochs: int, warmup_epochs: int, peak: float, rotated: bool) -> tuple[float, ...]:
     """Returns one learning rate per epoch.
 
-    The warm-up takes `warmup_epochs` values evenly between 0 and `peak`, both excluded; the cosine starts at `peak` and
-    its last zero is left out, so that no epoch trains at rate 0. `rotated` is the released code's reading of the list,
+    The warm-up takes `warmup_epochs` values evenly between 0 and `peak`, both excluded. The cosine starts at `peak`.
+    Its last zero is left out, so that no epoch trains at rate 0. `rotated` is the released code's reading of the list,
     one place late: the smallest cosine value comes first.
 
     Reference: Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5, one period; a value per epoch as in the released

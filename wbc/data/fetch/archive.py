@@ -79,8 +79,8 @@ def extract(path: Path, folder: Path, limits: Limits = Limits()) -> None:
     """Unpacks an archive into an empty folder.
 
     Raises:
-        DataError: A damaged archive, a password, a member that is no plain file or would leave the folder, a size bomb,
-            or a rar that no installed tool can unpack.
+        DataError: A damaged archive, a password, a size bomb, or a rar that no installed tool can unpack. A member that
+            is no plain file or would leave the folder.
     """
     try:
         unpack = {"zip": _extract_zip, "tar": _extract_tar, "rar": _extract_rar}[check_archive(path)]
