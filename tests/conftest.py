@@ -101,7 +101,9 @@ def once(store: Path, shared: Callable[..., Path]) -> Once:
 
     The work itself is done once for the session; later tests get a copy of the store and of the data folder.
     """
-    from wbc.tracking.repoint import repoint  # here, for the same reason
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache  # here, for the same reason
+
+    from wbc.tracking.repoint import repoint
 
     def outcome_of(name: str, work: Callable[[], Any]) -> Any:
         def make(folder: Path) -> None:
@@ -118,6 +120,7 @@ def once(store: Path, shared: Callable[..., Path]) -> Once:
             (store / "mlflow.db").unlink()
             shutil.copytree(folder, store, dirs_exist_ok=True)
             repoint(maker / "mlartifacts", store / "mlartifacts")
+            _artifact_repos_cache.clear()  # where MLflow has found artifacts of the same run
         return outcome
 
     return outcome_of
@@ -168,3 +171,11 @@ def untracked_config(workplace: Path, cells: Path) -> Callable[..., RunConfig]:
         return resolve(TrainConfig(**(defaults | settings)))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def trained(small_config: Callable[..., RunConfig], once: Once) -> Any:
+    """The outcome of a small run of one epoch that is finished, alone in the store."""
+    from wbc.run import train_and_score
+
+    return once("trained", lambda: train_and_score(small_config(epochs=1)))

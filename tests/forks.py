@@ -77,5 +77,6 @@ def _apart(
 
 
 def _take(environment: Mapping[str, str]) -> None:
+    tempfile.tempdir = None  # by TMPDIR, as in a process that starts
     os.environ.clear()
     os.environ.update(environment)
