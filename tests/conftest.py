@@ -6,19 +6,24 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import logging
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from wbc.cells import CLASSES
 from wbc.config import RunConfig, TrainConfig
 from wbc.data.splits import parse_source
 from wbc.studies import resolve
+
+Once = Callable[[str, Callable[[], Any]], Any]
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +34,46 @@ def _quiet_logger() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Returns a function that returns a folder of a name, made once for all processes of the session."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    root.mkdir(exist_ok=True)
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = root / name, root / f"{name}.made"
+        with FileLock(root / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one who failed in the middle
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def fresh_database(shared: Callable[..., Path]) -> Path:
     """An empty SQLite store; MLflow takes seconds to make one, so each test gets a copy."""
     import mlflow  # here, because the tests of a GPU run on machines without it
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with chdir(path.parent):  # beside which MLflow's own experiment keeps its files
-        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    def make(folder: Path) -> None:
+        with chdir(folder):  # beside which MLflow's own experiment keeps its files
+            mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return shared("mlflow", make) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def cells(shared: Callable[..., Path]) -> Path:
+    """A folder with the images of small runs: `home`, six of each class, and `away`, two of each."""
+
+    def make(folder: Path) -> None:
+        write_cells(folder / "home", 6)
+        write_cells(folder / "away", 2)
+
+    return shared("cells", make)
 
 
 @pytest.fixture
@@ -58,6 +95,37 @@ def store(workplace: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path
     return workplace
 
 
+@pytest.fixture
+def once(store: Path, shared: Callable[..., Path]) -> Once:
+    """Returns a function that leaves an empty store as some work does, and returns what the work returns.
+
+    The work itself is done once for the session; later tests get a copy of the store and of the data folder.
+    """
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache  # here, for the same reason
+
+    from wbc.tracking.repoint import repoint
+
+    def outcome_of(name: str, work: Callable[[], Any]) -> Any:
+        def make(folder: Path) -> None:
+            left = work(), store
+            for part in ("mlflow.db", "mlartifacts", "data"):
+                if (store / part).exists():
+                    copy = shutil.copytree if (store / part).is_dir() else shutil.copy
+                    copy(store / part, folder / part)
+            (folder / "outcome").write_bytes(pickle.dumps(left))
+
+        folder = shared(name, make)
+        outcome, maker = pickle.loads((folder / "outcome").read_bytes())
+        if maker != store:
+            (store / "mlflow.db").unlink()
+            shutil.copytree(folder, store, dirs_exist_ok=True)
+            repoint(maker / "mlartifacts", store / "mlartifacts")
+            _artifact_repos_cache.clear()  # where MLflow has found artifacts of the same run
+        return outcome
+
+    return outcome_of
+
+
 def write_cells(folder: Path, per_class: int, size_px: int = 24) -> Path:
     """Writes `<folder>/<Class>/<n>.png`: each class a grey of its own under noise, told apart after seconds."""
     rng = np.random.default_rng(0)
@@ -75,20 +143,17 @@ def name_of(folder: str) -> str:
 
 
 @pytest.fixture
-def small_config(store: Path) -> Callable[..., RunConfig]:
+def small_config(untracked_config: Callable[..., RunConfig], store: Path) -> Callable[..., RunConfig]:
     """Returns a function that makes a quick run of two folders of cells; keywords change its settings."""
-    return config_maker(store)
+    return untracked_config
 
 
 @pytest.fixture
-def untracked_config(workplace: Path) -> Callable[..., RunConfig]:
-    """Returns such a function where there is no store."""
-    return config_maker(workplace)
-
-
-def config_maker(folder: Path) -> Callable[..., RunConfig]:
-    """Returns a function that makes a quick run of two folders of cells below a folder."""
-    home, away = write_cells(folder / "home", 6), write_cells(folder / "away", 2)
+def untracked_config(workplace: Path, cells: Path) -> Callable[..., RunConfig]:
+    """Returns such a function where there is no store; the folders are links, to one place for all tests."""
+    home, away = workplace / "home", workplace / "away"
+    for link in (home, away):
+        link.symlink_to(cells / link.name)
 
     def make(**settings: object) -> RunConfig:
         defaults: dict[str, object] = {
@@ -106,3 +171,11 @@ def config_maker(folder: Path) -> Callable[..., RunConfig]:
         return resolve(TrainConfig(**(defaults | settings)))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def trained(small_config: Callable[..., RunConfig], once: Once) -> Any:
+    """The outcome of a small run of one epoch that is finished, alone in the store."""
+    from wbc.run import train_and_score
+
+    return once("trained", lambda: train_and_score(small_config(epochs=1)))

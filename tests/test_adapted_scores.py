@@ -8,22 +8,21 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.conftest import name_of
+from tests.conftest import Once, name_of
 from wbc.audit import find_faults
 from wbc.config import EvaluateConfig, PlanConfig, RunConfig, TrainConfig
 from wbc.errors import ConfigError
 from wbc.identity import suited
 from wbc.run import train_and_score
-from wbc.scoring import score_run
+from wbc.scoring import Outcome, score_run
 from wbc.studies import plan, resolve
 from wbc.sweep.plan import survey
 from wbc.tracking.read import read_run, read_trainings
 
 
 def test_evaluate_adds_adapted_scores_to_a_finished_run_and_keeps_the_plain_one(
-    small_config: Callable[..., RunConfig],
+    trained: Outcome,
 ) -> None:
-    trained = train_and_score(small_config(epochs=1))
     away = name_of("away")
     before = mlflow.get_run(trained.run_id).data.metrics
     outcome = score_run(EvaluateConfig(run=trained.run_id, adapt="adabn,lab+flips,shots_1", device="cpu"))
@@ -47,8 +46,7 @@ def test_evaluate_adds_adapted_scores_to_a_finished_run_and_keeps_the_plain_one(
     assert mlflow.get_run(run.id).data.metrics == metrics
 
 
-def test_evaluate_names_a_collapse(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = train_and_score(small_config(epochs=1))
+def test_evaluate_names_a_collapse(trained: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def silenced(model: torch.nn.Module, *others: object) -> torch.nn.Module:
         with torch.no_grad():
@@ -60,20 +58,26 @@ def test_evaluate_names_a_collapse(small_config: Callable[..., RunConfig], monke
     assert outcome.in_full[-1].endswith(" Collapsed: it predicts 1 of 5 classes.")
 
 
-def test_evaluate_refuses_an_adaptation_that_does_not_suit_the_model(small_config: Callable[..., RunConfig]) -> None:
-    trained = train_and_score(small_config(model="resnet50_gn", epochs=1))
+@pytest.fixture
+def without_batch_norm(small_config: Callable[..., RunConfig], once: Once) -> Outcome:
+    outcome: Outcome = once("resnet50_gn", lambda: train_and_score(small_config(model="resnet50_gn", epochs=1)))
+    return outcome
+
+
+def test_evaluate_refuses_an_adaptation_that_does_not_suit_the_model(without_batch_norm: Outcome) -> None:
     with pytest.raises(ConfigError, match=r"adapt=adabn: adabn changes batch norm's .* group norm \(resnet50_gn\)"):
-        score_run(EvaluateConfig(run=trained.run_id, adapt="em,adabn", device="cpu"))
+        score_run(EvaluateConfig(run=without_batch_norm.run_id, adapt="em,adabn", device="cpu"))
 
 
-def test_run_is_scored_under_what_its_study_lists_and_then_done(small_config: Callable[..., RunConfig]) -> None:
-    plain = train_and_score(small_config(model="resnet50_gn", epochs=1))
+def test_run_is_scored_under_what_its_study_lists_and_then_done(
+    without_batch_norm: Outcome, small_config: Callable[..., RunConfig]
+) -> None:
     config = small_config(model="resnet50_gn", epochs=1, adapt="adabn,em")
     (cell,) = survey([config], read_trainings())
     assert cell.state == "interrupted"
     outcome = train_and_score(config)
-    assert outcome.run_id == plain.run_id
-    assert set(read_run(plain.run_id).scored) == {name_of("away"), f"{name_of('away')}/em"}  # it has no batch norm
+    assert outcome.run_id == without_batch_norm.run_id
+    assert set(read_run(outcome.run_id).scored) == {name_of("away"), f"{name_of('away')}/em"}  # it has no batch norm
     (cell,) = survey([config], read_trainings())
     assert cell.state == "done"
 

@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -12,8 +11,7 @@ import pytest
 
 from tests.conftest import name_of
 from wbc.audit import find_faults
-from wbc.config import RunConfig
-from wbc.run import train_and_score
+from wbc.scoring import Outcome
 
 _ROOT = Path(__file__).parents[1]
 
@@ -35,16 +33,15 @@ def _typed(line: str, store: Path) -> None:
     ],
 )
 def test_fault_of_a_complete_run_is_named_and_its_repair_works_when_typed(
-    small_config: Callable[..., RunConfig], store: Path, artifact: str, lost: bool, word: str
+    trained: Outcome, store: Path, artifact: str, lost: bool, word: str
 ) -> None:
-    outcome = train_and_score(small_config(epochs=1))
     assert list(find_faults()) == []
     artifact = artifact.format(away=name_of("away"))
-    path = Path(mlflow.get_run(outcome.run_id).info.artifact_uri.removeprefix("file://")) / artifact
+    path = Path(mlflow.get_run(trained.run_id).info.artifact_uri.removeprefix("file://")) / artifact
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.unlink() if lost else path.write_bytes(content)
     (line,) = find_faults()
-    assert line.startswith(f"resnet50/seed0 ({outcome.run_id}): {artifact} {word} -> ")
+    assert line.startswith(f"resnet50/seed0 ({trained.run_id}): {artifact} {word} -> ")
     _typed(line, store)
     assert list(find_faults()) == []

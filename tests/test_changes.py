@@ -7,20 +7,20 @@ pass unseen.
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import write_cells
+from tests.forks import run_anew
 
 ROOT = Path(__file__).parents[1]
 Edit = Callable[[str], str]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> Path:
     """A copy of the project beside two folders of cells, in which one thin run is finished."""
     root = tmp_path_factory.mktemp("copy")
     for name in ("wbc", "entrypoints", "tests"):
@@ -29,6 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, root)
     write_cells(root / "home", 6)
     write_cells(root / "away", 2)
+    shutil.copy(fresh_database, root)
     (root / "run").write_text(run_of(train(root), done=False))
     return root
 
@@ -48,11 +49,14 @@ def train(root: Path, *options: str, model: str = "resnet50") -> str:
     return done.stdout
 
 
-def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Runs Python in a copy of the project, with a store and data folder there."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "WBC_"))}
-    variables |= {"WBC_DATA_DIR": str(root / "data"), "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db"}
-    return subprocess.run([sys.executable, *words], cwd=root, env=variables, capture_output=True, text=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("MLFLOW_", "WBC_"))]:
+            patch.delenv(name)
+        patch.setenv("WBC_DATA_DIR", str(root / "data"))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+        return run_anew(root, *words)
 
 
 def replaced(old: str, new: str) -> Edit:

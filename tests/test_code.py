@@ -1,12 +1,12 @@
 import ast
 import re
 import subprocess
-import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from tests.forks import run_anew
 from wbc import code
 from wbc.code import code_version, git_commit, serving_requirements
 
@@ -39,7 +39,7 @@ def test_code_version_ignores_comments_and_docstrings_and_sees_code(
 
 def test_serving_requirements_cover_what_the_served_model_imports() -> None:
     script = "import sys, wbc.serving; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'wbc'))"
-    files = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT).stdout.split()
+    files = run_anew(ROOT, "-c", script).stdout.split()
     nodes = [node for file in files for node in ast.walk(ast.parse(Path(file).read_text()))]
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}

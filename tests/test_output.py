@@ -16,30 +16,32 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.command import _log_to_stderr
+from entrypoints.command import _log_to_stderr, main
 from tests.forks import start
-from wbc.report.study import typed
-from wbc.terminal import LINE_EVERY_S, print_table, progress
-
-_ROOT = Path(__file__).parents[1]
-_COMMAND = """
-from entrypoints.command import main
 from wbc.config import DoctorConfig, TrainConfig
+from wbc.report.study import typed
 from wbc.scoring import Outcome
 from wbc.studies import resolve
 from wbc.sweep.reproduce import print_outcomes
+from wbc.terminal import LINE_EVERY_S, print_table, progress
 
-def command(options):
+_ROOT = Path(__file__).parents[1]
+
+
+def _table(_: DoctorConfig) -> None:
     configs = [resolve(TrainConfig(seed=seed)) for seed in range(5)]
     shares = ({"bccd": 0.5}, {"bccd": 0.7}, *3 * [{"bccd": 0.6}])
-    print_outcomes(configs, [
+    outcomes = [
         Outcome(run_id="a", config=config, accuracies=share, guessing=share, done_already=False)
-        for config, share in zip(configs, shares)
-    ])
-    print("and the report of caf\\udce9, 白")
+        for config, share in zip(configs, shares, strict=True)
+    ]
+    print_outcomes(configs, outcomes)
+    print("and the report of caf\udce9, 白")
 
-main(DoctorConfig, command)
-"""
+
+def _print_table(encoding: str) -> None:
+    sys.stdout, sys.argv = open(1, "w", encoding=encoding), ["entrypoints.doctor"]  # noqa: SIM115
+    main(DoctorConfig, _table)
 
 
 @pytest.mark.parametrize(
@@ -50,19 +52,15 @@ main(DoctorConfig, command)
     ],
 )
 def test_table_is_printed_and_what_follows_too_when_the_output_has_few_letters(
-    encoding: str, interval: bytes, last: bytes
+    tmp_path: Path, encoding: str, interval: bytes, last: bytes
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _COMMAND],
-        cwd=_ROOT,
-        env=os.environ | {"PYTHONIOENCODING": encoding},
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert b"resnet50" in done.stdout
-    assert interval in done.stdout
-    assert done.stdout.splitlines()[-1] == last
+    process = start(tmp_path / "out", tmp_path / "err", _print_table, encoding)
+    process.join()
+    output = (tmp_path / "out").read_bytes()
+    assert (process.exitcode, (tmp_path / "err").read_bytes()) == (0, b"")
+    assert b"resnet50" in output
+    assert interval in output
+    assert output.splitlines()[-1] == last
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 import dataclasses
 import errno
 import json
-import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,22 +16,22 @@ import numpy as np
 import pytest
 import torch
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from PIL import Image
 
-from tests.conftest import name_of, write_cells
+from tests.conftest import Once, name_of, write_cells
+from tests.forks import start
 from wbc import scoring
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
 from wbc.models.build import backbone_state, build
 from wbc.run import train_and_score
-from wbc.scoring import score_run
+from wbc.scoring import Outcome, score_run
 from wbc.tracking import writer
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.training_log import TrainingLog
 from wbc.training import fit, loop
 from wbc.training.features import LEAST_EPOCHS
 from wbc.training.loop import train_epoch
-
-ROOT = Path(__file__).parents[1]
 
 
 def predictions_of(run_id: str, domain: str) -> bytes:
@@ -85,41 +82,34 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
     assert "torch" in json.loads((folder / "environment.json").read_text())["libraries"]
 
 
-def test_logged_model_scores_whole_images_as_the_run_did(small_config: Callable[..., RunConfig]) -> None:
-    config = small_config()
-    outcome = train_and_score(config)
-    model = mlflow.pyfunc.load_model(f"runs:/{outcome.run_id}/model")
+def test_logged_model_scores_whole_images_as_the_run_did(trained: Outcome) -> None:
+    model = mlflow.pyfunc.load_model(f"runs:/{trained.run_id}/model")
     table = np.genfromtxt(
-        predictions_of(outcome.run_id, name_of("away")).decode().splitlines(), delimiter=",", dtype=str
+        predictions_of(trained.run_id, name_of("away")).decode().splitlines(), delimiter=",", dtype=str
     )
-    from PIL import Image
-
-    folder = Path(config.targets[0].removeprefix("folder:"))
+    folder = Path(trained.config.targets[0].removeprefix("folder:"))
     images = np.stack([np.asarray(Image.open(folder / name)) for name in table[1:, 0]])
     np.testing.assert_allclose(model.predict(images), table[1:, 2:].astype(np.float32), atol=1e-5)
 
 
 def test_same_run_again_is_done_already_and_its_model_is_not_built(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+    trained: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = train_and_score(small_config())
     monkeypatch.setattr("wbc.run.build", None)
-    assert train_and_score(small_config()) == dataclasses.replace(first, done_already=True)
+    assert train_and_score(trained.config) == dataclasses.replace(trained, done_already=True)
 
 
-def test_other_settings_are_another_run(small_config: Callable[..., RunConfig]) -> None:
-    first, second = train_and_score(small_config(epochs=1)), train_and_score(small_config(epochs=1, seed=1))
-    assert first.run_id != second.run_id
+def test_other_settings_are_another_run(trained: Outcome, small_config: Callable[..., RunConfig]) -> None:
+    assert train_and_score(small_config(epochs=1, seed=1)).run_id != trained.run_id
 
 
 def test_same_identity_gives_the_same_predictions(
-    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Outcome, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = train_and_score(small_config())
-    before = predictions_of(first.run_id, name_of("away"))
+    before = predictions_of(trained.run_id, name_of("away"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/other.db")
-    second = train_and_score(first.config)
-    assert second.run_id != first.run_id
+    second = train_and_score(trained.config)
+    assert second.run_id != trained.run_id
     assert predictions_of(second.run_id, name_of("away")) == before
 
 
@@ -219,10 +209,10 @@ def test_epochs_logged_after_the_last_checkpoint_are_not_logged_twice(
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+    small_config: Callable[..., RunConfig], once: Once, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config()
-    interrupted(config, monkeypatch, KeyboardInterrupt())
+    once("interrupted", lambda: interrupted(config, monkeypatch, KeyboardInterrupt()))
     with monkeypatch.context() as patch:
         patch.setattr(loop, "learning_rate", lambda config, epoch: 1e30)
         with pytest.raises(
@@ -260,11 +250,10 @@ def test_weights_from_a_file_or_its_folder_are_one_run(small_config: Callable[..
 
 
 def test_same_images_under_another_spelling_are_the_same_run(
-    small_config: Callable[..., RunConfig], store: Path
+    trained: Outcome, small_config: Callable[..., RunConfig]
 ) -> None:
-    first = train_and_score(small_config(epochs=1))
     again = train_and_score(small_config(epochs=1, source="folder:home", targets="folder:./away"))
-    assert (again.run_id, again.done_already) == (first.run_id, True)
+    assert (again.run_id, again.done_already) == (trained.run_id, True)
 
 
 def test_full_disk_while_logging_is_one_error_and_a_failed_run(
@@ -316,33 +305,35 @@ def test_run_killed_outright_is_resumed_under_its_id_and_its_temporary_files_go(
     (store / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(store / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)  # what it was before is kept there
-    config = small_config(epochs=40)
-    command = [sys.executable, "-m", "entrypoints.train"]
-    for name in ("model", "source", "scale", "pretrained", "image_size", "epochs", "batch_size", "checkpoint_every"):
-        command += [f"--{name}", str(getattr(config, name))]
-    command += ["--targets", ",".join(config.targets), "--device", "cpu"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    stopped = None
-    while time.monotonic() < deadline and not (stopped and "checkpoint" in stopped.data.tags):
-        time.sleep(0.2)
-        found = mlflow.search_runs(search_all_experiments=True, output_format="list")
-        stopped = found[0] if found else None
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert stopped is not None
-    assert mlflow.get_run(stopped.info.run_id).info.status == "RUNNING"
+    config = small_config(epochs=4)
+    process = start(store / "out", store / "err", _train_two_epochs_and_wait, config)
+    while not (store / "waits").exists():
+        assert process.is_alive()
+        time.sleep(0.05)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert stopped.info.status == "RUNNING"
     assert list((store / "tmp").glob(f"wbc-{stopped.info.run_id}-*"))
     assert train_and_score(config).run_id == stopped.info.run_id
     assert not list((store / "tmp").glob("wbc-*"))
     history = mlflow.MlflowClient().get_metric_history(stopped.info.run_id, "train/loss")
-    assert [point.step for point in history] == list(range(1, 41))
+    assert [point.step for point in history] == [1, 2, 3, 4]
 
 
-def test_evaluate_scores_an_earlier_run_on_a_further_folder(
-    small_config: Callable[..., RunConfig], store: Path
-) -> None:
-    trained = train_and_score(small_config(epochs=1))
+def _train_two_epochs_and_wait(config: RunConfig) -> None:
+    def train(*arguments: object) -> object:
+        if arguments[3] == 2:
+            Path("waits").touch()
+            time.sleep(600)
+        return train_epoch(*arguments)  # type: ignore[arg-type]
+
+    fit.train_epoch = train  # type: ignore[assignment]
+    train_and_score(config)
+
+
+def test_evaluate_scores_an_earlier_run_on_a_further_folder(trained: Outcome, store: Path) -> None:
     write_cells(store / "slides", 1)
     scored = score_run(EvaluateConfig(run=trained.run_id, targets=f"folder:{store / 'slides'}", device="cpu"))
     assert scored.run_id == trained.run_id
@@ -353,24 +344,22 @@ def test_evaluate_scores_an_earlier_run_on_a_further_folder(
     assert score_run(EvaluateConfig(targets=f"folder:{store / 'slides'}", device="cpu")).accuracies == scored.accuracies
 
 
-def test_evaluate_of_a_checkpoint_file_is_a_run_of_its_own(small_config: Callable[..., RunConfig], store: Path) -> None:
-    trained = train_and_score(small_config(epochs=1))
+def test_evaluate_of_a_checkpoint_file_is_a_run_of_its_own(trained: Outcome, store: Path) -> None:
     path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
     scored = score_run(EvaluateConfig(run=path, device="cpu"))
     assert scored.run_id != trained.run_id
     assert scored.accuracies == trained.accuracies
 
 
-def test_evaluate_of_another_model_than_expected_is_refused(small_config: Callable[..., RunConfig]) -> None:
-    trained = train_and_score(small_config(epochs=1))
+def test_evaluate_of_another_model_than_expected_is_refused(trained: Outcome) -> None:
     with pytest.raises(CheckpointError, match="holds resnet50, not vgg16"):
         score_run(EvaluateConfig(run=trained.run_id, model="vgg16", device="cpu"))
 
 
 def test_evaluate_of_an_interrupted_run_is_refused_and_leaves_it_so(
-    small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+    small_config: Callable[..., RunConfig], once: Once, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted(small_config(), monkeypatch, KeyboardInterrupt())
+    once("interrupted", lambda: interrupted(small_config(), monkeypatch, KeyboardInterrupt()))
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     with pytest.raises(TrackingError, match="no completed training run"):
         score_run(EvaluateConfig(run=stopped.info.run_id, device="cpu"))
@@ -378,12 +367,11 @@ def test_evaluate_of_an_interrupted_run_is_refused_and_leaves_it_so(
 
 
 def test_evaluate_that_fails_leaves_the_run_finished_and_its_own_failed(
-    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Outcome, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
         raise RuntimeError("stopped")
 
-    trained = train_and_score(small_config(epochs=1))
     path = mlflow.artifacts.download_artifacts(f"runs:/{trained.run_id}/checkpoint/final.pt", dst_path=str(store))
     monkeypatch.setattr(scoring, "predict_adapted", fail)
     write_cells(store / "other", 2)
@@ -418,19 +406,19 @@ def test_folder_of_no_known_class_leaves_no_run_behind(small_config: Callable[..
     assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
 
 
+_FULL_GPU = torch.OutOfMemoryError("CUDA out of memory")
+_FULL_MACHINE = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+
+
 @pytest.mark.parametrize(
-    ("error", "jobs", "told"),
+    ("module", "where", "error", "jobs", "told"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory"), "1", "on the GPU for batches of 8: take a larger one"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "3", "on the GPU, which 3 runs share: choose fewer jobs"),
-        (
-            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
-            "2",
-            "on the machine, which 2 runs share",
-        ),
+        (fit, "Feed", _FULL_GPU, "1", "on the GPU for batches of 8: take a larger one"),
+        (fit, "Feed", _FULL_MACHINE, "2", "on the machine, which 2 runs share"),
+        (fit, "train_epoch", _FULL_GPU, "3", "on the GPU, which 3 runs share: choose fewer jobs"),
+        (scoring, "predict_adapted", _FULL_GPU, "1", "on the GPU for batches of 8: take a larger one"),
     ],
 )
-@pytest.mark.parametrize(("module", "where"), [(fit, "Feed"), (fit, "train_epoch"), (scoring, "predict_adapted")])
 def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     small_config: Callable[..., RunConfig],
     monkeypatch: pytest.MonkeyPatch,
@@ -448,5 +436,5 @@ def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(
     with monkeypatch.context() as patch:
         patch.setattr(module, where, fail)
         with pytest.raises(TrainingError, match=f"^no memory left {told}"):
-            train_and_score(small_config())
-    assert not train_and_score(small_config()).done_already  # the same again goes on
+            train_and_score(small_config(epochs=1))
+    assert not train_and_score(small_config(epochs=1)).done_already  # the same again goes on

@@ -1,7 +1,5 @@
 """A row of METHODS and a function are a method: each seam acts, in training and after an interruption."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.forks import run_anew
 from tests.training.test_golden import golden_images
 from wbc.config import RunConfig
 from wbc.data.batches import draw_augmentation
@@ -201,4 +200,5 @@ images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
 found, expected = _Compiled(model.embed, backend="aot_eager")(images), model.embed(images)
 print(torch.allclose(found, expected, atol=1e-5), torch._dynamo.utils.counters["frames"]["ok"] > 0)
 """
-    assert subprocess.check_output([sys.executable, "-c", script], text=True, cwd=ROOT) == "True True\n"
+    done = run_anew(ROOT, "-c", script)
+    assert done.stdout == "True True\n", done.stderr

@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from tests.conftest import Once
 from wbc.arms import Arm, parse_arm
 from wbc.config import ReportConfig, RunConfig, TrainConfig
 from wbc.data.cache import PixelCache
@@ -100,9 +101,12 @@ def log_run(store: Path) -> LogRun:
 
 
 @pytest.fixture
-def golden_runs(log_run: LogRun) -> dict[tuple[str, int], str]:
+def golden_runs(log_run: LogRun, once: Once) -> dict[tuple[str, int], str]:
     """Logs the runs of `WRONG` and returns their ids."""
-    return {cell: log_run(*cell, wrong) for cell, wrong in WRONG.items()}
+    runs: dict[tuple[str, int], str] = once(
+        "golden", lambda: {cell: log_run(*cell, wrong) for cell, wrong in WRONG.items()}
+    )
+    return runs
 
 
 @pytest.fixture

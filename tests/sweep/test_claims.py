@@ -16,6 +16,7 @@ import mlflow
 import psutil
 import pytest
 
+from tests.conftest import Once
 from tests.forks import forks
 from tests.servers import free_port
 from tests.test_run import stop_after
@@ -30,13 +31,19 @@ from wbc.training.loop import train_epoch
 
 
 @pytest.fixture
-def interrupted_run(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> tuple[RunConfig, str]:
+def interrupted_run(
+    small_config: Callable[..., RunConfig], once: Once, monkeypatch: pytest.MonkeyPatch
+) -> tuple[RunConfig, str]:
     """A run that stopped before its first epoch: its settings and id."""
     config = small_config(epochs=1)
-    with monkeypatch.context() as patch:
-        patch.setattr("wbc.training.fit.train_epoch", stop_after(0, KeyboardInterrupt()))
-        with pytest.raises(KeyboardInterrupt):
-            train_and_score(config)
+
+    def interrupt() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("wbc.training.fit.train_epoch", stop_after(0, KeyboardInterrupt()))
+            with pytest.raises(KeyboardInterrupt):
+                train_and_score(config)
+
+    once("interrupted at once", interrupt)
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     return config, run.info.run_id
 

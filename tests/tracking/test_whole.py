@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 import mlflow
 import pytest
 
-from tests.conftest import name_of, write_cells
+from tests.conftest import Once, name_of, write_cells
 from tests.test_run import interrupted, predictions_of
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import DamageError, TrackingError
@@ -30,11 +30,6 @@ def flip_a_bit(path: Path) -> None:
 
 def points(run_id: str, metric: str) -> list[int]:
     return [point.step for point in mlflow.MlflowClient().get_metric_history(run_id, metric)]
-
-
-@pytest.fixture
-def trained(small_config: Callable[..., RunConfig]) -> Outcome:
-    return train_and_score(small_config(epochs=1))
 
 
 @pytest.mark.parametrize("of_away", ["predictions/{}.csv", "embeddings/{}.npy", "checkpoint/final.pt"])
@@ -72,12 +67,13 @@ def test_done_run_that_lost_a_file_is_not_done_and_the_same_command_mends_it(tra
 def test_spoilt_checkpoint_is_left_aside_for_the_one_before_or_a_new_start(
     small_config: Callable[..., RunConfig],
     store: Path,
+    once: Once,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     spoilt: int,
 ) -> None:
     config = small_config()
-    interrupted(config, monkeypatch, KeyboardInterrupt())
+    once("interrupted", lambda: interrupted(config, monkeypatch, KeyboardInterrupt()))
     (stopped,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     for epoch in (2, 1)[:spoilt]:
         flip_a_bit(file_of(stopped.info.run_id, f"checkpoint/epoch_000{epoch}.pt"))

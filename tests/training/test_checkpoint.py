@@ -1,12 +1,11 @@
 import dataclasses
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.forks import run_anew
 from wbc.config import RunConfig
 from wbc.errors import CheckpointError
 from wbc.models.build import build
@@ -80,7 +79,7 @@ try:
 except CheckpointError as error:
     print("refused:", error)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = run_anew(Path(__file__).parents[2], "-c", script)
     assert "refused: cannot write the checkpoint" in done.stdout, done.stderr
     assert path.read_bytes() == before
     assert not list(tmp_path.glob("*.tmp"))

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch._dynamo.backends.common import aot_autograd
 from torch.nn.functional import cosine_similarity
 
+from tests.forks import run_anew, run_command
 from wbc import compute
 from wbc.compute import computes_in_bf16, place
 from wbc.config import RunConfig
@@ -169,9 +169,9 @@ COMPILED = ("resnet50_gn fp32", "resnet50 fp32", "resnet50 bf16", "vit_b_16 bf16
 
 @pytest.fixture(scope="module")
 def compiled_steps() -> dict[str, list[dict[str, float]]]:
-    """The steps of two seeds of each of `COMPILED`, from one process: PyTorch takes seconds to start."""
-    command = [sys.executable, "-m", "tests.training.compiled", "cpu", "aot_eager", "tiny", *COMPILED]
-    steps = list(map(json.loads, subprocess.check_output(command, text=True).splitlines()))
+    """The steps of two seeds of each of `COMPILED`, from one process: PyTorch takes seconds to compile the first."""
+    done = run_command("tests.training.compiled", "cpu", "aot_eager", "tiny", *COMPILED)
+    steps = list(map(json.loads, done.stdout.splitlines()))
     return {case: steps[2 * index : 2 * index + 2] for index, case in enumerate(COMPILED)}
 
 
@@ -252,14 +252,17 @@ def test_cpu_computes_in_bf16_if_it_has_instructions_for_it(
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
 def test_memory_that_is_kept_is_not_cleared_again_by_the_system() -> None:
     script = (
-        "import resource, sys, torch\n"
+        "import resource, torch\n"
         "from wbc.compute import keep_memory\n"
-        "if sys.argv[1] == 'keep': keep_memory()\n"
         "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(4): torch.ones(2**24)\n"  # the first find room of their own between other blocks
-        "before = faults()\n"
-        "for _ in range(16): torch.ones(2**24)\n"
-        "print(faults() - before)"
+        "def of_large_tensors():\n"
+        "    for _ in range(4): torch.ones(2**24)\n"  # the first find room of their own between other blocks
+        "    before = faults()\n"
+        "    for _ in range(16): torch.ones(2**24)\n"
+        "    return faults() - before\n"
+        "given = of_large_tensors()\n"
+        "keep_memory()\n"
+        "print(of_large_tensors(), given)"
     )
-    counts = [int(subprocess.check_output([sys.executable, "-c", script, how], text=True)) for how in ("keep", "give")]
-    assert counts[0] < counts[1] / 4
+    kept, given = map(int, run_anew(Path.cwd(), "-c", script).stdout.split())
+    assert kept < given / 4

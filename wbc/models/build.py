@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import safetensors.torch
 import torch
@@ -21,6 +21,8 @@ from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed
 
 Pixels: TypeAlias = UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
+_widths: Final[dict[tuple[str, str, int], int]] = {}
+"""Of features, by backbone, scale and image size: they are followed once, which takes longer than making the network."""
 
 
 class Classifier(nn.Module):
@@ -121,7 +123,8 @@ def build_model(
         raise WeightsError("no ImageNet weights exist for scale=tiny: give pretrained=PATH or pretrained=none.")
     with _stream(seed, "init"):
         backbone = _build_backbone(record, scale, image_size)
-    width = _count_features(backbone, record.name, image_size)
+    kind = row.backbone, scale, image_size
+    width = _widths[kind] = _widths.get(kind) or _count_features(backbone, record.name, image_size)
     if pretrained != "none":
         load_weights(backbone, find_weights(pretrained, row.backbone, record), row.backbone, record)
     with _stream(seed, "head"):

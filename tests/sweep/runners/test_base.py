@@ -1,6 +1,5 @@
 """Places to run: a new one is a class and its name; one whose packages are missing says so."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.forks import run_anew
 from wbc.config import RUNNERS, ReproduceConfig, RunConfig
 from wbc.errors import RunnerError
 from wbc.run import train_and_score
@@ -54,4 +54,4 @@ def test_place_whose_packages_are_not_installed_says_how_to_get_them(
 
 def test_plan_on_this_machine_loads_neither_docker_nor_ray() -> None:
     script = "import sys, wbc.sweep.reproduce; print({'docker', 'ray'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT).stdout == "set()\n"
+    assert run_anew(ROOT, "-c", script).stdout == "set()\n"
