@@ -58,9 +58,9 @@ def differential_counts(study: Study) -> Plot:
     for (axis,), domain in zip(stacks, study.domains, strict=True):
         _count(axis, study, domain)
     caption = (
-        "Differential count on each domain: the share of each class by the labels (black) and by each model, with a "
-        f"line from the lowest to the highest seed. Grey: within it lies a count of {COUNTED} cells that makes no "
-        "mistake (exact binomial, 95 %). The table of what each model answers has the numbers."
+        "Differential count on each domain: the share of each class by the labels (black) and by each model, in the "
+        f"legend's order, with a line from the lowest to the highest seed. Grey: where a count of {COUNTED} cells "
+        "without mistakes lies (exact binomial, 95 %). The table of what each model answers has the numbers."
     )
     return Plot(name="differential_count", caption=caption, figure=figure)
 

@@ -63,8 +63,10 @@ def _diagram(axis: Axes, study: Study, arm: Arm, domain: ScoredDomain, scores: R
     x, y = (100 * each[shown] / images[shown] for each in (confidence, hits))
     drawn = look(study, arm)
     axis.plot(x, y, linewidth=0.8, **(drawn | {"marker": ""}))
+    face = drawn["color"] if drawn["fillstyle"] == "full" else "white"
     sizes = 4 + 50 * images[shown] / images.sum()
-    axis.scatter(x, y, s=sizes, marker=drawn["marker"], color=drawn["color"], linewidths=0, alpha=0.8)
+    edge = {"edgecolors": drawn["color"], "linewidths": 0.8}
+    axis.scatter(x, y, s=sizes, c=face, marker=drawn["marker"], alpha=0.8, zorder=3, **edge)
     return [float(np.mean([each.error for each in found]))]
 
 

@@ -128,7 +128,7 @@ def _note(study: Study, run: ScoredRun, domain: ScoredDomain) -> str:
     row = domain_of(domain.name)
     credit = f" Images: {row.citation} Licence: {row.licence}" if row else ""
     return (
-        f"What {study.label(run.arm)}, seed {run.seed}, answers: of the model of the highest mean here the run closest "
-        f"to it ({run.stored.id}). The number is its confidence. Mistakes are taken of each true class in turn; "
-        f"where a model is so sure, the label may be wrong instead.{credit}"
+        f"The answers of {study.label(run.arm)}, the best here by its mean, in the run closest to that mean: seed "
+        f"{run.seed}, {run.stored.id}. The number is its confidence. Mistakes are taken of each true class in turn. "
+        f"Where a model is so sure, the label may be wrong instead.{credit}"
     )

@@ -14,7 +14,8 @@ from wbc.report.study import ScoredDomain, Study, describe_arm
 
 GREY: Final = "#767676"
 _COLUMNS: Final = 4
-_DASHES: Final = ("-", "--", ":", "-.")
+_WITHIN: Final = (("-", "full"), ("--", "none"), (":", "left"), ("-.", "bottom"))
+"""Line and filling of the first, second, … arm of a norm."""
 _MOST_NAMED: Final = 12
 """With more arms the legend names norms."""
 
@@ -49,12 +50,15 @@ def panels(
 
 
 def look(study: Study, arm: Arm) -> dict[str, Any]:
-    """Returns how an arm is drawn: colour and marker of its norm, and a dash of its own among the arms of the norm."""
+    """Returns how an arm is drawn: colour and marker of its norm; line and filling set it apart in the norm."""
     alike = [each for each in study.arms if describe_arm(each).norm == describe_arm(arm).norm]
+    line, filling = _WITHIN[alike.index(arm) % len(_WITHIN)]
     return {
         "color": style.colour(arm),
         "marker": style.marker(arm),
-        "linestyle": _DASHES[alike.index(arm) % len(_DASHES)],
+        "linestyle": line,
+        "fillstyle": filling,
+        "markerfacecoloralt": "white",
     }
 
 

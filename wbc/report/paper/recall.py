@@ -19,6 +19,7 @@ from wbc.report.style import Plot
 FEW: Final = 10
 """With fewer images away, a class's line is dashed."""
 _MOST_COLUMNS: Final = 5
+_MOST_ARMS: Final = 15
 _GAP: Final = 11.0
 """Between two names, in points of recall."""
 _DODGE: Final = 0.035
@@ -46,7 +47,8 @@ def spread(places: Sequence[float], gap: float, high: float) -> list[float]:
 
 
 def _plot(study: Study, home: ScoredDomain, domain: ScoredDomain) -> Plot:
-    arms = [arm for arm in study.arms if study.of(arm, home.name) and study.of(arm, domain.name)]
+    scored = [arm for arm in study.arms if study.of(arm, home.name) and study.of(arm, domain.name)]
+    arms = scored[:_MOST_ARMS]
     counts = np.bincount(domain.labels, minlength=len(ABBREVIATIONS))
     few = [f"{name} {count}" for name, count in zip(ABBREVIATIONS, counts, strict=True) if 0 < count < FEW]
     spread_of = "95 % interval over seeds" if len(study.seeds) >= ENOUGH else "lowest to highest seed"
@@ -55,7 +57,9 @@ def _plot(study: Study, home: ScoredDomain, domain: ScoredDomain) -> Plot:
         caption=(
             f"Recall by class from home to {domain.name}: the share of each class that is named so, means over seeds. "
             f"Names and numbers, in %, are those away. Bars: {spread_of}. Home: {home.name}, n = {len(home.labels)}; "
-            f"away: n = {len(domain.labels)}." + (f" Dashed, of few images: {', '.join(few)}." if few else "")
+            f"away: n = {len(domain.labels)}."
+            + (f" Dashed, of few images: {', '.join(few)}." if few else "")
+            + (f" The first {len(arms)} of {len(scored)} models." if len(scored) > len(arms) else "")
         ),
         figure=_draw(study, arms, home, domain) if arms else None,
         narrow=len(arms) < 3,
