@@ -3,10 +3,8 @@
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,8 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import mlflow.server
 import pytest
 import requests
+
+from tests.forks import run_module, start
 
 
 def free_port() -> int:
@@ -28,20 +29,27 @@ def free_port() -> int:
 @contextmanager
 def mlflow_server(port: int, store: str, artifacts: Path, *options: str) -> Iterator[str]:
     """Yields the address of an MLflow server that answers. Leaving the block kills it as a crash would."""
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", *options]
-    process = subprocess.Popen(
-        [*command, "--backend-store-uri", store, "--artifacts-destination", str(artifacts)],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    words = ["--port", str(port), "--workers", "1", *options]
+    words += ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
+    process = start(Path(os.devnull), Path(os.devnull), _serve, *words)
     try:
         wait_for(f"http://127.0.0.1:{port}/health")
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
+
+
+def _serve(*options: str) -> None:
+    """Runs `mlflow server` in this process, where MLflow would start another one for uvicorn, which takes seconds."""
+
+    def run_here(command: list[str], *, extra_env: dict[str, str], **_: object) -> None:
+        os.environ.update(extra_env)
+        run_module(*command[command.index("uvicorn") :])
+
+    mlflow.server._exec_cmd = run_here
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    run_module("mlflow", "server", *options)
 
 
 @contextmanager
