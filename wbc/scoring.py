@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from scipy.stats import binomtest
@@ -17,7 +16,7 @@ from wbc.config import EvaluateConfig, RunConfig, adaptation_names
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Images, join
 from wbc.errors import CheckpointError, ConfigError
-from wbc.evaluation.metrics import score
+from wbc.evaluation.metrics import LEAST_CLASSES, score
 from wbc.identity import wanted_scores
 from wbc.inputs import Inputs, load_targets, load_train
 from wbc.methods.adapt import predict_adapted
@@ -30,10 +29,6 @@ from wbc.tracking.schema import score_name
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import which_run
 from wbc.training.checkpoint import read_checkpoint, restore_model
-
-LEAST_CLASSES: Final = 3
-"""A model that predicts fewer of them has collapsed."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -76,12 +71,18 @@ def score_splits(
         adaptations: rows of ADAPTATIONS, beside plain.
     """
     source = cache(lambda: join(inputs.train) if inputs.train else load_train(config))
-    for adaptation, images in product([PLAIN_SCORE, *adaptations], inputs.tests):
-        named = dataclasses.replace(images, name=score_name(images.name, adaptation))
-        if not log.has(named, scores[named.name]):
-            predictions = predict_adapted(adaptation, model, images, source, config)
+    for images in inputs.tests:
+        named = {each: _named(images, each) for each in (PLAIN_SCORE, *adaptations)}
+        wanted = {each: scores[part.name] for each, part in named.items() if part.name in scores}
+        left = [each for each, scored_as in wanted.items() if not log.has(named[each], scored_as)]
+        for adaptation, predictions in predict_adapted(left, model, images, source, config):
             metrics = score(predictions.labels, predictions.scores)
-            log.log(named, inputs.role(images), scores[named.name], predictions, metrics)
+            log.log(named[adaptation], inputs.role(images), wanted[adaptation], predictions, metrics)
+
+
+def _named(images: Images, adaptation: str) -> Images:
+    """Returns images under the name that their score has."""
+    return dataclasses.replace(images, name=score_name(images.name, adaptation))
 
 
 def score_run(options: EvaluateConfig) -> Outcome:
@@ -100,7 +101,7 @@ def score_run(options: EvaluateConfig) -> Outcome:
     adapt = _chosen(options.adapt, config)
     inputs = load_targets(config, options.targets)
     identity = (read_run(run_id).trained_as or run_id) if run_id else file_sha256(path)
-    scores = wanted_scores(identity, inputs.tests, dataclasses.replace(config, adapt=adapt))
+    scores = wanted_scores(identity, inputs, dataclasses.replace(config, adapt=adapt))
     with open_scoring(config, run_id) as log:
         with enough_memory(config):
             model = restore_model(checkpoint)

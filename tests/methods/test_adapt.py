@@ -251,7 +251,7 @@ def test_probabilities_stay_finite_on_white_black_and_constant_images(name: str,
         ("adabn+tent", "adabn and tent both act on the norms: choose one"),
         ("rgb+lab", "rgb and lab both act on the colour"),
         ("em+adabn", "write adabn+em"),
-        ("none+em", "none is scoring without an adaptation: leave it out"),
+        ("none+em", "none means no adaptation: leave it out"),
         ("adabm", "unknown adaptation 'adabm'; did you mean 'adabn'"),
     ],
 )

@@ -28,10 +28,11 @@ class Predictions:
         return pd.DataFrame({"id": self.ids, "label": self.labels, **columns})
 
 
-def write_predictions(predictions: Predictions, table: Path, embeddings: Path) -> None:
-    """Writes the table as CSV, which reads back to the same bits, and the embeddings as float16 in NumPy's format."""
+def write_predictions(predictions: Predictions, table: Path, embeddings: Path | None = None) -> None:
+    """Writes the table as CSV, which reads back to the same bits, and embeddings as float16 in NumPy's format."""
     predictions.table().to_csv(table, index=False)
-    np.save(embeddings, predictions.embeddings.astype(np.float16))
+    if embeddings:
+        np.save(embeddings, predictions.embeddings.astype(np.float16))
 
 
 def read_scores(path: Path) -> tuple[Int64[np.ndarray, " images"], Float[np.ndarray, "images 5"]]:

@@ -59,7 +59,7 @@ def _cell(
     identity = trained_as(config, inputs.train, weights[1]) if inputs and weights[0] else None
     outcome = record = standing = None
     if inputs and identity:
-        scores = wanted_scores(identity, inputs.tests, config)
+        scores = wanted_scores(identity, inputs, config)
         stands = [(state(run, scores), run) for run in found.get(identity, [])]
         standing, record = min(stands, key=lambda pair: _RANKS.index(pair[0]), default=(None, None))
     if record and inputs and standing == "done":

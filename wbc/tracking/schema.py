@@ -70,7 +70,7 @@ def digested(tag: str) -> str | None:
 def score_name(domain: str, adaptation: str) -> str:
     """Returns what stands for a domain in the names of a score under an adaptation: the domain itself if it is "none".
 
-    An adapted score's files lie in a folder of their domain's name. MLflow takes no "+" in a name.
+    An adapted score's predictions lie in a folder of their domain's name. MLflow takes no "+" in a name.
     """
     return domain if adaptation == "none" else f"{domain}/{adaptation.replace('+', '-')}"
 
@@ -93,6 +93,11 @@ def predictions(domain: str) -> str:
 def embeddings(domain: str) -> str:
     """Returns the artifact with what the last layer was given for each image."""
     return f"embeddings/{domain}.npy"
+
+
+def records(name: str) -> list[str]:
+    """Returns the artifacts that hold a score: predictions, and of a plain score the embeddings."""
+    return [predictions(name)] if "/" in name else [predictions(name), embeddings(name)]
 
 
 def samples(domain: str) -> str:
