@@ -1,6 +1,7 @@
 """Scores: a run's model on splits, logged with its predictions; also those of an earlier run or a checkpoint file."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,15 +21,19 @@ from wbc.evaluation.metrics import LEAST_CLASSES, score
 from wbc.identity import wanted_scores
 from wbc.inputs import Inputs, load_targets, load_train
 from wbc.methods.adapt import predict_adapted
+from wbc.methods.adapt_norms import gather_statistics
 from wbc.methods.catalog import PLAIN_SCORE, find_adaptation, unsuited
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
+from wbc.models.surgery import live_batch_norms
 from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_scoring
 from wbc.tracking.schema import score_name
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import which_run
 from wbc.training.checkpoint import read_checkpoint, restore_model
+from wbc.training.soup import average_weights
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -42,6 +47,8 @@ class Outcome:
     done_already: bool
     in_full: tuple[str, ...] = ()
     """Of a run scored further: a line for each split, with interval, number of images and recalls."""
+    averaged: int = 1
+    """Of how many runs the weights are the average."""
 
     def line(self) -> str:
         """Returns the result as one line for a terminal."""
@@ -49,7 +56,8 @@ class Outcome:
             f"{domain} {100 * accuracy:.2f} % (guessing {100 * self.guessing[domain]:.2f} %)"
             for domain, accuracy in self.accuracies.items()
         )
-        return f"{self.config.name}  {scores}  run {self.run_id}{' (done already)' if self.done_already else ''}"
+        name = self.config.name if self.averaged == 1 else f"{self.config.arm.name}, average of {self.averaged} runs"
+        return f"{name}  {scores}  run {self.run_id}{' (done already)' if self.done_already else ''}"
 
 
 def score_splits(
@@ -88,24 +96,31 @@ def _named(images: Images, adaptation: str) -> Images:
 def score_run(options: EvaluateConfig) -> Outcome:
     """Scores the model of an earlier run on further splits, logged to it; that of a checkpoint file, to a new run.
 
+    Of several runs it scores the average of their weights, logged to a new run. Batch norms that trained get their
+    statistics anew from the training images.
+
     Raises:
         CheckpointError: the checkpoint is of another model than `options.model`.
         ConfigError: a target or adaptation is not known, or does not suit what was trained.
     """
     path = Path(options.run)
-    run_id = None if path.exists() or path.suffix == ".pt" else which_run(options.run)
-    checkpoint = fetch_checkpoint(run_id) if run_id else read_checkpoint(path)
+    from_file = path.exists() or path.suffix == ".pt"
+    run_ids = [] if from_file else [which_run(each) for each in re.split(r"[\s,]+", options.run.strip())]
+    checkpoints = [read_checkpoint(path)] if from_file else [fetch_checkpoint(run_id) for run_id in run_ids]
+    checkpoint = average_weights(checkpoints) if len(checkpoints) > 1 else checkpoints[0]
     if options.model not in (None, checkpoint.config.model):
         raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
     config = dataclasses.replace(checkpoint.config, device=choose_device(options.device))
     adapt = _chosen(options.adapt, config)
     inputs = load_targets(config, options.targets)
-    identity = (read_run(run_id).trained_as or run_id) if run_id else file_sha256(path)
+    identity = ",".join(read_run(each).trained_as or each for each in run_ids) or file_sha256(path)
     scores = wanted_scores(identity, inputs, dataclasses.replace(config, adapt=adapt))
-    with open_scoring(config, run_id) as log:
+    with open_scoring(config, run_ids) as log:
         with enough_memory(config):
             model = restore_model(checkpoint)
             place(model, config)
+            if len(run_ids) > 1 and (norms := live_batch_norms(model)):
+                gather_statistics(model, norms, load_train(config), config)
             score_splits(model, inputs, config, log, scores, adapt)
         found = outcome(log, config, inputs, done_already=False)
         recalls = log.recalls(found.accuracies)
@@ -114,7 +129,7 @@ def score_run(options: EvaluateConfig) -> Outcome:
             for each in inputs.tests
         ]
         lines += [_adapted(each, adaptation, log) for adaptation, each in product(adapt, inputs.tests)]
-        return dataclasses.replace(found, in_full=tuple(lines))
+        return dataclasses.replace(found, in_full=tuple(lines), averaged=len(checkpoints))
 
 
 def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float]) -> str:

@@ -84,14 +84,14 @@ def two_way_interval(
     seeds, images = hits.shape
     if seeds < 2:
         return None
-    by_seed = _resampled("images", images, resamples) @ hits.T.astype(np.float32)
-    accuracies = (_resampled("seeds", seeds, resamples) * by_seed).sum(1)
+    by_seed = resampled("images", images, resamples) @ hits.T.astype(np.float32)
+    accuracies = (resampled("seeds", seeds, resamples) * by_seed).sum(1)
     low, high = np.quantile(accuracies, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
 @lru_cache(maxsize=16)
-def _resampled(of: str, count: int, resamples: int) -> Float[np.ndarray, "resamples count"]:
+def resampled(of: str, count: int, resamples: int) -> Float[np.ndarray, "resamples count"]:
     """Returns how much each item weighs in each draw with replacement; the same for every model, so made once."""
     drawn = generator(0, "bootstrap", of).multinomial(count, np.full(count, 1 / count), resamples)
     return drawn.astype(np.float32) / count

@@ -28,6 +28,8 @@ FORWARDED_TO: Final = "forwarded_to"
 RUN_NAME: Final = "mlflow.runName"
 CLAIM_PREFIX: Final = "claim."
 """Tags that say which process works on the run (`wbc.tracking.claims`)."""
+AVERAGED: Final = "averaged"
+"""Tag: the ids of the runs, by commas, whose averaged weights a run of kind evaluate scores."""
 ROLE: Final = "role"
 """Tag of a logged data set."""
 Role = Literal["training", "home", "away"]

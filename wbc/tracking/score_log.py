@@ -81,7 +81,9 @@ class ScoreLog:
             for artifact in (*record, schema.samples(name), schema.confusion(name)):
                 Path(text, artifact).parent.mkdir(parents=True, exist_ok=True)
             write_predictions(predictions, *(Path(text, artifact) for artifact in record))
-            draw_confusion(metrics, f"{self._config.name} on {name}").savefig(Path(text, schema.confusion(name)), dpi=150)
+            draw_confusion(metrics, f"{self._config.name} on {name}").savefig(
+                Path(text, schema.confusion(name)), dpi=150
+            )
             if schema.embeddings(name) in record:
                 draw_samples(images.ids, images.labels, images.pixels).save(Path(text, schema.samples(name)))
             tags = {schema.sha256(artifact): file_sha256(Path(text, artifact)) for artifact in record}
