@@ -98,10 +98,10 @@ def ways(study: Study) -> list[Way]:
 def effects(study: Study, access: str) -> list[Effect]:
     """Returns the ways of an access on the test images at home and on each lab away; plain training among `source`."""
     chosen = [way for way in ways(study) if way.access == access]
-    return [each for domain in tested(study) for each in _on(study, chosen, domain)]
+    return [each for domain in shown_domains(study) for each in _on(study, chosen, domain)]
 
 
-def tested(study: Study) -> list[ScoredDomain]:
+def shown_domains(study: Study) -> list[ScoredDomain]:
     """Returns the test images at home, then the labs away; images that were held out of training are not among them."""
     return [*([study.home] if study.home else []), *(domain for domain in study.domains if not domain.home)]
 

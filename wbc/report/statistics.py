@@ -192,12 +192,14 @@ class PairedTest:
 
 
 def paired_test(
-    first: Bool[np.ndarray, "seeds images"],
-    second: Bool[np.ndarray, "seeds images"],
+    first: Bool[np.ndarray, "seeds images"] | Float[np.ndarray, "seeds images"],
+    second: Bool[np.ndarray, "seeds images"] | Float[np.ndarray, "seeds images"],
     shared: SeedSpread | None = None,
     confidence: float = 0.95,
 ) -> PairedTest | None:
     """Compares two models whose rows are the same seeds and whose columns the same images; None below two seeds.
+
+    Values are hits, or what stands for them: shares of several draws, balanced ones (`wbc.report.balance`).
 
     Seeds and images are crossed random effects, as readers and cases are in studies of radiologists. The variance of
     the mean difference is that of seeds plus that of images, max(MS_images - MS_residual, 0) / (seeds × images), and

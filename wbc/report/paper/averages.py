@@ -10,7 +10,7 @@ from jaxtyping import Float
 from wbc.arms import Arm
 from wbc.evaluation.metrics import score
 from wbc.report.balance import image_interval
-from wbc.report.effects import tested
+from wbc.report.effects import shown_domains
 from wbc.report.paper.tables import name_cell
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
 from wbc.report.statistics import RESAMPLES
@@ -26,7 +26,7 @@ def averages(study: Study) -> Table | None:
     rows, data = [], []
     for arm in arms:
         row = [name_cell(study, arm)]
-        for domain in tested(study):
+        for domain in shown_domains(study):
             runs = study.of(arm, domain.name)
             single = [run.metrics[domain.name].balanced_accuracy for run in runs]
             joint = np.mean([run.scores[domain.name] for run in runs], axis=0) if len(runs) > 1 else None
@@ -45,7 +45,7 @@ def averages(study: Study) -> Table | None:
             f"the 95 % interval over images alone (bootstrap, {RESAMPLES} draws). It says nothing of other seeds. "
             f"{_command(study, arms)}"
         ),
-        header=("model", *(text for domain in tested(study) for text in (f"{domain.name}: one seed, mean", *kinds))),
+        header=("model", *(text for domain in shown_domains(study) for text in (f"{domain.name}: one seed, mean", *kinds))),
         groups=(tuple(rows),),
         left=1,
         appendix=True,

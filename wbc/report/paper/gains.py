@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from wbc.methods.catalog import ACCESS
 from wbc.report import style
-from wbc.report.effects import Effect, Way, effects, tested
+from wbc.report.effects import Effect, Way, effects, shown_domains
 from wbc.report.names import spoken
 from wbc.report.paper.home_away import signed
 from wbc.report.study import MANY, Study
@@ -74,11 +74,11 @@ def _heights(found: Sequence[Effect]) -> dict[str, float]:
 
 
 def _panel(axis: Axes, study: Study, found: Sequence[Effect], rows: dict[str, float]) -> None:
-    places = {domain.name: place for place, domain in enumerate(tested(study))}
+    places = {domain.name: place for place, domain in enumerate(shown_domains(study))}
     for each in found:
         _field(axis, places[each.domain.name], rows[each.way.name], each)
     axis.set_xlim(-0.5, len(places) - 0.5)
-    names = ["home" if domain.home else domain.name for domain in tested(study)]
+    names = ["home" if domain.home else domain.name for domain in shown_domains(study)]
     axis.set_xticks(list(places.values()), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=6.5)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
@@ -110,12 +110,12 @@ def _title(study: Study, model: Way) -> str:
 
 
 def _caption(study: Study) -> str:
-    counts = ", ".join(f"{len(domain.labels)} of {domain.name}" for domain in tested(study))
+    counts = ", ".join(f"{len(domain.labels)} of {domain.name}" for domain in shown_domains(study))
     others = " Other figures of models show plain training alone." if len(study.arms) > MANY else ""
     seeds = "one seed, so no interval" if len(study.seeds) == 1 else f"means over {len(study.seeds)} seeds"
     return (
         f"What helps where: balanced accuracy minus that of plain training of the same model, in points; {seeds}. "
         "Blue: better; red: worse. Full colour: the 95 % interval over seeds and images excludes zero, uncorrected. "
-        "Framed: told by the rule, corrected by Holm over a lab's fields of one access. Pale: not known. †: a run collapsed. "
-        f"Images: {counts}.{others}"
+        "Framed: told by the rule, corrected by Holm over a lab's fields of one access. Pale: not known. †: a run "
+        f"collapsed. Images: {counts}.{others}"
     )

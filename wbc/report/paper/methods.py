@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from wbc.methods.catalog import ACCESS, PLAIN_SCORE, find_adaptation, find_method
-from wbc.report.effects import Effect, Way, effects, tested, ways
+from wbc.report.effects import Effect, Way, effects, shown_domains, ways
 from wbc.report.names import spoken
 from wbc.report.paper.home_away import signed
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
@@ -85,12 +85,12 @@ def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
         by_way.setdefault(each.way, {})[each.domain.name] = each
     groups: dict[Way, list[tuple[Cell, ...]]] = {}
     for way, on in by_way.items():
-        shown = [cell for domain in tested(study) for cell in _cells(study, on.get(domain.name))]
+        shown = [cell for domain in shown_domains(study) for cell in _cells(study, on.get(domain.name))]
         row = cells(spoken(study, way.plain.arm), Cell(text=way.name, second=_title(way)), *shown)
         groups.setdefault(way.plain, []).append(row)
     samples = [[m.balanced_accuracy for m in each.metrics] for each in found]
     headings = [
-        text for domain in tested(study) for text in (f"{domain.name} (n = {len(domain.labels)})", "difference")
+        text for domain in shown_domains(study) for text in (f"{domain.name} (n = {len(domain.labels)})", "difference")
     ]
     return Table(
         name=f"methods_{access}",
@@ -98,8 +98,8 @@ def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
         note=(
             f"They see {SEES[access]}. {how_over_seeds(samples, study.seed_list())} Below it accuracy, and how many "
             "runs collapsed: they predict fewer than three classes. Difference: in points, paired by seed and image, "
-            f"with its 95 % interval, not corrected, and p by Holm over the {_most(found)} of this access on a lab. Bold: "
-            f"told from plain training by this p at 5 %.{_OF_LABELS if access == 'labels' else ''}"
+            f"with its 95 % interval, not corrected, and p by Holm over the {_most(found)} of this access on a lab. "
+            f"Bold: told from plain training by this p at 5 %.{_OF_LABELS if access == 'labels' else ''}"
         ),
         header=("model", "method", *headings),
         groups=tuple(map(tuple, groups.values())),
