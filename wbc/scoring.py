@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -79,13 +80,19 @@ def score_splits(
         adaptations: rows of ADAPTATIONS, beside plain.
     """
     source = cache(lambda: join(inputs.train) if inputs.train else load_train(config))
+    passed, seconds = 0, 0.0
     for images in inputs.tests:
         named = {each: _named(images, each) for each in (PLAIN_SCORE, *adaptations)}
         wanted = {each: scores[part.name] for each, part in named.items() if part.name in scores}
         left = [each for each, scored_as in wanted.items() if not log.has(named[each], scored_as)]
+        began = time.perf_counter()
         for adaptation, predictions in predict_adapted(left, model, images, source, config):
+            if adaptation == PLAIN_SCORE:  # it comes first
+                passed, seconds = passed + len(images.labels), seconds + time.perf_counter() - began
             metrics = score(predictions.labels, predictions.scores)
             log.log(named[adaptation], inputs.role(images), wanted[adaptation], predictions, metrics)
+    if passed:
+        log.log_rate(passed / seconds)
 
 
 def _named(images: Images, adaptation: str) -> Images:

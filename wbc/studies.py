@@ -135,6 +135,7 @@ STUDIES: Final = {
         expect="Table 4 of the paper: ResNet50 98.5 % at home and 23 % on LISC, VGG16 74 % on LISC",
         sources=("raabin",),
         targets=("raabin:test_b", "lisc", "bccd"),
+        adapt=("adabn", "em"),
         seeds=10,
         precision="bf16",
         data_gb=5,

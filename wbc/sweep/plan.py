@@ -34,6 +34,8 @@ class Cell:
     """What it came to, if it is done."""
     train_images: int | None
     """None if the source is not prepared."""
+    test_images: int = 0
+    """Of the splits that adaptations are scored on; 0 if one is not prepared."""
 
 
 def survey(configs: Sequence[RunConfig], records: Iterable[StoredRun]) -> list[Cell]:
@@ -77,4 +79,5 @@ def _cell(
         record=record,
         outcome=outcome,
         train_images=sum(len(part.labels) for part in inputs.train) if inputs else None,
+        test_images=sum(len(test.labels) for test in inputs.tests if test.name not in inputs.held) if inputs else 0,
     )

@@ -45,6 +45,8 @@ NORMS_BY_DEPTH: Final = f"{ANALYSIS}/batch_norm.csv"
 """Folder of what `make analyse` found."""
 LOSS: Final = "train/loss"
 IMAGES_PER_S: Final = "train/images_per_s"
+SCORED_PER_S: Final = "score/images_per_s"
+"""Metric: how fast the run was scored, as trained."""
 _SCORED_AS: Final = "scored_as."
 _SHA256: Final = "sha256."
 

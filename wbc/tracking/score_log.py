@@ -98,6 +98,12 @@ class ScoreLog:
         self._scores[name] = scored_as
 
     @store_errors()
+    def log_rate(self, images_per_s: float) -> None:
+        """Logs how fast images were scored."""
+        self._confirm()
+        mlflow.log_metric(schema.SCORED_PER_S, images_per_s, run_id=self.id)
+
+    @store_errors()
     def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
         """Returns the accuracy logged for each of the domains, in [0, 1]."""
         metrics = self._stored().metrics

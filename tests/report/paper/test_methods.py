@@ -22,7 +22,7 @@ OPENING = "Methods and adaptations, against plain training of the same model, in
 
 
 def mixed_study(seeds: int = 2) -> Study:
-    """Plain training is wrong away, and under rgb; em and mixup are right; balanced is so once or twice, never at home."""
+    """Away plain training is wrong, and so under rgb, em and mixup are right; balanced is wrong at home."""
     plain = {HOME: 0, AWAY: 10, f"{AWAY}/rgb": 10, f"{AWAY}/em": 0}
     return study_of(
         {

@@ -45,7 +45,10 @@ def averages(study: Study) -> Table | None:
             f"the 95 % interval over images alone (bootstrap, {RESAMPLES} draws). It says nothing of other seeds. "
             f"{_command(study, arms)}"
         ),
-        header=("model", *(text for domain in shown_domains(study) for text in (f"{domain.name}: one seed, mean", *kinds))),
+        header=(
+            "model",
+            *(text for domain in shown_domains(study) for text in (f"{domain.name}: one seed, mean", *kinds)),
+        ),
         groups=(tuple(rows),),
         left=1,
         appendix=True,
