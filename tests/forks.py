@@ -65,7 +65,9 @@ def ended(work: Callable[..., None], *arguments: object) -> "subprocess.Complete
         process = start(output, errors, work, *arguments)
         process.join()
         assert process.exitcode is not None
-        return subprocess.CompletedProcess(arguments, process.exitcode, output.read_text(), errors.read_text())
+        return subprocess.CompletedProcess(
+            [str(each) for each in arguments], process.exitcode, output.read_text(), errors.read_text()
+        )
 
 
 def run_module(module: str, *options: str) -> None:

@@ -47,7 +47,7 @@ def _serve(*options: str) -> None:
         os.environ.update(extra_env)
         run_module(*command[command.index("uvicorn") :])
 
-    mlflow.server._exec_cmd = run_here
+    setattr(mlflow.server, "_exec_cmd", run_here)  # noqa: B010
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     run_module("mlflow", "server", *options)
 

@@ -63,6 +63,8 @@ def test_held_out_images_are_scored_at_home_and_not_trained_on(small_config: Cal
     assert inputs.role(held) == "home"
     assert np.bincount(held.labels).tolist() == [1] * 5
     assert not set(held.ids) & set(inputs.train[0].ids)
+    assert inputs.held == {held.name, f"{held.name}_corrupted"}
+    assert {inputs.role(test) for test in inputs.tests if test.name in inputs.held} == {"home"}
     listed = list_inputs(config)
     assert listed
     assert [part.digest for part in (*listed.train, *listed.tests)] == [

@@ -32,9 +32,9 @@ def find_faults() -> Iterator[str]:
 def _faults(run: StoredRun) -> tuple[list[str], list[str]]:
     """Returns which of a complete run's artifacts and metrics are missing, and which artifacts are damaged."""
     needed = [schema.FINAL, schema.CONFIG, schema.ENVIRONMENT]
-    needed += [name(domain) for domain in run.scored for name in (schema.predictions, schema.embeddings)]
+    needed += [name for score in run.scored for name in schema.records(score)]
+    kept = {run.tags.get(schema.CHECKPOINT), *needed}  # earlier checkpoints were deleted
     needed += [artifact for tag in run.tags if (artifact := schema.digested(tag)) and artifact not in needed]
-    kept = {run.tags.get(schema.CHECKPOINT), *needed[: 3 + 2 * len(run.scored)]}  # earlier checkpoints were deleted
     accuracies = [schema.score(domain, "accuracy") for domain in run.scored]
     missing, damaged = [name for name in accuracies if name not in run.metrics], []
     for artifact in needed:

@@ -91,7 +91,9 @@ class EvaluateConfig:
     """Options of `evaluate`: score an earlier run on further domains."""
 
     run: str = option(
-        "latest", "Run: id, its first 6 digits or more, a name (vgg16/seed1), or latest; or path of a checkpoint file."
+        "latest",
+        "Run: id, its first 6 digits or more, a name (vgg16/seed1), or latest; or path of a checkpoint file. Several "
+        "seeds of one arm, by commas or spaces: the average of their weights.",
     )
     targets: str | None = option(
         None, "Splits to score, by commas: key, key:split or folder:PATH. auto: the run's targets."

@@ -15,8 +15,9 @@ from typing import Any
 from wbc.code import library_versions
 from wbc.config import RunConfig
 from wbc.data.fetch.checksums import file_sha256
-from wbc.data.images import Listing
+from wbc.data.images import Listing, Part
 from wbc.evaluation.predict import SCORING_VERSION
+from wbc.inputs import Inputs
 from wbc.methods.catalog import PLAIN_SCORE, find_method, unsuited
 from wbc.models.catalog import find_backbone, find_model
 from wbc.recipes import RECIPES
@@ -54,13 +55,18 @@ def scored_as(trained: str, split: Listing, adaptation: str = PLAIN_SCORE) -> st
     return _digest(parts)
 
 
-def wanted_scores(identity: str, tests: Iterable[Listing], config: RunConfig) -> dict[str, str]:
+def wanted_scores(identity: str, inputs: Inputs[Part], config: RunConfig) -> dict[str, str]:
     """Returns what a run should be scored as, by the name of each score: plain, and under each of its adaptations.
 
-    An adaptation that does not suit the model is left out.
+    An adaptation that does not suit the model is left out. Images held out of training are scored plain alone.
     """
-    rows = [PLAIN_SCORE, *suited(config, config.adapt)]
-    return {score_name(test.name, row): scored_as(identity, test, row) for row in rows for test in tests}
+    rows = suited(config, config.adapt)
+    pairs = [(test, row) for test in inputs.tests for row in (PLAIN_SCORE, *rows)]
+    return {
+        score_name(test.name, row): scored_as(identity, test, row)
+        for test, row in pairs
+        if row == PLAIN_SCORE or test.name not in inputs.held
+    }
 
 
 def suited(config: RunConfig, adaptations: Iterable[str]) -> list[str]:

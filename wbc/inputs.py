@@ -9,6 +9,7 @@ from wbc.cells import CLASSES
 from wbc.config import RunConfig
 from wbc.data.cache import Geometry
 from wbc.data.catalog import find_domain
+from wbc.data.corrupt import corrupted
 from wbc.data.hold_out import hold_out
 from wbc.data.images import Images, Listing, Part, join, list_images, load_images, shared_images
 from wbc.data.splits import Split, expand_targets, parse_sources
@@ -30,9 +31,11 @@ class Inputs(Generic[Part]):
     train: Sequence[Part]
     """Of each lab trained on, in order."""
     tests: Sequence[Part]
-    """What is scored: held-out parts and test splits of the labs trained on, then the targets."""
+    """What is scored: held-out parts, also corrupted, and test splits of the labs trained on, then the targets."""
     homes: frozenset[str]
     """The names of those in `tests` that are of a lab trained on."""
+    held: frozenset[str] = frozenset()
+    """The names of those in `homes` that were held out of training: as they are, and corrupted."""
 
     def role(self, test: Listing) -> Role:
         """Returns what a split that is scored is to the run."""
@@ -133,7 +136,11 @@ def _collect(config: RunConfig, load: Callable[[Split], Part]) -> Inputs[Part]:
     held: list[Part] = []
     if config.validation:
         pairs = [hold_out(part, config.validation) for part in train]
-        train, held = [part for part, _ in pairs], [part for _, part in pairs]
+        train, held = [part for part, _ in pairs], [part for _, kept in pairs for part in (kept, corrupted(kept))]
     own = [*held, *(load(split) for split in homes)]
-    names = frozenset(part.name for part in own)
-    return Inputs(train=train, tests=[*own, *(load(split) for split in targets)], homes=names)
+    return Inputs(
+        train=train,
+        tests=[*own, *(load(split) for split in targets)],
+        homes=frozenset(part.name for part in own),
+        held=frozenset(part.name for part in held),
+    )

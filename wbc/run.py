@@ -30,7 +30,7 @@ def train_and_score(config: RunConfig) -> Outcome:
     weights = starting_weights(config)
     inputs = load_inputs(config)
     identity = trained_as(config, inputs.train, weights)
-    scores = wanted_scores(identity, inputs.tests, config)
+    scores = wanted_scores(identity, inputs, config)
     done = any(lack(run, scores) is None for run in read_trainings(identity))
     model = None if done else build(config, weights)  # before it is opened: what cannot be built leaves no run
     with open_run(config, identity, scores) as run:

@@ -1,12 +1,13 @@
 """Scores: a run's model on splits, logged with its predictions; also those of an earlier run or a checkpoint file."""
 
 import dataclasses
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from scipy.stats import binomtest
@@ -17,22 +18,22 @@ from wbc.config import EvaluateConfig, RunConfig, adaptation_names
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Images, join
 from wbc.errors import CheckpointError, ConfigError
-from wbc.evaluation.metrics import score
+from wbc.evaluation.metrics import LEAST_CLASSES, score
 from wbc.identity import wanted_scores
 from wbc.inputs import Inputs, load_targets, load_train
 from wbc.methods.adapt import predict_adapted
+from wbc.methods.adapt_norms import gather_statistics
 from wbc.methods.catalog import PLAIN_SCORE, find_adaptation, unsuited
 from wbc.models.build import Classifier
 from wbc.models.catalog import find_model
+from wbc.models.surgery import live_batch_norms
 from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_scoring
 from wbc.tracking.schema import score_name
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import which_run
 from wbc.training.checkpoint import read_checkpoint, restore_model
-
-LEAST_CLASSES: Final = 3
-"""A model that predicts fewer of them has collapsed."""
+from wbc.training.soup import average_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,8 @@ class Outcome:
     done_already: bool
     in_full: tuple[str, ...] = ()
     """Of a run scored further: a line for each split, with interval, number of images and recalls."""
+    averaged: int = 1
+    """Of how many runs the weights are the average."""
 
     def line(self) -> str:
         """Returns the run's name and its accuracy on each domain in %, as one line for a terminal."""
@@ -61,7 +64,8 @@ class Outcome:
             f"  {domain:{width}}  {100 * accuracy:6.2f} %   (largest class: {100 * self.guessing[domain]:.2f} %)"
             for domain, accuracy in self.accuracies.items()
         ]
-        return [f"{self.config.name}  run {self.run_id[:8]}{done}", *(self.in_full or splits)]
+        name = self.config.name if self.averaged == 1 else f"{self.config.arm.name}, average of {self.averaged} runs"
+        return [f"{name}  run {self.run_id[:8]}{done}", *(self.in_full or splits)]
 
 
 def score_splits(
@@ -83,35 +87,54 @@ def score_splits(
         adaptations: rows of ADAPTATIONS, beside plain.
     """
     source = cache(lambda: join(inputs.train) if inputs.train else load_train(config))
-    for adaptation, images in product([PLAIN_SCORE, *adaptations], inputs.tests):
-        named = dataclasses.replace(images, name=score_name(images.name, adaptation))
-        if not log.has(named, scores[named.name]):
-            predictions = predict_adapted(adaptation, model, images, source, config)
+    passed, seconds = 0, 0.0
+    for images in inputs.tests:
+        named = {each: _named(images, each) for each in (PLAIN_SCORE, *adaptations)}
+        wanted = {each: scores[part.name] for each, part in named.items() if part.name in scores}
+        left = [each for each, scored_as in wanted.items() if not log.has(named[each], scored_as)]
+        began = time.perf_counter()
+        for adaptation, predictions in predict_adapted(left, model, images, source, config):
+            if adaptation == PLAIN_SCORE:  # it comes first
+                passed, seconds = passed + len(images.labels), seconds + time.perf_counter() - began
             metrics = score(predictions.labels, predictions.scores)
-            log.log(named, inputs.role(images), scores[named.name], predictions, metrics)
+            log.log(named[adaptation], inputs.role(images), wanted[adaptation], predictions, metrics)
+    if passed:
+        log.log_rate(passed / seconds)
+
+
+def _named(images: Images, adaptation: str) -> Images:
+    """Returns images under the name that their score has."""
+    return dataclasses.replace(images, name=score_name(images.name, adaptation))
 
 
 def score_run(options: EvaluateConfig) -> Outcome:
     """Scores the model of an earlier run on further splits, logged to it; that of a checkpoint file, to a new run.
+
+    Of several runs it scores the average of their weights, logged to a new run. Batch norms that trained get their
+    statistics anew from the training images.
 
     Raises:
         CheckpointError: the checkpoint is of another model than `options.model`.
         ConfigError: a target or adaptation is not known, or does not suit what was trained.
     """
     path = Path(options.run)
-    run_id = None if path.exists() or path.suffix == ".pt" else which_run(options.run)
-    checkpoint = fetch_checkpoint(run_id) if run_id else read_checkpoint(path)
+    from_file = path.exists() or path.suffix == ".pt"
+    run_ids = [] if from_file else [which_run(each) for each in re.split(r"[\s,]+", options.run.strip())]
+    checkpoints = [read_checkpoint(path)] if from_file else [fetch_checkpoint(run_id) for run_id in run_ids]
+    checkpoint = average_weights(checkpoints) if len(checkpoints) > 1 else checkpoints[0]
     if options.model not in (None, checkpoint.config.model):
         raise CheckpointError(f"{options.run} holds {checkpoint.config.model}, not {options.model}.")
     config = dataclasses.replace(checkpoint.config, device=choose_device(options.device))
     adapt = _chosen(options.adapt, config)
     inputs = load_targets(config, options.targets)
-    identity = (read_run(run_id).trained_as or run_id) if run_id else file_sha256(path)
-    scores = wanted_scores(identity, inputs.tests, dataclasses.replace(config, adapt=adapt))
-    with open_scoring(config, run_id) as log:
+    identity = ",".join(read_run(each).trained_as or each for each in run_ids) or file_sha256(path)
+    scores = wanted_scores(identity, inputs, dataclasses.replace(config, adapt=adapt))
+    with open_scoring(config, run_ids) as log:
         with enough_memory(config):
             model = restore_model(checkpoint)
             place(model, config)
+            if len(run_ids) > 1 and (norms := live_batch_norms(model)):
+                gather_statistics(model, norms, load_train(config), config)
             score_splits(model, inputs, config, log, scores, adapt)
         found = outcome(log, config, inputs, done_already=False)
         recalls = log.recalls(found.accuracies)
@@ -120,7 +143,7 @@ def score_run(options: EvaluateConfig) -> Outcome:
             for each in inputs.tests
         ]
         lines += [_adapted(each, adaptation, log) for adaptation, each in product(adapt, inputs.tests)]
-        return dataclasses.replace(found, in_full=tuple(lines))
+        return dataclasses.replace(found, in_full=tuple(lines), averaged=len(checkpoints))
 
 
 def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float]) -> str:

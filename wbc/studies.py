@@ -15,7 +15,7 @@ from wbc.arms import PLAIN, Arm, parse_arm
 from wbc.config import PlanConfig, RunConfig, TrainConfig, adaptation_names, numbers, split_names
 from wbc.data.splits import split_list
 from wbc.errors import ConfigError, unknown
-from wbc.methods.catalog import PLAIN_SCORE, find_adaptation, find_method
+from wbc.methods.catalog import ADAPTATIONS, METHODS, PLAIN_SCORE, find_adaptation, find_method
 from wbc.models.catalog import PAPER_ROWS, find_model
 from wbc.settings import Settings
 
@@ -41,6 +41,8 @@ class Study(Settings):
     methods: tuple[str, ...] = (PLAIN,)
     adapt: tuple[str, ...] = ()
     """The adaptations that each run is scored under, beside plain; those that suit its model."""
+    unadapted: tuple[str, ...] = ()
+    """Methods whose runs are scored plain alone, which saves time."""
     seeds: int
     """Seeds 0 to seeds - 1."""
     data_gb: int = 1
@@ -54,6 +56,8 @@ class Study(Settings):
         super().__post_init__()
         if not 1 <= self.seeds <= _MOST_SEEDS:
             raise ConfigError(f"seeds={self.seeds}: must be 1 to {_MOST_SEEDS:,}: how many there are.")
+        for name in self.unadapted:
+            find_method(name)
 
     def domains(self) -> tuple[str, ...]:
         """Returns the keys of the domains that the study's runs need."""
@@ -92,6 +96,26 @@ STUDIES: Final = {
         lr=3e-4,
         checkpoint_every=1,
     ),
+    "methods": Study(
+        claim="Which way to train, and which adaptation, helps on another lab's photographs.",
+        command="make reproduce PROFILE=methods",
+        cost="COST TO MEASURE",
+        expect="not run yet",
+        sources=("pbc2500",),
+        targets=("bccd", "tecom", "cellavision"),
+        models=("lite0", "lite0_frozenbn_last16", "squeezenet"),
+        methods=tuple(METHODS),
+        adapt=tuple(name for name in ADAPTATIONS if name != PLAIN_SCORE),
+        unadapted=tuple(name for name in METHODS if name != PLAIN),
+        seeds=3,
+        image_size=64,
+        validation=0.2,
+        epochs=3,
+        batch_size=32,
+        lr=3e-4,
+        checkpoint_every=1,
+        runs_gb=4,
+    ),
     "open": Study(
         claim="The paper's nine models on images that download without a login.",
         command="make reproduce PROFILE=open",
@@ -111,6 +135,7 @@ STUDIES: Final = {
         expect="Table 4 of the paper: ResNet50 98.5 % at home and 23 % on LISC, VGG16 74 % on LISC",
         sources=("raabin",),
         targets=("raabin:test_b", "lisc", "bccd"),
+        adapt=("adabn", "em"),
         seeds=10,
         precision="bf16",
         data_gb=5,
@@ -147,7 +172,7 @@ def resolve(options: TrainConfig) -> RunConfig:
     study = find_study(options.profile)
     arm = parse_arm(options.model, tuple(split_list(options.source or study.sources[0])), options.method)
     targets = tuple(split_list(options.targets)) if options.targets else study.targets
-    adapt = study.adapt if options.adapt is None else adaptation_names(options.adapt)
+    adapt = _adapt(study, arm) if options.adapt is None else adaptation_names(options.adapt)
     return _configure(arm, options.seed, study_name(options.profile), targets, adapt, _settings(study, options))
 
 
@@ -159,7 +184,7 @@ def plan(options: PlanConfig) -> list[RunConfig]:
     study = find_study(options.profile)
     settings = _settings(study, options)
     return [
-        _configure(arm, seed, study_name(options.profile), _targets(study, arm), study.adapt, settings)
+        _configure(arm, seed, study_name(options.profile), _targets(study, arm), _adapt(study, arm), settings)
         for seed in (numbers("seeds", options.seeds) if options.seeds else range(study.seeds))
         for arm in plan_arms(options)
     ]
@@ -188,6 +213,10 @@ def _settings(study: Study, options: TrainConfig | PlanConfig) -> dict[str, Any]
 
 def _targets(study: Study, arm: Arm) -> tuple[str, ...]:
     return tuple(target for target in study.targets if len(study.sources) == 1 or target not in arm.sources)
+
+
+def _adapt(study: Study, arm: Arm) -> tuple[str, ...]:
+    return () if arm.method in study.unadapted else study.adapt
 
 
 def _configure(

@@ -18,7 +18,8 @@ def test_predictions_read_back_to_the_same_bits(tmp_path: Path) -> None:
         embeddings=rng.normal(size=(50, 8)).astype(np.float32),
     )
     write_predictions(predictions, tmp_path / "lisc.csv", tmp_path / "lisc.npy")
-    labels, read = read_scores(tmp_path / "lisc.csv")
+    ids, labels, read = read_scores(tmp_path / "lisc.csv")
+    assert ids == list(predictions.ids)
     assert (labels == predictions.labels).all()
     assert read.tobytes() == scores.tobytes()
     assert np.load(tmp_path / "lisc.npy").shape == (50, 8)

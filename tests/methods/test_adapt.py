@@ -22,7 +22,7 @@ from wbc.methods.adapt import predict_adapted
 from wbc.methods.adapt_norms import adabn, adabn_mixed, entropy, sar, tent
 from wbc.methods.adapt_scores import drawn, em_shares, prior, reweighted, shots
 from wbc.methods.adapt_views import flips, in_lab, in_rgb
-from wbc.methods.catalog import ADAPTATIONS, find_adaptation, unsuited
+from wbc.methods.catalog import ADAPTATIONS, find_adaptation, model_changes, unsuited
 from wbc.methods.spaces import moments, same, statistics, to_lab
 from wbc.models.build import Classifier, build
 from wbc.seeding import generator
@@ -59,6 +59,12 @@ def predictions(scores: Any, labels: Any = None, embeddings: Any = None) -> Pred
     embeddings = scores if embeddings is None else embeddings
     ids = tuple(map(str, range(len(scores))))
     return Predictions(domain="drawn", ids=ids, labels=labels, scores=scores, embeddings=embeddings)
+
+
+def adapted(name: str, *arguments: Any) -> Predictions:
+    """Returns the predictions under one row."""
+    ((_, found),) = predict_adapted([name], *arguments)
+    return found
 
 
 def batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
@@ -230,9 +236,28 @@ def test_plain_score_is_that_of_the_model_to_the_bit_and_no_adaptation_changes_t
     plain = predict(model, IMAGES, config)
     for name in ADAPTATIONS:
         if not name.startswith("shots"):
-            predict_adapted(name, model, IMAGES, source, config)
-    assert np.array_equal(predict_adapted("none", model, IMAGES, source, config).scores, plain.scores)
+            adapted(name, model, IMAGES, source, config)
+    assert np.array_equal(adapted("none", model, IMAGES, source, config).scores, plain.scores)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in state.items())
+
+
+def test_rows_that_change_the_model_alike_share_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, config = made()
+    names = ["none", "adabn", "em", "adabn+em", "prior", "shots_1"]
+    alone = {name: adapted(name, model, IMAGES, source, config).scores for name in names}
+    passes = []
+    monkeypatch.setattr("wbc.methods.adapt.predict", lambda *given: passes.append(1) or predict(*given))
+    together = dict(predict_adapted(names, model, IMAGES, source, config))
+    assert len(passes) == 2
+    assert together.keys() == set(names)
+    assert all(np.array_equal(together[name].scores, scores) for name, scores in alone.items())
+
+
+def test_rows_that_change_the_model_name_their_passes() -> None:
+    assert {name for name, row in ADAPTATIONS.items() if row.passes} == {
+        name for name in ADAPTATIONS if model_changes(name)
+    }
+    assert find_adaptation("adabn+flips").passes == 10
 
 
 @pytest.mark.parametrize("name", [*ADAPTATIONS, "lab+adabn+flips+em", "rgb+tent+prior"])
@@ -240,7 +265,7 @@ def test_plain_score_is_that_of_the_model_to_the_bit_and_no_adaptation_changes_t
 def test_probabilities_stay_finite_on_white_black_and_constant_images(name: str, value: int | None) -> None:
     model, config = made()
     images = filled(value)
-    found = predict_adapted(name, model, images, lambda: images, config)
+    found = adapted(name, model, images, lambda: images, config)
     assert np.isfinite(found.scores).all()
     np.testing.assert_allclose(found.scores.sum(1), 1, atol=1e-4)
 
@@ -251,7 +276,7 @@ def test_probabilities_stay_finite_on_white_black_and_constant_images(name: str,
         ("adabn+tent", "adabn and tent both act on the norms: choose one"),
         ("rgb+lab", "rgb and lab both act on the colour"),
         ("em+adabn", "write adabn+em"),
-        ("none+em", "none is scoring without an adaptation: leave it out"),
+        ("none+em", "none means no adaptation: leave it out"),
         ("adabm", "unknown adaptation 'adabm'; did you mean 'adabn'"),
     ],
 )

@@ -98,11 +98,12 @@ def _compare_averages(share: Callable[[int, int], float], average: Any, *, first
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("ema+swa", "ema and swa both set the average: choose one"),
-        ("logit_adjustment+mixstyle", "both set the loss"),
+        ("ema+swa", "ema and swa both act on the average: choose one"),
+        ("logit_adjustment+mixstyle", "both act on the loss"),
         ("balanced+logit_adjustment", "both make up for the classes' shares"),
-        ("hed_jitter+hed_jitter", "both set the augmentation"),
+        ("hed_jitter+hed_jitter", "hed_jitter and hed_jitter both act on the augmentation"),
         ("balanced+hed_jitter", "write hed_jitter+balanced"),
+        ("erm+ema", "erm means no method: leave it out"),
     ],
 )
 def test_methods_that_do_not_combine_say_why(name: str, reason: str) -> None:

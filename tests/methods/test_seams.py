@@ -110,10 +110,10 @@ def test_methods_at_different_seams_combine_in_the_catalogues_order(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("adjusted+short", "adjusted and short both set the loss: choose one"),
+        ("adjusted+short", "adjusted and short both act on the loss: choose one"),
         ("brightness+balanced", "write balanced+brightness"),
-        ("mixup+mixup", "mixup and mixup both set the mixing"),
-        ("erm+mixup", "erm is training without a method: leave it out"),
+        ("mixup+mixup", "mixup and mixup both act on the mixing"),
+        ("erm+mixup", "erm means no method: leave it out"),
         ("mixup+balancd", "unknown method 'balancd'; did you mean 'balanced'"),
     ],
 )

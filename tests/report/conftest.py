@@ -82,7 +82,11 @@ def log_run(store: Path) -> LogRun:
         config: RunConfig = resolve(TrainConfig(model="resnet50", seed=seed, device="cpu", **settings))  # type: ignore[arg-type]
         fingerprint = fingerprint or "-".join([model.replace(":", "-"), str(seed), *map(str, settings.values())])
         object.__setattr__(config, "model", model)  # any name, as a later version's catalogue may have it
-        scored = [images(name, (labels or {}).get(name, LABELS.tolist()), salt) for name in wrong]
+        scored = []
+        for name in wrong:  # "smears_target/em": answers under an adaptation
+            domain = name.partition("/")[0]
+            found = images(domain, (labels or {}).get(domain, LABELS.tolist()), salt)
+            scored.append(replace(found, name=name))
         train = images("smears_source_train", [0, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4])
         train = replace(train, digest=trained_on or train.digest)
         with open_run(config, fingerprint, {}) as run:

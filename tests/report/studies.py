@@ -8,16 +8,21 @@ from tests.report.conftest import AWAY, HOME, LABELS
 from wbc.arms import parse_arm
 from wbc.config import ReportConfig
 from wbc.evaluation.metrics import score
+from wbc.report.adapted import AdaptedScore
 from wbc.report.study import ScoredDomain, ScoredRun, Study
 from wbc.tracking.read import StoredRun
 
 Wrong = Mapping[str, Sequence[Mapping[str, int]]]
-"""By model, for each seed: of each domain's ten images, how many the run gets wrong, the first ones."""
+"""By model, for each seed: of each domain's ten images, how many the run gets wrong, the first ones.
+
+"bccd/em" are the answers on bccd under the adaptation em.
+"""
 
 
 def study_of(wrong: Wrong, *, source: str = "smears_source", home: str = HOME, profile: str = "demo") -> Study:
     """Returns the study of these runs; seeds count from 0."""
-    domains = list(dict.fromkeys(name for runs in wrong.values() for run in runs for name in run))
+    named = dict.fromkeys(name for runs in wrong.values() for run in runs for name in run)
+    domains = [name for name in named if "/" not in name]
     runs = [
         _run(model, seed, source, counts) for model, by_seed in wrong.items() for seed, counts in enumerate(by_seed)
     ]
@@ -29,7 +34,8 @@ def study_of(wrong: Wrong, *, source: str = "smears_source", home: str = HOME, p
         arms=tuple(parse_arm(model, (source,)) for model in wrong),
         runs=tuple(runs),
         domains=tuple(
-            ScoredDomain(name=name, home=name == home, same_lab=name == home, labels=LABELS) for name in domains
+            ScoredDomain(name=name, home=name.startswith(home), same_lab=name.startswith(home), labels=LABELS)
+            for name in domains
         ),
         excluded=(),
         missing=(),
@@ -43,7 +49,15 @@ def at_home_and_away(**away: Sequence[int]) -> Study:
 
 
 def _run(model: str, seed: int, source: str, wrong: Mapping[str, int]) -> ScoredRun:
-    scores = {name: _scores(count) for name, count in wrong.items()}
+    answers = {name: _scores(count) for name, count in wrong.items()}
+    scores = {name: each for name, each in answers.items() if "/" not in name}
+    adapted = {
+        tuple(name.split("/")): AdaptedScore(
+            rows=np.arange(len(LABELS)), right=each.argmax(1) == LABELS, metrics=score(LABELS, each)
+        )
+        for name, each in answers.items()
+        if name not in scores
+    }
     stored = StoredRun(
         id=f"{model}-{seed}",
         name=f"{model}/seed{seed}",
@@ -64,6 +78,7 @@ def _run(model: str, seed: int, source: str, wrong: Mapping[str, int]) -> Scored
         scores=scores,
         metrics={name: score(LABELS, each) for name, each in scores.items()},
         losses={1: 1.0},
+        adapted=adapted,  # type: ignore[arg-type]
     )
 
 

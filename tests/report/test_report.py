@@ -17,6 +17,7 @@ from tests.forks import run_module, start
 from tests.report.conftest import AWAY, HOME, WRONG, LogRun, arm, latest_report
 from wbc.config import ReportConfig
 from wbc.errors import ConfigError, ReportError
+from wbc.report.effects import effects
 from wbc.report.files import read_embeddings, read_samples
 from wbc.report.latex import numbers
 from wbc.report.paper.comparison import comparison, differences
@@ -143,6 +144,30 @@ def test_run_whose_files_are_damaged_is_left_out_and_its_cell_missing(
     study = read_study(options)
     assert [(each.stored.id, each.why) for each in study.excluded] == [(run_id, why.format(run=run_id))]
     assert study.missing == ((arm("resnet50"), 0),)
+
+
+def test_adapted_scores_are_read_with_their_run(log_run: LogRun, options: ReportConfig) -> None:
+    for seed in (0, 1):
+        log_run("resnet50", seed, {HOME: [], AWAY: [0, 1], f"{AWAY}/em": [seed], f"{AWAY}/later": []})
+    study = read_study(replace(options, models="resnet50"))
+    assert [sorted(run.adapted) for run in study.runs] == [[(AWAY, "em"), (AWAY, "later")]] * 2
+    assert sorted(run.adapted[AWAY, "em"].metrics.accuracy for run in study.runs) == [0.9, 0.9]
+    assert [domain.name for domain in study.domains] == [HOME, AWAY]
+    assert study.notes == ()
+    (effect,) = effects(study, "target")
+    assert (effect.domain.name, effect.difference) == (AWAY, pytest.approx(0.1))
+
+
+def test_run_whose_adapted_scores_are_of_other_images_is_left_out(log_run: LogRun, options: ReportConfig) -> None:
+    run_id = log_run("resnet50", 0, {HOME: [], AWAY: [], f"{AWAY}/em": []})
+    name = f"predictions/{AWAY}/em.csv"
+    path = Path(mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://")) / name
+    path.write_text(path.read_text().replace("0.png", "another.png"))
+    with pytest.raises(ReportError, match=r"1 predictions/smears_target/em\.csv of run"):
+        read_study(replace(options, models="resnet50", seeds="0"))
+    mlflow.MlflowClient().delete_tag(run_id, f"sha256.{name}")
+    with pytest.raises(ReportError, match=r"1 its predictions/smears_target/em\.csv is damaged"):
+        read_study(replace(options, models="resnet50", seeds="0"))
 
 
 def test_embeddings_that_declare_more_than_they_hold_and_samples_of_another_format_are_left_out(

@@ -36,7 +36,10 @@ def test_tune_prints_the_held_out_score_of_each_choice_and_the_best(
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     names = {name for run in runs for name in run.data.metrics if name.endswith("/accuracy")}
     assert names
-    assert all(name.endswith("_validation/accuracy") or name == "train/accuracy" for name in names)
+    assert all(
+        name.endswith(("_validation/accuracy", "_validation_corrupted/accuracy")) or name == "train/accuracy"
+        for name in names
+    )
 
 
 def test_of_equal_choices_the_cheaper_and_the_lower_rate_is_best() -> None:

@@ -1,6 +1,7 @@
 """Figures of merit, all of them from labels and per-image probabilities."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -8,6 +9,9 @@ from sklearn.metrics import confusion_matrix
 
 from wbc.cells import CLASSES
 from wbc.evaluation.calibration import reliability
+
+LEAST_CLASSES: Final = 3
+"""A model that predicts fewer of them has collapsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,12 @@ class Metrics:
     f1: tuple[float, ...]
     confusion: Int64[np.ndarray, "5 5"]
     """Images counted by true class (rows) and predicted class (columns)."""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the model predicts fewer than three classes, where the images have as many."""
+        predicted, true = (int((self.confusion.sum(axis) > 0).sum()) for axis in (0, 1))
+        return predicted < min(LEAST_CLASSES, true)
 
 
 def score(labels: Int64[np.ndarray, " images"], scores: Float[np.ndarray, "images 5"]) -> Metrics:

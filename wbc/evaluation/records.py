@@ -28,21 +28,22 @@ class Predictions:
         return pd.DataFrame({"id": self.ids, "label": self.labels, **columns})
 
 
-def write_predictions(predictions: Predictions, table: Path, embeddings: Path) -> None:
-    """Writes the table as CSV, which reads back to the same bits, and the embeddings as float16 in NumPy's format."""
+def write_predictions(predictions: Predictions, table: Path, embeddings: Path | None = None) -> None:
+    """Writes the table as CSV, which reads back to the same bits, and embeddings as float16 in NumPy's format."""
     predictions.table().to_csv(table, index=False)
-    np.save(embeddings, predictions.embeddings.astype(np.float16))
+    if embeddings:
+        np.save(embeddings, predictions.embeddings.astype(np.float16))
 
 
-def read_scores(path: Path) -> tuple[Int64[np.ndarray, " images"], Float[np.ndarray, "images 5"]]:
-    """Returns the labels and probabilities of a predictions file.
+def read_scores(path: Path) -> tuple[list[str], Int64[np.ndarray, " images"], Float[np.ndarray, "images 5"]]:
+    """Returns the ids, labels and probabilities of a predictions file.
 
     Raises:
         ValueError: the file holds no such table, a label is no class, or a probability is none.
         KeyError: a column is missing.
     """
-    table = pd.read_csv(path, dtype=dict.fromkeys(CLASSES, np.float32) | {"label": np.int64})
+    table = pd.read_csv(path, dtype=dict.fromkeys(CLASSES, np.float32) | {"id": str, "label": np.int64})
     labels, scores = table["label"].to_numpy(), table[list(CLASSES)].to_numpy()
     if not np.isin(labels, range(len(CLASSES))).all() or not ((scores >= 0) & (scores <= 1 + 1e-5)).all():
         raise ValueError(f"{path} holds labels that are no class, or probabilities that are none.")
-    return labels, scores
+    return table["id"].tolist(), labels, scores

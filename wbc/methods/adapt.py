@@ -12,33 +12,37 @@ They act in this order, on a copy of the model. `source` loads the training imag
 
 import copy
 import pkgutil
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from wbc.config import RunConfig
 from wbc.data.images import Images
 from wbc.evaluation.predict import predict
 from wbc.evaluation.records import Predictions
-from wbc.methods.catalog import find_adaptation
+from wbc.methods.catalog import find_adaptation, model_changes
 from wbc.models.build import Classifier
 
 Source = Callable[[], Images]
 """Returns a run's training images."""
 
 
-def predict_adapted(name: str, model: Classifier, images: Images, source: Source, config: RunConfig) -> Predictions:
-    """Returns the predictions of a model for images under a row of ADAPTATIONS, or several rows joined by "+".
+def predict_adapted(
+    names: Iterable[str], model: Classifier, images: Images, source: Source, config: RunConfig
+) -> Iterator[tuple[str, Predictions]]:
+    """Yields the predictions of a model for images under each row of ADAPTATIONS, or rows joined by "+".
 
-    The model stays as it is.
+    Rows that change the model alike share one pass over the images, and follow each other. The model stays as it is.
 
     Raises:
-        ConfigError: the row is not known, or does not suit the model or the images.
+        ConfigError: a row is not known, or does not suit the model or the images.
     """
-    row = find_adaptation(name)
-    changes: list[Any] = [pkgutil.resolve_name(each) for each in (row.colour, row.norms, row.views) if each]
-    scoring = copy.deepcopy(model) if changes else model
-    for change in changes:
-        scoring = change(scoring, images, source, config)
-    predictions = predict(scoring, images, config)
-    rescored: Predictions = pkgutil.resolve_name(row.scores)(predictions, source, config) if row.scores else predictions
-    return rescored
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        alike.setdefault(model_changes(name), []).append(name)
+    for changes, rows in alike.items():
+        scoring = copy.deepcopy(model) if changes else model
+        for change in changes:
+            scoring = pkgutil.resolve_name(change)(scoring, images, source, config)
+        predictions = predict(scoring, images, config)
+        for name in rows:
+            rescore = find_adaptation(name).scores
+            yield name, pkgutil.resolve_name(rescore)(predictions, source, config) if rescore else predictions

@@ -170,7 +170,11 @@ def _batch_norms(model: Classifier) -> list[nn.BatchNorm2d]:
 
 def _estimate(model: Classifier, images: Images, config: RunConfig) -> None:
     """Sets each batch norm's statistics to the mean over batches; variances are unbiased, as PyTorch keeps them."""
-    norms = _batch_norms(model)
+    gather_statistics(model, _batch_norms(model), images, config)
+
+
+def gather_statistics(model: Classifier, norms: Sequence[nn.BatchNorm2d], images: Images, config: RunConfig) -> None:
+    """Sets the statistics of some batch norms to the mean over batches of the images."""
     model.eval()
     for norm in norms:
         norm.reset_running_stats()

@@ -3,8 +3,9 @@
 This file imports neither torch nor timm, so that reports can read the rows' titles.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from wbc.arms import PLAIN
 from wbc.errors import ConfigError, unknown
@@ -102,6 +103,8 @@ class Adaptation:
     """What becomes of the predictions."""
     suits: tuple[str, ...] = ()
     """The norms (`Model.norm`) of the models that it works for; none: of any."""
+    passes: int = 0
+    """Forward passes over the images that it takes beside the plain one, a backward pass counted as two."""
 
 
 _BATCH_NORM: Final = ("batch", "frozen_batch", "own")
@@ -112,31 +115,37 @@ ADAPTATIONS: Final[dict[str, Adaptation]] = {
         title="each image in the source's RGB mean and spread",
         access="source",
         colour="wbc.methods.adapt_views:in_rgb",
+        passes=1,
     ),
     "lab": Adaptation(
         title="each image in the source's LAB mean and spread",
         access="source",
         colour="wbc.methods.adapt_views:in_lab",
+        passes=1,
     ),
     "adabn": Adaptation(
         title="batch norm re-estimated (AdaBN)",
         access="target",
         norms="wbc.methods.adapt_norms:adabn",
         suits=_BATCH_NORM,
+        passes=2,
     ),
     "adabn_mixed": Adaptation(
         title="AdaBN mixed with the source's, N = 128",
         access="target",
         norms="wbc.methods.adapt_norms:adabn_mixed",
         suits=_BATCH_NORM,
+        passes=2,
     ),
     "tent": Adaptation(
-        title="TENT, batches of 64", access="target", norms="wbc.methods.adapt_norms:tent", suits=_ANY_NORM
+        title="TENT, batches of 64", access="target", norms="wbc.methods.adapt_norms:tent", suits=_ANY_NORM, passes=5
     ),
     "sar": Adaptation(
-        title="SAR, batches of 64", access="target", norms="wbc.methods.adapt_norms:sar", suits=_ANY_NORM
+        title="SAR, batches of 64", access="target", norms="wbc.methods.adapt_norms:sar", suits=_ANY_NORM, passes=8
     ),
-    "flips": Adaptation(title="eight flips and turns averaged", access="source", views="wbc.methods.adapt_views:flips"),
+    "flips": Adaptation(
+        title="eight flips and turns averaged", access="source", views="wbc.methods.adapt_views:flips", passes=8
+    ),
     "prior": Adaptation(
         title="logit adjustment after training", access="source", scores="wbc.methods.adapt_scores:prior"
     ),
@@ -158,31 +167,23 @@ def find_adaptation(name: str) -> Adaptation:
     Raises:
         ConfigError: a row is not known, two rows set the same seam, or they do not stand in the catalogue's order.
     """
-    parts = name.split("+")
-    for part in parts:
-        if part not in ADAPTATIONS:
-            raise unknown("adaptation", part, ADAPTATIONS)
+    parts, seams = _joined("adaptation", name, ADAPTATIONS, PLAIN_SCORE, ADAPTATION_SEAMS)
     if len(parts) == 1:
         return ADAPTATIONS[name]
-    if PLAIN_SCORE in parts:
-        raise ConfigError(f"adaptation '{name}': {PLAIN_SCORE} is scoring without an adaptation: leave it out.")
-    settings: dict[str, str] = {}
-    for seam in ADAPTATION_SEAMS:
-        setters = [part for part in parts if getattr(ADAPTATIONS[part], seam)]
-        if len(setters) > 1:
-            raise ConfigError(f"adaptation '{name}': {' and '.join(setters)} both act on the {seam}: choose one.")
-        if setters:
-            settings[seam] = getattr(ADAPTATIONS[setters[0]], seam)
-    ordered = "+".join(sorted(parts, key=list(ADAPTATIONS).index))
-    if name != ordered:
-        raise ConfigError(f"adaptation '{name}': adaptations stand in the catalogue's order: write {ordered}.")
     rows = [ADAPTATIONS[part] for part in parts]
     return Adaptation(
         title=" + ".join(row.title for row in rows),
         access=max((row.access for row in rows), key=ACCESS.index),
         suits=next((row.suits for row in rows if row.suits), ()),
-        **settings,
+        passes=sum(row.passes for row in rows),
+        **seams,
     )
+
+
+def model_changes(adaptation: str) -> tuple[str, ...]:
+    """Returns the functions that change the model under an adaptation, in order; none where only scores change."""
+    row = find_adaptation(adaptation)
+    return tuple(each for each in (row.colour, row.norms, row.views) if each)
 
 
 def unsuited(adaptation: str, norm: str) -> str | None:
@@ -200,30 +201,40 @@ def find_method(name: str) -> Method:
     Raises:
         ConfigError: a row is not known, two rows set the same seam, or they do not stand in the catalogue's order.
     """
-    parts = name.split("+")
-    for part in parts:
-        if part not in METHODS:
-            raise unknown("method", part, METHODS)
+    parts, seams = _joined("method", name, METHODS, PLAIN, SEAMS, chained="augmentation")
     if len(parts) == 1:
         return METHODS[name]
-    if PLAIN in parts:
-        raise ConfigError(f"method '{name}': {PLAIN} is training without a method: leave it out.")
-    settings: dict[str, str] = {}
-    setters: dict[str, str] = {}
-    for part in parts:
-        for seam in SEAMS:
-            function = getattr(METHODS[part], seam)
-            if function and seam == "augmentation" and seam in settings and parts.count(part) == 1:
-                function = f"{settings[seam]}, {function}"  # a change may follow another
-            elif function and seam in settings:
-                raise ConfigError(f"method '{name}': {setters[seam]} and {part} both set the {seam}: choose one.")
-            if function:
-                settings[seam], setters[seam] = function, part
-    ordered = "+".join(sorted(parts, key=list(METHODS).index))
-    if name != ordered:
-        raise ConfigError(f"method '{name}': methods stand in the catalogue's order: write {ordered}.")
     evening = [part for part in parts if METHODS[part].evens]
     if len(evening) > 1:
         raise ConfigError(f"method '{name}': {' and '.join(evening)} both make up for the classes' shares: choose one.")
     title = " + ".join(METHODS[part].title for part in parts)
-    return Method(title=title, access="source", evens=bool(evening), **settings)
+    return Method(title=title, access="source", evens=bool(evening), **seams)
+
+
+def _joined(
+    kind: str, name: str, rows: Mapping[str, Any], plain: str, seams: Iterable[str], *, chained: str = ""
+) -> tuple[list[str], dict[str, str]]:
+    """Returns the parts of a name joined by "+", and for each seam that they set its function.
+
+    At the seam `chained` functions of several parts follow each other, by commas.
+
+    Raises:
+        ConfigError: a part is no row or is `plain`, two act on a seam, or they do not stand in the rows' order.
+    """
+    parts = name.split("+")
+    for part in parts:
+        if part not in rows:
+            raise unknown(kind, part, rows)
+    if len(parts) > 1 and plain in parts:
+        raise ConfigError(f"{kind} '{name}': {plain} means no {kind}: leave it out.")
+    found = {}
+    for seam in seams:
+        setters = [part for part in parts if getattr(rows[part], seam)]
+        if len(setters) > 1 and (seam != chained or len(set(setters)) < len(setters)):
+            raise ConfigError(f"{kind} '{name}': {' and '.join(setters[:2])} both act on the {seam}: choose one.")
+        if setters:
+            found[seam] = ", ".join(getattr(rows[part], seam) for part in setters)
+    ordered = "+".join(sorted(parts, key=list(rows).index))
+    if name != ordered:
+        raise ConfigError(f"{kind} '{name}': {kind}s stand in the catalogue's order: write {ordered}.")
+    return parts, found

@@ -22,7 +22,7 @@ from wbc.seeding import derive_seed
 
 Pixels: TypeAlias = UInt8[Tensor, "batch 3 height width"] | Float[Tensor, "batch 3 height width"]
 _widths: Final[dict[tuple[str, str, int], int]] = {}
-"""Of features, by backbone, scale and image size: they are followed once, which takes longer than making the network."""
+"""Of features, by backbone, scale and image size: they are followed once, which is slower than making a network."""
 
 
 class Classifier(nn.Module):

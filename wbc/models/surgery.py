@@ -54,6 +54,12 @@ def frozen_batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
     return [norm for norm in norms if norm.affine and not norm.weight.requires_grad]
 
 
+def live_batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """Returns the batch norms that gather statistics in training: all but the frozen ones."""
+    frozen = set(frozen_batch_norms(network))
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and module not in frozen]
+
+
 def sequence(network: nn.Module) -> list[nn.Module] | None:
     """Returns the layers that make up a network when they are called one after the other; None if it is not so made."""
     if isinstance(network, ResNet):

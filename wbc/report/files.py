@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int64
 from PIL import Image
 
@@ -16,6 +15,7 @@ from wbc.arms import Arm
 from wbc.errors import DamageError
 from wbc.evaluation.metrics import score
 from wbc.evaluation.records import read_scores
+from wbc.report.adapted import AdaptedScore
 from wbc.report.study import ScoredRun
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, fetch, read_curve
@@ -40,22 +40,27 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         found = fetch(run, schema.PREDICTIONS, folder / run.id)
     except DamageError as error:
         return str(error)
-    paths = sorted(found.glob("*.csv")) if found else []
-    if not paths:
+    plain = sorted(found.glob("*.csv")) if found else []
+    if not (found and plain):
         return "its predictions are missing"
-    scores, metrics, truth = {}, {}, {}
-    for path in paths:
+    scores, metrics, truth, adapted = {}, {}, {}, {}
+    seen = dict[str, tuple[dict[str, int], Int64[np.ndarray, " images"]]]()
+    for path in [*plain, *sorted(found.glob("*/*.csv"))]:
         try:
-            labels, scores[path.stem] = read_scores(path)
-            ids = pd.read_csv(path, usecols=["id"], dtype=str)["id"]
+            if path not in plain:
+                domain = path.parent.name
+                adapted[domain, path.stem.replace("-", "+")] = _adapted(path, *seen[domain])
+                continue
+            ids, labels, scores[path.stem] = read_scores(path)
             if not len(labels):
                 raise ValueError
         except (ValueError, KeyError, OverflowError):  # pandas' own errors among them
-            return f"its predictions/{path.name} is damaged"
+            return f"its predictions/{path.relative_to(found).as_posix()} is damaged"
         metrics[path.stem] = score(labels, scores[path.stem])
         logged = sorted({each.digest for each in run.datasets if each.name == path.stem})
         digest = hashlib.sha256("\n".join([*logged, *ids, *map(str, labels)]).encode()).hexdigest()
         truth[path.stem] = (digest, labels)
+        seen[path.stem] = {name: row for row, name in enumerate(ids)}, labels
     try:
         environment = fetch(run, schema.ENVIRONMENT, folder / run.id)
         known = _checked(json.loads(environment.read_bytes())) if environment else {}
@@ -69,8 +74,23 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         scores=scores,
         metrics=metrics,
         losses=read_curve(run, schema.LOSS),
+        adapted=adapted,
     )
     return scored, truth
+
+
+def _adapted(path: Path, rows: dict[str, int], labels: Int64[np.ndarray, " images"]) -> AdaptedScore:
+    """Returns the answers in a file of adapted scores; `rows` says by id where each image's label stands.
+
+    Raises:
+        KeyError: an image is not among them.
+        ValueError: it has another label, or the file is none of predictions.
+    """
+    ids, said, scores = read_scores(path)
+    places = np.array([rows[name if name in rows else name.rpartition("#")[0]] for name in ids], np.int64)
+    if not len(said) or not np.array_equal(labels[places], said):
+        raise ValueError("the labels are others")
+    return AdaptedScore(rows=places, right=scores.argmax(1) == said, metrics=score(said, scores))
 
 
 def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images dim"] | None:

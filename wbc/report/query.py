@@ -24,6 +24,7 @@ from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command, typed
 from wbc.settings import Settings, settings_for
 from wbc.studies import find_study, plan, study_name
+from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, read_runs
 
 _COMPARED: Final = {
@@ -47,7 +48,8 @@ def read_study(options: PlanConfig) -> Study:
         ReportError: it holds no completed run of this study and these settings.
     """
     study, configs = find_study(options.profile), plan(options)
-    own = read_runs(study_name(options.profile))
+    stored = read_runs(study_name(options.profile))
+    own, averages = ([run for run in stored if (schema.AVERAGED in run.tags) == of] for of in (False, True))
     excluded = [
         Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and (run.fault or "model" in run.tags)
     ]
@@ -56,10 +58,12 @@ def read_study(options: PlanConfig) -> Study:
         files = _in_threads(lambda run: read_config(run, Path(name)), complete)
         chosen, left = _choose(complete, files, configs, only=bool(options.models or options.methods))
         read = _in_threads(lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(name)), list(chosen))
-    pairs = zip(chosen.values(), read, strict=True)
-    damaged = [Excluded(stored=run, why=found) for run, found in pairs if isinstance(found, str)]
-    runs, labels, notes, strangers = _same_images([found for found in read if not isinstance(found, str)])
-    excluded += [*left, *damaged, *strangers]
+        pairs = zip(chosen.values(), read, strict=True)
+        damaged = [Excluded(stored=run, why=found) for run, found in pairs if isinstance(found, str)]
+        runs, truth, notes, strangers = _same_images([found for found in read if not isinstance(found, str)])
+        soups, others = _soups(averages, runs, truth, Path(name))
+    labels = {domain: each for domain, (_, each) in truth.items()}
+    excluded += [*left, *damaged, *strangers, *others]
     if not runs:
         raise ReportError(_nothing_to_report(options, excluded))
     arms = list(dict.fromkeys([*(config.arm for config in configs), *sorted(run.arm for run in runs)]))
@@ -78,6 +82,7 @@ def read_study(options: PlanConfig) -> Study:
         excluded=tuple(excluded),
         missing=tuple((arm, seed) for arm in arms for seed in seeds if (arm, seed) not in present),
         notes=tuple(notes),
+        soups=soups,
     )
 
 
@@ -150,8 +155,8 @@ def _end(run: StoredRun) -> float:
 
 def _same_images(
     read: Sequence[tuple[ScoredRun, Truth]],
-) -> tuple[list[ScoredRun], dict[str, _Labels], list[str], list[Excluded]]:
-    """Returns the runs, each domain's labels, notes, and the runs trained on other images than most of their sources.
+) -> tuple[list[ScoredRun], Truth, list[str], list[Excluded]]:
+    """Returns the runs, what was scored, notes, and the runs trained on other images than most of their sources.
 
     Of each domain the images count that most runs were scored on, the newest if as many; scores on others are left out.
     """
@@ -164,16 +169,42 @@ def _same_images(
     kept = [(run, truth) for run, truth in newest_first if run not in strangers]
     names = list(dict.fromkeys(domain for _, truth in kept for domain in truth))
     valid = {name: _most(truth[name][0] for _, truth in kept if name in truth) for name in names}
-    labels = {name: next(t[name][1] for _, t in kept if name in t and t[name][0] == valid[name]) for name in names}
+    scored = {name: next(t[name] for _, t in kept if name in t and t[name][0] == valid[name]) for name in names}
     runs, notes = [], []
     for run, truth in kept:
         other = [domain for domain, (digest, _) in truth.items() if digest != valid[domain]]
         if other:
             notes.append(f"{run.stored.name} ({run.stored.id}) was scored on other images of {', '.join(other)}.")
         same = {domain: metrics for domain, metrics in run.metrics.items() if domain not in other}
-        runs.append(dataclasses.replace(run, metrics=same))
+        adapted = {key: each for key, each in run.adapted.items() if key[0] not in other}
+        runs.append(dataclasses.replace(run, metrics=same, adapted=adapted))
     why = "trained on other images than most runs"
-    return runs, labels, notes, [Excluded(stored=run.stored, why=why) for run in strangers]
+    return runs, scored, notes, [Excluded(stored=run.stored, why=why) for run in strangers]
+
+
+def _soups(
+    averages: Sequence[StoredRun], runs: Sequence[ScoredRun], truth: Truth, folder: Path
+) -> tuple[tuple[ScoredRun, ...], list[Excluded]]:
+    """Returns of each arm the newest scores of the averaged weights of all its runs, and the others with the reason."""
+    ids: dict[Arm, set[str]] = {}
+    for run in runs:
+        ids.setdefault(run.arm, set()).add(run.stored.id)
+    soups: dict[Arm, ScoredRun] = {}
+    left = []
+    for stored in sorted(averages, key=_end, reverse=True):
+        arm = next((arm for arm, of in ids.items() if of == set(stored.tags[schema.AVERAGED].split(","))), None)
+        if arm is None or arm in soups or stored.status != "FINISHED":
+            why = "averages other runs than those of this report" if arm is None else "older, or not finished"
+            left.append(Excluded(stored=stored, why=why))
+            continue
+        found = read_scored(stored, arm, 0, folder)
+        if isinstance(found, str):
+            left.append(Excluded(stored=stored, why=found))
+            continue
+        soup, its = found
+        same = {name: each for name, each in soup.scores.items() if truth.get(name, ("",))[0] == its[name][0]}
+        soups[arm] = dataclasses.replace(soup, scores=same)
+    return tuple(soups.values()), left
 
 
 def _trained_on(run: StoredRun) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ _CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "t
 _ATTEMPTS: Final = 20
 _log = logging.getLogger(__name__)
 Part = Table | Plot | Gallery
-Make = Callable[[Study], "Part | Absent | Sequence[Part | Absent] | None"]
+Made = Part | Absent | Sequence[Part | Absent] | None
+Make = Callable[[Study], Made]
 """Makes a table, figure or gallery of a study, or several; None: it has nothing of the kind."""
 
 
@@ -44,6 +45,8 @@ class Contents:
     """What stands below the headline."""
     parts: tuple[Make, ...]
     """All else."""
+    whole: frozenset[Make] = frozenset()
+    """Those of them that take all arms; of a study of many the others take plain training alone."""
     numbers: Callable[[], Mapping[str, str]] = dict
 
 
@@ -95,8 +98,11 @@ def _fill(folder: Path, study: Study, contents: Contents) -> None:
         (folder / name).mkdir()
     not_run: list[str] = []
     with figure_style():
-        first = _made(folder, study, contents.first, not_run)
-        rest = _made(folder, study, contents.parts, not_run)
+        models = study.of_models()
+        first, rest = (
+            _made(folder, [make(study if make in contents.whole else models) for make in makes], not_run)
+            for makes in (contents.first, contents.parts)
+        )
     parts = Parts(
         headline=contents.headline(study),
         first=tuple(part for part in first if not isinstance(part, Gallery)),
@@ -114,10 +120,9 @@ def _fill(folder: Path, study: Study, contents: Contents) -> None:
     write_page(study, dataclasses.replace(parts, not_run=tuple(not_run)), folder)
 
 
-def _made(folder: Path, study: Study, makes: Iterable[Make], not_run: list[str]) -> list[Part]:
-    """Makes tables and figures, writes them and returns them; adds to `not_run` what there is none of, and why."""
+def _made(folder: Path, made: Iterable[Made], not_run: list[str]) -> list[Part]:
+    """Writes tables and figures and returns them; adds to `not_run` what there is none of, and why."""
     written: list[Part] = []
-    made = (make(study) for make in makes)
     for part in (part for each in made if each for part in (each if isinstance(each, Sequence) else [each])):
         if isinstance(part, Absent):
             not_run.append(f"No {part.name}: {part.why}.")

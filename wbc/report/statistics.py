@@ -84,14 +84,14 @@ def two_way_interval(
     seeds, images = hits.shape
     if seeds < 2:
         return None
-    by_seed = _resampled("images", images, resamples) @ hits.T.astype(np.float32)
-    accuracies = (_resampled("seeds", seeds, resamples) * by_seed).sum(1)
+    by_seed = resampled("images", images, resamples) @ hits.T.astype(np.float32)
+    accuracies = (resampled("seeds", seeds, resamples) * by_seed).sum(1)
     low, high = np.quantile(accuracies, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
 @lru_cache(maxsize=16)
-def _resampled(of: str, count: int, resamples: int) -> Float[np.ndarray, "resamples count"]:
+def resampled(of: str, count: int, resamples: int) -> Float[np.ndarray, "resamples count"]:
     """Returns how much each item weighs in each draw with replacement; the same for every model, so made once."""
     drawn = generator(0, "bootstrap", of).multinomial(count, np.full(count, 1 / count), resamples)
     return drawn.astype(np.float32) / count
@@ -192,12 +192,14 @@ class PairedTest:
 
 
 def paired_test(
-    first: Bool[np.ndarray, "seeds images"],
-    second: Bool[np.ndarray, "seeds images"],
+    first: Bool[np.ndarray, "seeds images"] | Float[np.ndarray, "seeds images"],
+    second: Bool[np.ndarray, "seeds images"] | Float[np.ndarray, "seeds images"],
     shared: SeedSpread | None = None,
     confidence: float = 0.95,
 ) -> PairedTest | None:
     """Compares two models whose rows are the same seeds and whose columns the same images; None below two seeds.
+
+    Values are hits, or what stands for them: shares of several draws, balanced ones (`wbc.report.balance`).
 
     Seeds and images are crossed random effects, as readers and cases are in studies of radiologists. The variance of
     the mean difference is that of seeds plus that of images, max(MS_images - MS_residual, 0) / (seeds × images), and

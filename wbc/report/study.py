@@ -3,10 +3,10 @@
 import re
 import shlex
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -15,9 +15,13 @@ from wbc.arms import PLAIN, Arm
 from wbc.config import PlanConfig, split_names
 from wbc.evaluation.metrics import Metrics
 from wbc.models.catalog import MODELS, Model
+from wbc.report.adapted import AdaptedScore
 from wbc.report.statistics import ALPHA, PairedTest, SeedSpread, holm, paired_test, seed_spread, seeds_to_find
 from wbc.studies import study_name
 from wbc.tracking.read import StoredRun
+
+MANY: Final = 20
+"""With more arms than these, tables and figures of models have those of plain training alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,8 @@ class ScoredRun:
     """By domain."""
     losses: dict[int, float]
     """Training loss by epoch, from 1."""
+    adapted: dict[tuple[str, str], AdaptedScore] = field(default_factory=dict)
+    """By domain and adaptation."""
 
     @property
     def identity(self) -> str:
@@ -114,6 +120,8 @@ class Study:
     """Arms and seeds of the grid without a run."""
     notes: tuple[str, ...]
     """What a reader must know of how the runs differ."""
+    soups: tuple[ScoredRun, ...] = ()
+    """Scores of the averaged weights of an arm's runs, of all seeds."""
 
     @property
     def profile(self) -> str:
@@ -156,6 +164,13 @@ class Study:
     def label(self, arm: Arm) -> str:
         """Returns an arm's name, with its sources only where the study trains on more than one set of them."""
         return arm.name if len({each.sources for each in self.arms}) == 1 else arm.full_name
+
+    def of_models(self) -> "Study":
+        """Returns the study for tables and figures of models: itself, or of many arms those of plain training."""
+        plain = tuple(arm for arm in self.arms if arm.method == PLAIN)
+        if len(self.arms) <= MANY or not plain:
+            return self
+        return replace(self, arms=plain, runs=tuple(run for run in self.runs if run.arm in plain))
 
     def named(self, names: Iterable[str]) -> list[Arm]:
         """Returns the study's arms of these names, in the names' order."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from wbc.config import RunConfig
+from wbc.identity import suited
+from wbc.methods.catalog import find_adaptation, model_changes
 from wbc.settings import settings_for
 from wbc.sweep.plan import Cell
 from wbc.terminal import print_table
@@ -26,6 +28,8 @@ class Rate:
     images_per_s: float
     """Of all runs that went on at a time: the median over runs of the last epoch's rate."""
     runs: int
+    scored_per_s: float | None = None
+    """Images that all runs at a time score, the median; None where no run logged it."""
 
 
 def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
@@ -33,7 +37,7 @@ def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
 
     A run's rate is multiplied by its tag `jobs`, the number of runs at a time: together they were so fast.
     """
-    seen = defaultdict(list)
+    seen, scored = defaultdict(list), defaultdict(list)
     for record in records:
         rate = record.metrics.get(schema.IMAGES_PER_S)
         if (
@@ -41,8 +45,18 @@ def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
             and {*_DECIDING, schema.HARDWARE, schema.JOBS} <= set(record.tags)
             and hardware in (None, record.tags[schema.HARDWARE])
         ):
-            seen[tuple(record.tags[name] for name in _DECIDING)].append(rate * int(record.tags[schema.JOBS]))
-    return {key: Rate(images_per_s=statistics.median(values), runs=len(values)) for key, values in seen.items()}
+            key, jobs = tuple(record.tags[name] for name in _DECIDING), int(record.tags[schema.JOBS])
+            seen[key].append(rate * jobs)
+            if schema.SCORED_PER_S in record.metrics:
+                scored[key].append(record.metrics[schema.SCORED_PER_S] * jobs)
+    return {
+        key: Rate(
+            images_per_s=statistics.median(values),
+            runs=len(values),
+            scored_per_s=statistics.median(scored[key]) if scored[key] else None,
+        )
+        for key, values in seen.items()
+    }
 
 
 def images_per_s(config: RunConfig, rates: Mapping[str, Rates]) -> float | None:
@@ -90,12 +104,37 @@ def _hours(left: Sequence[Cell], rates: Mapping[str, Rates]) -> list[str]:
     if used:
         told = ", ".join(f"{model} {rate.images_per_s:.0f} (n={rate.runs})" for model, rate in used.items())
         count = len(left) - sum(unknown.values())
-        time = f"{seconds / 3600:.1f} hours" if seconds > 3600 else f"{max(1, round(seconds / 60))} min"
-        lines.append(f"About {time} of training for {count} of them, at images/s measured: {told}.")
+        lines.append(f"About {_time(seconds)} of training for {count} of them, at images/s measured: {told}.")
     if unknown:
         told = ", ".join(f"{model} ({count})" for model, count in unknown.items())
         lines.append(f"No rate is known, since none was measured on this hardware: {told}.")
-    return lines
+    return lines + _adapting(left, rates)
+
+
+def _adapting(left: Sequence[Cell], rates: Mapping[str, Rates]) -> list[str]:
+    """Returns what scoring under adaptations adds, in a sentence; nothing where no pass over the images is added."""
+    passes = {cell.config: _passes(cell.config) for cell in left}
+    cells = [cell for cell in left if passes[cell.config] and cell.test_images]
+    if not cells:
+        return []
+    known = [(cell, rate) for cell in cells if (rate := rates[cell.config.device].get(rate_key(cell.config)))]
+    seconds = [passes[cell.config] * cell.test_images / rate.scored_per_s for cell, rate in known if rate.scored_per_s]
+    total = sum(passes[cell.config] * cell.test_images for cell in cells)
+    told = f"Adaptations add {total:,} forward passes of an image, in {len(cells)} of them"
+    if not seconds:
+        return [f"{told}; how fast images are scored is not known, since none was measured on this hardware."]
+    rest = f" for {len(seconds)} of those" if len(seconds) < len(cells) else ""
+    return [f"{told}: about {_time(sum(seconds))} more{rest}."]
+
+
+def _passes(config: RunConfig) -> int:
+    """Returns the passes over the images that a run's adaptations add; those that change the model alike share one."""
+    alike = {model_changes(name): find_adaptation(name).passes for name in suited(config, config.adapt)}
+    return sum(alike.values())
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds > 3600 else f"{max(1, round(seconds / 60))} min"
 
 
 def epochs_left(cell: Cell) -> int:

@@ -34,6 +34,8 @@ class Cell:
     """What it came to, if it is done."""
     train_images: int | None
     """None if the source is not prepared."""
+    test_images: int = 0
+    """Of the splits that adaptations are scored on; 0 if one is not prepared."""
 
 
 def survey(configs: Sequence[RunConfig], records: Iterable[StoredRun]) -> list[Cell]:
@@ -59,7 +61,7 @@ def _cell(
     identity = trained_as(config, inputs.train, weights[1]) if inputs and weights[0] else None
     outcome = record = standing = None
     if inputs and identity:
-        scores = wanted_scores(identity, inputs.tests, config)
+        scores = wanted_scores(identity, inputs, config)
         stands = [(state(run, scores), run) for run in found.get(identity, [])]
         standing, record = min(stands, key=lambda pair: _RANKS.index(pair[0]), default=(None, None))
     if record and inputs and standing == "done":
@@ -77,4 +79,5 @@ def _cell(
         record=record,
         outcome=outcome,
         train_images=sum(len(part.labels) for part in inputs.train) if inputs else None,
+        test_images=sum(len(test.labels) for test in inputs.tests if test.name not in inputs.held) if inputs else 0,
     )

@@ -4,7 +4,7 @@ A run is found again by its tag `trained_as`. One that is trained already is ope
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,10 @@ def open_run(config: RunConfig, trained_as: str, scores: Mapping[str, str]) -> I
 
 
 @contextmanager
-def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[ScoreLog]:
-    """Yields the scores of the finished run that further domains are scored for; for a checkpoint file, of a new run.
+def open_scoring(config: RunConfig, run_ids: Sequence[str]) -> Iterator[ScoreLog]:
+    """Yields the scores of the finished run that further domains are scored for.
+
+    Those of a checkpoint file (no run) or of the averaged weights of several runs go to a new run.
 
     Raises:
         TrackingError: the tracking store fails, or there is no such run.
@@ -90,7 +92,8 @@ def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[ScoreLog]:
     """
     experiment_id = connect()
     with signals_exit(), _machine_errors():
-        if run_id:
+        if len(run_ids) == 1:
+            (run_id,) = run_ids
             with store_errors():
                 _forward_project_run(read_run(run_id))
                 claim = claim_stored(run_id)
@@ -99,7 +102,9 @@ def open_scoring(config: RunConfig, run_id: str | None) -> Iterator[ScoreLog]:
             finally:
                 claim.release()
         else:
-            with new_run(experiment_id, f"{config.name}/evaluate", {schema.KIND: "evaluate"}) as scoring_id:
+            name = f"{config.arm.name}/average" if run_ids else f"{config.name}/evaluate"
+            tags = {schema.KIND: "evaluate"} | ({schema.AVERAGED: ",".join(run_ids)} if run_ids else {})
+            with new_run(experiment_id, name, tags) as scoring_id:
                 with store_errors():
                     log_settings(scoring_id, config)
                 yield ScoreLog(scoring_id, config)

@@ -28,6 +28,8 @@ FORWARDED_TO: Final = "forwarded_to"
 RUN_NAME: Final = "mlflow.runName"
 CLAIM_PREFIX: Final = "claim."
 """Tags that say which process works on the run (`wbc.tracking.claims`)."""
+AVERAGED: Final = "averaged"
+"""Tag: the ids of the runs, by commas, whose averaged weights a run of kind evaluate scores."""
 ROLE: Final = "role"
 """Tag of a logged data set."""
 Role = Literal["training", "home", "away"]
@@ -43,6 +45,8 @@ NORMS_BY_DEPTH: Final = f"{ANALYSIS}/batch_norm.csv"
 """Folder of what `make analyse` found."""
 LOSS: Final = "train/loss"
 IMAGES_PER_S: Final = "train/images_per_s"
+SCORED_PER_S: Final = "score/images_per_s"
+"""Metric: how fast the run was scored, as trained."""
 _SCORED_AS: Final = "scored_as."
 _SHA256: Final = "sha256."
 
@@ -70,7 +74,7 @@ def digested(tag: str) -> str | None:
 def score_name(domain: str, adaptation: str) -> str:
     """Returns what stands for a domain in the names of a score under an adaptation: the domain itself if it is "none".
 
-    An adapted score's files lie in a folder of their domain's name. MLflow takes no "+" in a name.
+    An adapted score's predictions lie in a folder of their domain's name. MLflow takes no "+" in a name.
     """
     return domain if adaptation == "none" else f"{domain}/{adaptation.replace('+', '-')}"
 
@@ -93,6 +97,11 @@ def predictions(domain: str) -> str:
 def embeddings(domain: str) -> str:
     """Returns the artifact with what the last layer was given for each image."""
     return f"embeddings/{domain}.npy"
+
+
+def records(name: str) -> list[str]:
+    """Returns the artifacts that hold a score: predictions, and of a plain score the embeddings."""
+    return [predictions(name)] if "/" in name else [predictions(name), embeddings(name)]
 
 
 def samples(domain: str) -> str:

@@ -77,17 +77,16 @@ class ScoreLog:
         """
         name = images.name
         with tempfile.TemporaryDirectory() as text:
-            record = [schema.predictions(name), schema.embeddings(name)]
-            paths = {
-                artifact: Path(text, artifact) for artifact in (*record, schema.samples(name), schema.confusion(name))
-            }
-            for path in paths.values():
-                path.parent.mkdir(parents=True)
-            write_predictions(predictions, *(paths[artifact] for artifact in record))
-            draw_samples(images.ids, images.labels, images.pixels).save(paths[schema.samples(name)])
-            figure = draw_confusion(metrics, f"{self._config.name} on {name}")
-            figure.savefig(paths[schema.confusion(name)], dpi=150)
-            tags = {schema.sha256(artifact): file_sha256(paths[artifact]) for artifact in record}
+            record = schema.records(name)
+            for artifact in (*record, schema.samples(name), schema.confusion(name)):
+                Path(text, artifact).parent.mkdir(parents=True, exist_ok=True)
+            write_predictions(predictions, *(Path(text, artifact) for artifact in record))
+            draw_confusion(metrics, f"{self._config.name} on {name}").savefig(
+                Path(text, schema.confusion(name)), dpi=150
+            )
+            if schema.embeddings(name) in record:
+                draw_samples(images.ids, images.labels, images.pixels).save(Path(text, schema.samples(name)))
+            tags = {schema.sha256(artifact): file_sha256(Path(text, artifact)) for artifact in record}
             self._confirm()
             with store_errors():
                 mlflow.log_artifacts(text, run_id=self.id)
@@ -97,6 +96,12 @@ class ScoreLog:
             tags[schema.scored_as(name)] = scored_as
             mlflow.MlflowClient().log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
         self._scores[name] = scored_as
+
+    @store_errors()
+    def log_rate(self, images_per_s: float) -> None:
+        """Logs how fast images were scored."""
+        self._confirm()
+        mlflow.log_metric(schema.SCORED_PER_S, images_per_s, run_id=self.id)
 
     @store_errors()
     def accuracies(self, domains: Iterable[str]) -> dict[str, float]:

@@ -41,7 +41,7 @@ def is_trained(run: StoredRun) -> bool:
 def is_scored(run: StoredRun, domain: str, scored_as: str) -> bool:
     """Returns whether the run holds this score of a domain, with its files."""
     tagged = run.scored.get(domain) == scored_as and schema.score(domain, "accuracy") in run.metrics
-    if not (tagged and holds(run, schema.embeddings(domain))):
+    if not (tagged and all(holds(run, name) for name in schema.records(domain))):
         return False
     with tempfile.TemporaryDirectory() as folder:
         try:

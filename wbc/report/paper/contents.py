@@ -3,25 +3,42 @@
 make report PROFILE=paper
 """
 
+from dataclasses import replace
 from typing import Final
 
 from wbc.report.paper import comparison, figures, tables
 from wbc.report.paper.answers import answers, differential_counts
+from wbc.report.paper.averages import averages
 from wbc.report.paper.certainty import certainty
+from wbc.report.paper.choice import advice, choice
+from wbc.report.paper.gains import gains
 from wbc.report.paper.gallery import galleries
 from wbc.report.paper.home_away import home_away
+from wbc.report.paper.methods import methods_tables, what_helps
 from wbc.report.paper.norm_depth import norms_by_depth
 from wbc.report.paper.projection import projections
 from wbc.report.paper.published import published_numbers
 from wbc.report.paper.ranks import ranks
 from wbc.report.paper.recall import recall_slopes
 from wbc.report.paper.result import result
+from wbc.report.parts import Headline
 from wbc.report.report import Contents
+from wbc.report.study import Study
+
+
+def headline(study: Study) -> Headline:
+    """Returns the result on each lab, and what methods and adaptations do to it."""
+    paragraph = " ".join(filter(None, (what_helps(study), advice(study))))
+    return replace(result(study.of_models()), paragraph=paragraph)
+
 
 PAPER: Final = Contents(
-    headline=result,
-    first=(home_away, tables.accuracies),
+    headline=headline,
+    first=(gains, home_away, tables.accuracies),
     parts=(
+        choice,
+        methods_tables,
+        averages,
         tables.data_sets,
         tables.ablation,
         tables.classes,
@@ -42,5 +59,6 @@ PAPER: Final = Contents(
         figures.confusions,
         galleries,
     ),
+    whole=frozenset({gains, choice, methods_tables, averages}),
     numbers=published_numbers,
 )

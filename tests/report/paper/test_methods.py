@@ -1,0 +1,174 @@
+"""Tables, figure and paragraph of methods and adaptations; the source's choice; averages over seeds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.report.conftest import AWAY, HOME, LABELS
+from tests.report.studies import study_of
+from wbc.evaluation.metrics import score
+from wbc.report.paper.averages import averages
+from wbc.report.paper.choice import advice, choice, chosen
+from wbc.report.paper.contents import headline
+from wbc.report.paper.gains import gains
+from wbc.report.paper.methods import methods_tables, what_helps
+from wbc.report.parts import Absent
+from wbc.report.render import Table, to_markdown
+from wbc.report.study import Study
+from wbc.report.style import figure_style
+
+OPENING = "Methods and adaptations, against plain training of the same model, in points of balanced accuracy."
+
+
+def mixed_study(seeds: int = 2) -> Study:
+    """Away plain training is wrong, and so under rgb, em and mixup are right; balanced is wrong at home."""
+    plain = {HOME: 0, AWAY: 10, f"{AWAY}/rgb": 10, f"{AWAY}/em": 0}
+    return study_of(
+        {
+            "resnet50": [plain] * seeds,
+            "resnet50+mixup": [{HOME: 0, AWAY: 0}] * seeds,
+            "resnet50+balanced": [{HOME: 10, AWAY: 9 - seed} for seed in range(seeds)],
+        }
+    )
+
+
+def test_paragraph_says_what_helps_what_hurts_and_what_is_not_known() -> None:
+    assert what_helps(mixed_study()) == (
+        f"{OPENING} From the source's labelled images, and one image at a time: mixup of resnet50 on smears_target "
+        "(+100.0) helps; balanced of resnet50 at home (−100.0) hurts; not known are 3 of 5 differences, of which the "
+        "largest is balanced of resnet50 on smears_target (+15.0). From all images of the lab that is scored, too, "
+        "without labels: em of resnet50 on smears_target (+100.0) helps; nothing hurts."
+    )
+
+
+def test_one_seed_tells_nothing_and_plain_training_alone_has_no_paragraph() -> None:
+    assert what_helps(mixed_study(seeds=1)) == "Methods and adaptations: one seed tells nothing of them."
+    plain = study_of({"resnet50": [{HOME: 0, AWAY: 10}] * 2, "vgg16": [{HOME: 0, AWAY: 0}] * 2})
+    assert (what_helps(plain), methods_tables(plain), gains(plain)) == ("", [], None)
+    assert headline(plain).paragraph == ""
+
+
+def test_each_access_has_its_table_and_bold_is_what_the_rule_tells() -> None:
+    source, target = methods_tables(mixed_study())
+    assert (source.name, target.name) == ("methods_source", "methods_target")
+    rows = [line for line in to_markdown(target).splitlines() if line.startswith("| ResNet50")]
+    assert rows == [
+        "| ResNet50, batch norm | em<br>class shares by EM | missing | – | 100.00 (100.00–100.00)<br>accuracy 100.00 | "
+        "**+100.0**<br>[+100.0, +100.0] p \\< 0.001 |"
+    ]
+    assert set(source.data["adaptation"]) == {"none", "rgb"}
+    told = {row[1].text: row[5].bold for row in source.groups[0]}
+    assert told == {"erm": False, "mixup": True, "balanced": False, "rgb": False}
+
+
+def test_collapse_is_named_beside_its_score() -> None:
+    study = mixed_study()
+    one = np.tile(np.eye(5, dtype=np.float32)[4], (10, 1))
+    runs = tuple(
+        replace(run, metrics=run.metrics | {AWAY: score(LABELS, one)}, scores=run.scores | {AWAY: one})
+        if run.arm.method == "mixup" and run.seed == 1
+        else run
+        for run in study.runs
+    )
+    source, _ = methods_tables(replace(study, runs=runs))
+    (cell,) = (row[4] for row in source.groups[0] if row[1].text == "mixup")
+    assert cell.second == "accuracy 60.00; collapsed in 1 of 2"
+    assert "1 of the means hold a model that collapsed" in what_helps(replace(study, runs=runs))
+
+
+def test_figure_frames_what_the_rule_tells_and_leaves_pale_what_is_not_known() -> None:
+    with figure_style():
+        plot = gains(mixed_study())
+    assert plot is not None
+    assert plot.figure is not None
+    (axis,) = plot.figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        *("sees one image at a time", "mixup", "balanced", "rgb"),
+        *("sees the lab's images", "em"),
+    ]
+    said = {text.get_text(): text.get_fontweight() for text in axis.texts}
+    assert said == {"+0.0": "normal", "+100.0": "bold", "−100.0": "bold", "+15.0": "normal"}
+    assert sum(patch.get_linewidth() > 0 for patch in axis.patches) == 3
+    single = gains(mixed_study(seeds=1))
+    assert single is not None
+    assert "one seed, so no interval" in single.caption
+
+
+HELD, CORRUPTED = f"{HOME}_validation", f"{HOME}_validation_corrupted"
+
+
+def chosen_study(**wrong: tuple[int, int]) -> Study:
+    """Returns a study of methods that get so many of ten wrong on corrupted held-out images, and away."""
+    runs = {
+        "resnet50" if method == "erm" else f"resnet50+{method}": [{HOME: 0, HELD: 0, CORRUPTED: here, AWAY: away}] * 2
+        for method, (here, away) in wrong.items()
+    }
+    return study_of(runs)
+
+
+def test_source_takes_the_best_three_that_beat_plain_training_and_combine() -> None:
+    study = chosen_study(
+        erm=(5, 5), ema=(1, 9), swa=(2, 0), hed_jitter=(3, 1), mixup=(4, 6), l2_sp=(4, 2), mixstyle=(6, 3)
+    )
+    table = choice(study)
+    assert isinstance(table, Table)
+    by = {row[0].text: row[1].text for row in table.groups[0]}
+    assert by["ema"] == "source"
+    assert by["swa"] == "oracle"  # which averages too: the source has taken ema
+    assert by["hed_jitter"] == "source, oracle"
+    assert by["erm"] == by["mixstyle"] == ""
+    assert [row[0].text for row in table.groups[0]][:3] == ["ema", "swa", "hed_jitter"]
+    assert advice(study).startswith(
+        "The source chooses hed_jitter+mixup+ema; the labs would have chosen hed_jitter+l2_sp+swa. "
+        "make reproduce PROFILE=demo METHODS=hed_jitter+mixup+ema trains the choice; make report PROFILE=demo"
+    )
+
+
+def test_choice_that_was_trained_stands_below_and_is_not_proposed_again() -> None:
+    methods = {"erm": (5, 5), "ema": (1, 1), "hed_jitter": (2, 9), "mixstyle": (6, 6), "hed_jitter+ema": (0, 1)}
+    study = chosen_study(**methods)
+    assert advice(study) == "The source chooses hed_jitter+ema; the labs would have chosen ema."
+    table = choice(study)
+    assert isinstance(table, Table)
+    assert [[cell.text for cell in row] for row in table.groups[1]] == [
+        ["hed_jitter+ema", "", "100.00", "+50.0", "100.00", "90.00", "+40.0"]
+    ]
+
+
+def test_no_method_is_chosen_that_plain_training_beats() -> None:
+    assert chosen(["erm", "ema", "mixup"], {"erm": 0.5, "ema": 0.4, "mixup": 0.5}.get) == []
+    assert "By the source's score no method beats erm." in advice(chosen_study(erm=(0, 5), ema=(1, 5), mixup=(0, 0)))
+
+
+def test_without_held_out_images_there_is_no_choice() -> None:
+    study = study_of({f"resnet50{name}": [{HOME: 0, AWAY: 0}] for name in ("", "+ema", "+mixup")})
+    absent = choice(study)
+    assert isinstance(absent, Absent)
+    assert "validation = 0.2" in absent.why
+    assert advice(study) == ""
+    assert choice(study_of({f"resnet50{name}": [{HOME: 0}] for name in ("", "+ema")})) is None
+
+
+def test_ensemble_is_right_where_its_mean_probability_is() -> None:
+    """Of ten images one run gets the first five wrong and two get the first one wrong: the mean gets that one wrong."""
+    study = study_of({"resnet50": [{AWAY: 5}, {AWAY: 1}, {AWAY: 1}]})
+    table = averages(study)
+    assert table is not None
+    assert table.header[1:] == (f"{AWAY}: one seed, mean", "ensemble")
+    _, single, joint = table.groups[0][0]
+    assert (single.text, joint.text) == ("76.67", "90.00")
+    assert joint.second.startswith("[")
+    assert "no interval over seeds" in table.note
+    assert 'make evaluate RUN_ID="resnet50-0 resnet50-1 resnet50-2" scores the averaged weights' in table.note
+    assert averages(study_of({"resnet50": [{AWAY: 5}]})) is None
+
+
+def test_averaged_weights_stand_beside_the_ensemble() -> None:
+    study = study_of({"resnet50": [{AWAY: 5}, {AWAY: 1}], "vgg16": [{AWAY: 5}, {AWAY: 1}]})
+    perfect = study_of({"resnet50": [{AWAY: 0}]}).runs
+    table = averages(replace(study, soups=perfect))
+    assert table is not None
+    assert [[row[3].text for row in group] for group in table.groups] == [["100.00", "–"]]
+    of = table.data[table.data["of"] == "averaged weights"]
+    assert of["balanced_accuracy"].tolist() == [pytest.approx(1.0)]
