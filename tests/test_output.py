@@ -109,6 +109,30 @@ def test_output_to_files_is_plain_lines(tmp_path: Path) -> None:
     )
 
 
+def go_on(done: Path) -> None:
+    """In a process of its own: works on after its terminal is gone, and then says so."""
+    _log_to_stderr()
+    with progress("a run", 4, "epochs") as advance:
+        while os.isatty(2):
+            time.sleep(0.05)
+        time.sleep(0.2)
+        logging.getLogger("wbc").info("a line")
+        advance(1)
+    done.touch()
+
+
+def test_terminal_that_goes_away_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    path = Path(os.ttyname(theirs))
+    process = start(path, path, go_on, tmp_path / "done")
+    os.read(ours, 1)
+    os.close(ours)
+    os.close(theirs)
+    process.join()
+    assert (tmp_path / "done").exists()
+
+
 def on_terminal(columns: int) -> str:
     """Returns what `show` writes to a terminal, with its control codes."""
     ours, theirs = pty.openpty()

@@ -74,7 +74,7 @@ def settle(config: RunConfig) -> RunConfig:
     if config.precision == "bf16" and not computes_in_bf16(device):
         raise ConfigError(
             f"precision=bf16: this {'GPU' if device == 'cuda' else 'processor'} does not compute in it. "
-            "Choose precision=fp32, whose runs are another study's."
+            "Choose precision=fp32; these are other runs than the study's."
         )
     return replace(config, device=device)
 
@@ -156,6 +156,6 @@ def enough_memory(config: RunConfig) -> Iterator[None]:
         raise TrainingError(
             f"no memory left on the {where}, which {runs} runs share: choose fewer jobs."
             if runs > 1
-            else f"no memory left on the {where} for batches of {config.batch_size}: take a larger one, or train with "
-            "a smaller batch_size, which is another recipe."
+            else f"no memory left on the {where} for batches of {config.batch_size}: use a larger one, or a smaller "
+            "batch_size (this changes the training recipe)."
         ) from error

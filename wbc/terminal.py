@@ -5,11 +5,12 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -21,13 +22,18 @@ _log = logging.getLogger(__name__)
 _reported: Any = None
 
 
-class Lines(logging.Handler):
-    """Writes each record on stderr as a line without time or level; warnings are yellow on a terminal."""
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes each record to stderr as a line without time or level, on a terminal above a bar and warnings yellow."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints the record, above a bar if one is there."""
-        style = "yellow" if record.levelno >= logging.WARNING else ""
-        console().print(Text(self.format(record), style=style), soft_wrap=not has_bars())
+        """Writes a record; where that fails, the program goes on."""
+        if not has_bars():
+            super().emit(record)
+            return
+        try:
+            console().print(Text(self.format(record), style="yellow" if record.levelno >= logging.WARNING else ""))
+        except OSError:
+            self.handleError(record)
 
 
 @cache
@@ -61,7 +67,8 @@ def progress(what: str, total: int | None, unit: Unit, *, start: int = 0) -> Ite
         yield state.log
         return
     columns = TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[state]}")
-    with Progress(*columns, console=console(), transient=True, redirect_stdout=False) as bar:
+    bar = Progress(*columns, console=console(), transient=True, redirect_stdout=False)
+    with drawn(bar):
         task = bar.add_task(what, total=total, completed=start, state=state)
 
         def advance(amount: float) -> None:
@@ -71,11 +78,23 @@ def progress(what: str, total: int | None, unit: Unit, *, start: int = 0) -> Ite
         yield advance
 
 
+@contextmanager
+def drawn(bar: Live | Progress) -> Iterator[None]:
+    """Draws a bar inside the block, which goes on where the terminal is gone."""
+    with suppress(OSError):
+        bar.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            bar.stop()
+
+
 def time_left(seconds: float) -> str:
     """Returns a time to wait in words, no more exact than it can be known."""
-    if seconds < 60:
+    if seconds <= 90:
         return f"{math.ceil(seconds / 5) * 5} s left"
-    minutes = math.ceil(seconds / 60)
+    minutes = round(seconds / 60)
     return f"{minutes} min left" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min left"
 
 

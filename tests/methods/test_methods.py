@@ -100,7 +100,7 @@ def _compare_averages(share: Callable[[int, int], float], average: Any, *, first
     [
         ("ema+swa", "ema and swa both act on the average: choose one"),
         ("logit_adjustment+mixstyle", "both act on the loss"),
-        ("balanced+logit_adjustment", "both make up for the classes' shares"),
+        ("balanced+logit_adjustment", "both correct for the class shares"),
         ("hed_jitter+hed_jitter", "hed_jitter and hed_jitter both act on the augmentation"),
         ("balanced+hed_jitter", "write hed_jitter+balanced"),
         ("erm+ema", "erm means no method: leave it out"),

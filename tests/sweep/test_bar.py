@@ -53,7 +53,7 @@ def test_runs_weigh_by_measured_rates_and_the_pace_corrects_them(
     assert bar.seconds_left() == 125  # ten epochs of 100 images, one of them for scoring: 100 s and 25 s
     place.trained[slow] = ctypes.c_double(0)
     clock[0] += 30  # workers start
-    assert str(bar) == "3 min left"
+    assert str(bar) == "2 min left"
     place.trained[slow].value = 3
     assert bar.seconds_left() == (125 - 30) * 60 / (30 + 60)
     clock[0] += 60  # twice as slow as measured, since the three epochs were done

@@ -206,7 +206,7 @@ def find_method(name: str) -> Method:
         return METHODS[name]
     evening = [part for part in parts if METHODS[part].evens]
     if len(evening) > 1:
-        raise ConfigError(f"method '{name}': {' and '.join(evening)} both make up for the classes' shares: choose one.")
+        raise ConfigError(f"method '{name}': {' and '.join(evening)} both correct for the class shares: choose one.")
     title = " + ".join(METHODS[part].title for part in parts)
     return Method(title=title, access="source", evens=bool(evening), **seams)
 

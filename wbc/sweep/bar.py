@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -20,7 +20,7 @@ from wbc.config import RunConfig
 from wbc.sweep.forecast import Rates, epochs_left, images_per_s
 from wbc.sweep.plan import Cell
 from wbc.sweep.runners.base import Epochs, Runner
-from wbc.terminal import console, has_bars, time_left
+from wbc.terminal import console, drawn, has_bars, time_left
 from wbc.training.pretrain import EPOCHS, IMAGES
 
 LINE_EVERY_S: Final = 60.0
@@ -113,13 +113,8 @@ class Bar:
 def shown(bar: Bar) -> Iterator[None]:
     """Shows a bar inside the block, on the last line of a terminal; elsewhere a line is logged each minute."""
     if has_bars():
-        with Live(
-            get_renderable=lambda: _draw(bar),
-            console=console(),
-            refresh_per_second=2,
-            transient=True,
-            redirect_stdout=False,
-        ):
+        how: dict[str, Any] = {"refresh_per_second": 2, "transient": True, "redirect_stdout": False}
+        with drawn(Live(get_renderable=lambda: _draw(bar), console=console(), **how)):
             yield
         return
     stop = threading.Event()
