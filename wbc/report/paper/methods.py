@@ -32,10 +32,10 @@ def compares_methods(study: Study) -> bool:
 
 
 def methods_tables(study: Study) -> list[Table]:
-    """Returns a table of the ways of each access that the study has; none where it has plain training alone."""
-    if not compares_methods(study):
-        return []
-    return [_table(study, access, found) for access in ACCESS if (found := effects(study, access))]
+    """Returns a table of the ways of each access; none of an access that has plain training alone."""
+    families = {access: effects(study, access) for access in ACCESS}
+    several = {access: found for access, found in families.items() if any(e.way != e.way.plain for e in found)}
+    return [_table(study, access, found) for access, found in several.items()]
 
 
 def what_helps(study: Study) -> str:
@@ -45,8 +45,9 @@ def what_helps(study: Study) -> str:
     if len(study.seeds) < 2:
         return "Methods and adaptations: one seed tells nothing of them."
     families = {access: [each for each in effects(study, access) if each.test] for access in ACCESS}
+    said = [_said(access, tests) for access, tests in families.items() if tests]
     opening = "Methods and adaptations, against plain training of the same model, in points of balanced accuracy."
-    return " ".join([opening, *(_said(access, tests) for access, tests in families.items() if tests)])
+    return " ".join([opening, *said]) if said else ""
 
 
 def _said(access: str, tests: Sequence[Effect]) -> str:
