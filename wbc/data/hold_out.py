@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -10,6 +11,7 @@ from wbc.cells import CLASSES
 from wbc.data.images import Listing, Part, pick
 from wbc.errors import ConfigError, DataError
 
+VALIDATION: Final = "_validation"
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +34,7 @@ def hold_out(images: Part, share: float) -> tuple[Part, Part]:
             f"{images.name}: of {len(images.ids)} images in {len(set(images.groups))} groups none can be held out at "
             f"validation={share}: add images, choose a larger share, or train with validation=0."
         )
-    validation = pick(images, np.flatnonzero(held), f"{images.name}_validation")
+    validation = pick(images, np.flatnonzero(held), f"{images.name}{VALIDATION}")
     lacking = [CLASSES[label] for label in sorted(set(images.labels) - set(validation.labels))]
     if lacking:
         _log.warning("%s: no image of %s; too few images or groups", validation.name, ", ".join(lacking))

@@ -64,7 +64,7 @@ def numbers(study: Study) -> dict[str, str]:
             if all(scores):
                 home, away = (seed_interval(each).mean for each in scores)
                 values[f"{study.label(arm)}/drop"] = percent(home - away)
-    for each in study.of_models().contrasts:
+    for each in study.models.contrasts:
         name = f"{study.label(each.first)}/{study.label(each.second)}/{each.domain}"
         values[f"{name}/difference"] = f"{100 * each.test.difference:.2f}"
         values[f"{name}/p"] = f"{each.p_holm:.3g}"
