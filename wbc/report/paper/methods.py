@@ -1,5 +1,6 @@
 """Methods and adaptations: a table for each access, and a paragraph on what helps, what hurts and what is not known."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -99,7 +100,7 @@ def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
         note=(
             f"They see {SEES[access]}. {how_over_seeds(samples, study.seed_list())} Below it accuracy, and how many "
             "runs collapsed: they predict fewer than three classes. Difference: in points, paired by seed and image, "
-            f"with its 95 % interval, not corrected, and p by Holm over the {_most(found)} of this access on a lab. "
+            f"with its 95 % interval, uncorrected, and p by Holm over the {_compared(found)} of this access on a lab. "
             f"Bold: told from plain training by this p at 5 %.{_OF_LABELS if access == 'labels' else ''}"
         ),
         header=("model", "method", *headings),
@@ -116,13 +117,9 @@ _OF_LABELS: Final = (
 )
 
 
-def _most(found: Sequence[Effect]) -> str:
-    counts = [sum(each.test is not None for each in found if each.domain is domain) for domain in _domains(found)]
-    return f"{max(counts)} comparisons"
-
-
-def _domains(found: Sequence[Effect]) -> list[Any]:
-    return list({each.domain.name: each.domain for each in found}.values())
+def _compared(found: Sequence[Effect]) -> str:
+    counts = Counter(each.domain.name for each in found if each.test)
+    return f"{max(counts.values(), default=0)} comparisons"
 
 
 def _title(way: Way) -> str:
