@@ -7,6 +7,7 @@ import pytest
 from wbc.arms import Arm, parse_arm
 from wbc.config import PlanConfig, TrainConfig
 from wbc.errors import ConfigError
+from wbc.methods.catalog import ADAPTATIONS, METHODS
 from wbc.studies import STUDIES, find_study, plan, plan_arms, resolve, study_name
 
 FILE = """
@@ -51,6 +52,15 @@ def test_plan_of_a_file_is_sources_times_methods_times_models_times_seeds(study:
     assert [run.seed for run in runs] == [0] * 8 + [1] * 8
 
 
+def test_methods_are_scored_plain_where_the_study_says_so_and_joined_ones_adapted() -> None:
+    runs = plan(PlanConfig(profile="methods"))
+    assert len(runs) == 3 * len(METHODS) * 3
+    assert {run.method for run in runs if run.adapt} == {"erm"}
+    joined, *_ = plan(PlanConfig(profile="methods", methods="hed_jitter+ema"))
+    assert set(joined.adapt) == set(ADAPTATIONS) - {"none"}
+    assert resolve(TrainConfig(profile="methods", model="lite0+mixup")).adapt == ()
+
+
 def test_former_name_of_a_model_with_mixup_is_its_arm() -> None:
     assert parse_arm("resnet50_gn_mixup", ("a",)) == Arm("resnet50_gn", "mixup", ("a",))
     assert resolve(TrainConfig(model="resnet50_gn_mixup")).arm.name == "resnet50_gn+mixup"
@@ -73,6 +83,7 @@ def test_models_may_name_their_method() -> None:
         ("precision = 'fp16'", "unknown precision 'fp16'"),
         ("models = 'resnet50'", "models='resnet50': must be a list of names"),
         ("models = [", "is no TOML"),
+        ("unadapted = ['mixap']", "unknown method 'mixap'; did you mean 'mixup'"),
         ("seeds = 0", "seeds=0: must be 1 to 1,000"),
         ("seeds = -1", "seeds=-1: must be 1 to 1,000"),
         ("seeds = 1000000000", "seeds=1000000000: must be 1 to 1,000"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.report.conftest import images
-from wbc.data.corrupt import BLUR, BRIGHTNESS, CAST, SIDE, corrupt, corrupted
+from wbc.data.corrupt import BLUR, BRIGHTNESS, CAST, SIDE, corrupt, corrupted, is_held
 from wbc.data.images import Listing
 
 
@@ -15,6 +15,7 @@ def test_corrupted_images_keep_names_and_labels_and_are_known_as_others() -> Non
     found = corrupted(held)
     assert (found.name, found.ids, found.labels.tolist()) == ("lab_validation_corrupted", held.ids, [0, 1, 2])
     assert found.digest != held.digest
+    assert [is_held(name) for name in ("lab", "lab_validation", found.name)] == [False, True, True]
     listing = Listing(**{name: getattr(held, name) for name in Listing.__dataclass_fields__})
     assert corrupted(listing).digest == found.digest
     assert [each.shape for each in map(found.pixels.__getitem__, range(3))] == [(8, 8, 3)] * 3

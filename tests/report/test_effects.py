@@ -124,7 +124,12 @@ def test_collapse_is_counted_by_run() -> None:
 
 def test_study_of_many_arms_shows_models_by_plain_training_alone() -> None:
     many = study_of({f"resnet50+method{number}": [{AWAY: 0}] for number in range(MANY)} | {"resnet50": [{AWAY: 0}]})
-    assert many.of_models().arms == (Arm("resnet50", "erm", ("smears_source",)),)
-    assert {run.arm for run in many.of_models().runs} == set(many.of_models().arms)
+    assert many.models.arms == (Arm("resnet50", "erm", ("smears_source",)),)
+    assert {run.arm for run in many.models.runs} == set(many.models.arms)
     few = mixed_study()
-    assert few.of_models() is few
+    assert few.models.runs == few.runs
+
+
+def test_models_are_not_shown_on_corrupted_images() -> None:
+    study = study_of({"resnet50": [{HOME: 0, f"{HOME}_validation_corrupted": 0, AWAY: 0}]})
+    assert [domain.name for domain in study.models.domains] == [HOME, AWAY]

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
 from wbc.data.cache import PixelCache
+from wbc.data.hold_out import is_held_out
 from wbc.data.images import Images, Part
 from wbc.seeding import generator
 
@@ -38,6 +39,11 @@ def corrupted(images: Part) -> Part:
         shapes = np.array([each.shape[:2] for each in made], np.int64)
         changes["pixels"] = PixelCache(np.concatenate([each.ravel() for each in made]), shapes)
     return replace(images, **changes)
+
+
+def is_held(name: str) -> bool:
+    """Returns whether images of this name were held out of training: as they are, or corrupted."""
+    return is_held_out(name.removesuffix(SUFFIX))
 
 
 def corrupt(image: UInt8[np.ndarray, "height width 3"], name: str) -> UInt8[np.ndarray, "height width 3"]:

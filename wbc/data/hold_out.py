@@ -11,14 +11,13 @@ from wbc.cells import CLASSES
 from wbc.data.images import Listing, Part, pick
 from wbc.errors import ConfigError, DataError
 
-_HELD_OUT: Final = "_validation"
-
+_VALIDATION: Final = "_validation"
 _log = logging.getLogger(__name__)
 
 
 def is_held_out(name: str) -> bool:
     """Returns whether images of this name are a validation part."""
-    return name.endswith(_HELD_OUT)
+    return name.endswith(_VALIDATION)
 
 
 def hold_out(images: Part, share: float) -> tuple[Part, Part]:
@@ -40,7 +39,7 @@ def hold_out(images: Part, share: float) -> tuple[Part, Part]:
             f"{images.name}: of {len(images.ids)} images in {len(set(images.groups))} groups none can be held out at "
             f"validation={share}: add images, choose a larger share, or train with validation=0."
         )
-    validation = pick(images, np.flatnonzero(held), f"{images.name}{_HELD_OUT}")
+    validation = pick(images, np.flatnonzero(held), f"{images.name}{_VALIDATION}")
     lacking = [CLASSES[label] for label in sorted(set(images.labels) - set(validation.labels))]
     if lacking:
         _log.warning("%s: no image of %s; too few images or groups", validation.name, ", ".join(lacking))

@@ -11,6 +11,8 @@ import jinja2
 
 from wbc.arms import Arm
 from wbc.cells import CLASSES
+from wbc.methods.catalog import ACCESS
+from wbc.report.effects import effects
 from wbc.report.parts import Parts
 from wbc.report.render import percent, tex_escape
 from wbc.report.seeds import interval_of
@@ -29,6 +31,7 @@ _HEAD: Final = r"""% Numbers of the report as macros: \input{numbers}, then \wbc
 %   balanced f1 ece; of the run whose accuracy is closest to the mean: MODEL/DOMAIN/closest,
 %   MODEL/DOMAIN/CLASS/precision recall f1
 %   MODEL/drop (home minus the first target); FIRST/SECOND/DOMAIN/difference and p (Holm-corrected)
+%   MODEL/WAY/DOMAIN/gain and p (of a method or adaptation over plain training, in balanced accuracy; Holm-corrected)
 %   DOMAIN/images majority; chance seeds models runs missing epochs source; what further lines below are called
 % A name that is not here stops LaTeX.
 \makeatletter
@@ -61,10 +64,15 @@ def numbers(study: Study) -> dict[str, str]:
             if all(scores):
                 home, away = (seed_interval(each).mean for each in scores)
                 values[f"{study.label(arm)}/drop"] = percent(home - away)
-    for each in study.of_models().contrasts:
+    for each in study.models.contrasts:
         name = f"{study.label(each.first)}/{study.label(each.second)}/{each.domain}"
         values[f"{name}/difference"] = f"{100 * each.test.difference:.2f}"
         values[f"{name}/p"] = f"{each.p_holm:.3g}"
+    for effect in (each for access in ACCESS for each in effects(study, access)):
+        if effect.difference is not None:
+            name = f"{study.label(effect.way.plain.arm)}/{effect.way.name}/{effect.domain.name}"
+            values[f"{name}/gain"] = f"{100 * effect.difference:.2f}"
+            values |= {f"{name}/p": f"{effect.p_holm:.3g}"} if effect.test else {}
     return values
 
 

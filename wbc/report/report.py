@@ -98,7 +98,7 @@ def _fill(folder: Path, study: Study, contents: Contents) -> None:
         (folder / name).mkdir()
     not_run: list[str] = []
     with figure_style():
-        models = study.of_models()
+        models = study.models
         first, rest = (
             _made(folder, [make(study if make in contents.whole else models) for make in makes], not_run)
             for makes in (contents.first, contents.parts)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int64
 
 from wbc.arms import PLAIN, Arm
 from wbc.config import PlanConfig, split_names
+from wbc.data.corrupt import SUFFIX
 from wbc.evaluation.metrics import Metrics
 from wbc.models.catalog import MODELS, Model
 from wbc.report.adapted import AdaptedScore
@@ -161,16 +162,17 @@ class Study:
             ]
         return contrasts
 
+    @cached_property
+    def models(self) -> "Study":
+        """The study for tables and figures of models: of many arms those of plain training; no corrupted images."""
+        plain = tuple(arm for arm in self.arms if arm.method == PLAIN)
+        arms = plain if plain and len(self.arms) > MANY else self.arms
+        domains = tuple(domain for domain in self.domains if not (domain.home and domain.name.endswith(SUFFIX)))
+        return replace(self, arms=arms, runs=tuple(run for run in self.runs if run.arm in arms), domains=domains)
+
     def label(self, arm: Arm) -> str:
         """Returns an arm's name, with its sources only where the study trains on more than one set of them."""
         return arm.name if len({each.sources for each in self.arms}) == 1 else arm.full_name
-
-    def of_models(self) -> "Study":
-        """Returns the study for tables and figures of models: itself, or of many arms those of plain training."""
-        plain = tuple(arm for arm in self.arms if arm.method == PLAIN)
-        if len(self.arms) <= MANY or not plain:
-            return self
-        return replace(self, arms=plain, runs=tuple(run for run in self.runs if run.arm in plain))
 
     def named(self, names: Iterable[str]) -> list[Arm]:
         """Returns the study's arms of these names, in the names' order."""

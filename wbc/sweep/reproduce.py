@@ -8,6 +8,7 @@ from typing import Final
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.data.catalog import find_domain
+from wbc.data.corrupt import is_held
 from wbc.data.prepare import prepare
 from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.inputs import geometry, splits_of, weights_key
@@ -88,8 +89,10 @@ def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[O
 
 
 def print_outcomes(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:
-    """Prints the accuracies by arm in the plan's order, and below them what guessing would score."""
-    guessing = {domain: share for outcome in outcomes for domain, share in outcome.guessing.items()}
+    """Prints the accuracies by arm in the plan's order, but those on held-out images, and what guessing would score."""
+    guessing = {
+        domain: share for outcome in outcomes for domain, share in outcome.guessing.items() if not is_held(domain)
+    }
     arms = list(dict.fromkeys(config.arm for config in configs))
     seeds = sorted({config.seed for config in configs})
     several = len({arm.sources for arm in arms}) > 1

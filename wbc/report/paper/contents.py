@@ -29,7 +29,7 @@ from wbc.report.study import Study
 def headline(study: Study) -> Headline:
     """Returns the result on each lab, and what methods and adaptations do to it."""
     paragraph = " ".join(filter(None, (what_helps(study), advice(study))))
-    return replace(result(study.of_models()), paragraph=paragraph)
+    return replace(result(study.models), paragraph=paragraph)
 
 
 PAPER: Final = Contents(

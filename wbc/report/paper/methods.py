@@ -1,5 +1,6 @@
 """Methods and adaptations: a table for each access, and a paragraph on what helps, what hurts and what is not known."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -32,10 +33,10 @@ def compares_methods(study: Study) -> bool:
 
 
 def methods_tables(study: Study) -> list[Table]:
-    """Returns a table of the ways of each access that the study has; none where it has plain training alone."""
-    if not compares_methods(study):
-        return []
-    return [_table(study, access, found) for access in ACCESS if (found := effects(study, access))]
+    """Returns a table of the ways of each access; none of an access that has plain training alone."""
+    families = {access: effects(study, access) for access in ACCESS}
+    several = {access: found for access, found in families.items() if any(e.way != e.way.plain for e in found)}
+    return [_table(study, access, found) for access, found in several.items()]
 
 
 def what_helps(study: Study) -> str:
@@ -45,8 +46,9 @@ def what_helps(study: Study) -> str:
     if len(study.seeds) < 2:
         return "Methods and adaptations: one seed tells nothing of them."
     families = {access: [each for each in effects(study, access) if each.test] for access in ACCESS}
+    said = [_said(access, tests) for access, tests in families.items() if tests]
     opening = "Methods and adaptations, against plain training of the same model, in points of balanced accuracy."
-    return " ".join([opening, *(_said(access, tests) for access, tests in families.items() if tests)])
+    return " ".join([opening, *said]) if said else ""
 
 
 def _said(access: str, tests: Sequence[Effect]) -> str:
@@ -98,7 +100,7 @@ def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
         note=(
             f"They see {SEES[access]}. {how_over_seeds(samples, study.seed_list())} Below it accuracy, and how many "
             "runs collapsed: they predict fewer than three classes. Difference: in points, paired by seed and image, "
-            f"with its 95 % interval, not corrected, and p by Holm over the {_most(found)} of this access on a lab. "
+            f"with its 95 % interval, uncorrected, and p by Holm over the {_compared(found)} of this access on a lab. "
             f"Bold: told from plain training by this p at 5 %.{_OF_LABELS if access == 'labels' else ''}"
         ),
         header=("model", "method", *headings),
@@ -115,13 +117,9 @@ _OF_LABELS: Final = (
 )
 
 
-def _most(found: Sequence[Effect]) -> str:
-    counts = [sum(each.test is not None for each in found if each.domain is domain) for domain in _domains(found)]
-    return f"{max(counts)} comparisons"
-
-
-def _domains(found: Sequence[Effect]) -> list[Any]:
-    return list({each.domain.name: each.domain for each in found}.values())
+def _compared(found: Sequence[Effect]) -> str:
+    counts = Counter(each.domain.name for each in found if each.test)
+    return f"{max(counts.values(), default=0)} comparisons"
 
 
 def _title(way: Way) -> str:
