@@ -29,9 +29,9 @@ _STUDY: Final = ("--models", "resnet50,resnet50_gn,resnet50_frozenbn,vgg16,vgg16
 _PORT: Final = 5017
 _WIDTH_PX, _HEIGHT_PX = 1500, 860
 _COLOURS: Final = 64
-_WAIT_S: Final = 120.0
+_WAIT_S: Final = 300.0
 _CHARTS: Final = (
-    "return Array.from(document.querySelectorAll('.js-plotly-plot .plot')).filter(c => c.querySelector('path')).length"
+    "return [...document.querySelectorAll('.js-plotly-plot')].filter(each => each.querySelector('.point')).length"
 )
 """How many charts are drawn."""
 
@@ -58,6 +58,7 @@ def served(port: int, folder: Path, env: dict[str, str]) -> Iterator[list[str]]:
     """Yields the addresses that `make server` prints for a store, once it answers; it is over as the block ends."""
     command = [sys.executable, "-m", "entrypoints.server", "--port", str(port)]
     with (folder / "server.log").open("w") as log:
+        env = {**env, "PYTHONPATH": str(ROOT)}
         server = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
         until = time.monotonic() + _WAIT_S

@@ -8,6 +8,7 @@ for folder in $PATH; do
         exec "$folder/conda" "$@"
     fi
 done
+unset IFS
 case "$*" in
     --help) ;;
     "env list --json") echo '{"envs": []}' ;;

@@ -47,7 +47,7 @@ def test_main_figures_count_each_lab_once_and_neither_adapted_nor_held_out_score
 def test_note_says_what_the_run_is_and_how_it_scored(run: StoredRun) -> None:
     note = run_note(replace(run, metrics=run.metrics | main_figures(run, ACCURACIES)), CONFIG).splitlines()
     assert note[0] == "**lite0, seed 3**, of the study cells: trained on pbc2500 for 3 epochs."
-    assert note[2] == "Accuracy: 90.0 % at home, 40.0 % away, 50.0 % lost between them."
+    assert note[2] == "Accuracy: 90.0 % at home, 40.0 % away, a drop of 50.0 points."
     assert note[6] == "| pbc2500_test | home | 351 | 90.0 % | 25.0 % |"
     assert note[8] == "| bccd | away | 351 | 30.0 % | 25.0 % |"
 
@@ -60,7 +60,7 @@ def test_model_card_says_what_a_model_must_not_be_used_for(run: StoredRun) -> No
     card = model_card(run, CONFIG)
     assert "**Trained on** pbc2500_train (351 images): 3 epochs at 96 pixels" in card
     assert "| tecom | away | 351 | 50.0 % | 25.0 % |" in card
-    assert "- diagnosis, or any decision about a patient" in card
+    assert "- Diagnosis, or any decision about a patient" in card
     drawn = model_card(run, resolve(TrainConfig(profile="demo", model="resnet50")))
     assert "- smears_source: Drawings: scores say that the code works, nothing about blood" in drawn
 

@@ -39,8 +39,10 @@ def run_note(run: StoredRun, config: RunConfig) -> str:
 
     A note that somebody has written there stays as it is.
     """
-    trained = f"trained on {config.source} for {config.epochs} epochs"
-    opening = f"**{config.arm.name}, seed {config.seed}**, of the study {config.profile}: {trained}."
+    opening = (
+        f"**{config.arm.name}, seed {config.seed}**, of the study {config.profile}: trained on {config.source} for "
+        f"{_epochs(config)}."
+    )
     kept = run.tags.get(schema.NOTE, opening)
     return fitted([opening, "", *_scores(run)]) if kept.startswith(opening) else kept
 
@@ -56,7 +58,7 @@ def model_card(run: StoredRun, config: RunConfig) -> str:
             f"**{config.arm.name}, seed {config.seed}**: uint8 images of single white blood cells in, probabilities of "
             f"{', '.join(CLASSES)} out.",
             "",
-            f"**Trained on** {', '.join(trained)}: {config.epochs} epochs at {config.image_size} pixels, scale "
+            f"**Trained on** {', '.join(trained)}: {_epochs(config)} at {config.image_size} pixels, scale "
             f"{config.scale}, from weights {config.pretrained}.",
             "",
             "**Tested on**",
@@ -65,9 +67,9 @@ def model_card(run: StoredRun, config: RunConfig) -> str:
             "",
             "**Must not be used for**",
             "",
-            "- diagnosis, or any decision about a patient: it is a model of a benchmark;",
-            "- slides of labs, stains or microscopes that are not in the table: its accuracy there is not known;",
-            "- other cells, such as blasts, or images of no cell: it calls each of them one of its five classes.",
+            "- Diagnosis, or any decision about a patient. It is a model of a benchmark.",
+            "- Slides of labs, stains or microscopes that are not in the table. Nobody knows its accuracy there.",
+            "- Other cells, such as blasts, or images of no cell. It calls each of them one of its five classes.",
             *(["", "**Of these images**", "", *cautions] if cautions else []),
         ]
     )
@@ -99,10 +101,11 @@ def fitted(lines: Iterable[str]) -> str:
 
 def _scores(run: StoredRun) -> list[str]:
     """Returns the main figures of a run and the table of its scores, home before away."""
-    said = {schema.AT_HOME: "at home", schema.AWAY: "away", schema.DROP: "lost between them"}
-    main = ", ".join(f"{_percent(run.metrics[name])} {words}" for name, words in said.items() if name in run.metrics)
-    lines = [f"Accuracy: {main}.", ""] if main else []
-    lines += ["| scored on | | images | accuracy | balanced accuracy |", "|---|---|---:|---:|---:|"]
+    said = {schema.AT_HOME: "at home", schema.AWAY: "away"}
+    main = [f"{_percent(run.metrics[name])} {words}" for name, words in said.items() if name in run.metrics]
+    main += [f"a drop of {100 * run.metrics[schema.DROP]:.1f} points"] if schema.DROP in run.metrics else []
+    lines = [f"Accuracy: {', '.join(main)}.", ""] if main else []
+    lines += ["| scored on | role | images | accuracy | balanced accuracy |", "|---|---|---:|---:|---:|"]
     for each in sorted(_tested(run), key=lambda each: (each.role != "home", each.name)):
         accuracy, balanced = (run.metrics[schema.score(each.name, name)] for name in ("accuracy", "balanced_accuracy"))
         lines.append(f"| {each.name} | {each.role} | {_images(each)} | {_percent(accuracy)} | {_percent(balanced)} |")
@@ -117,6 +120,10 @@ def _tested(run: StoredRun) -> list[StoredDataset]:
 
 def _images(dataset: StoredDataset) -> str:
     return str(json.loads(dataset.profile or "{}").get("num_rows", "–"))
+
+
+def _epochs(config: RunConfig) -> str:
+    return f"{config.epochs} epoch{'s' * (config.epochs != 1)}"
 
 
 def _percent(share: float) -> str:

@@ -26,7 +26,7 @@ def serve(options: ServerConfig) -> NoReturn:
     """Prints an address for each study that has runs, whose charts it opens; then becomes the server.
 
     Raises:
-        ConfigError: the port is taken.
+        ConfigError: the port is taken, or the store is a server itself.
         TrackingError: the store cannot be read.
     """
     try:
@@ -34,6 +34,10 @@ def serve(options: ServerConfig) -> NoReturn:
     except OSError as error:
         another = f"make server PORT={options.port + 1 if options.port < 65535 else 5000}"
         raise ConfigError(f"port {options.port} is taken, or no port of yours: {another} takes another.") from error
+    if mlflow.get_tracking_uri().startswith("http"):
+        raise ConfigError(
+            f"{mlflow.get_tracking_uri()} is a server already: unset MLFLOW_TRACKING_URI to serve mlflow.db."
+        )
     describe_store()
     server = f"http://{_HOST}:{options.port}"
     views = view_addresses() if store_exists() else {}

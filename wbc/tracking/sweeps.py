@@ -54,7 +54,7 @@ def open_sweep(profile: str) -> Iterator[Sweep]:
         experiment_id = connect()
         prepare_views(experiment_id, profile)
         claim, client, name = Claim(), mlflow.MlflowClient(), f"sweep/{profile}"
-        note = f"Runs of the study {profile}; they stand below this one. The report follows when all have ended."
+        note = f"Runs of the study {profile}, which stand below this one."
         tags = {schema.KIND: "sweep", schema.PROFILE: profile, schema.RUN_NAME: name, schema.NOTE: note}
         run_id = fresh_run() or _stopped_sweep(experiment_id, profile)
         if run_id and not claim.stake(run_id, tags)[1]:  # else another sweep has claimed it at the same moment

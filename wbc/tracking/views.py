@@ -44,7 +44,7 @@ def prepare_views(experiment_id: str, study: str) -> None:
     for place, name in enumerate(reversed(_VIEWS)):
         key, made_ms = (
             f"{_SHARED}{_key(study, name)}",
-            experiment.creation_time + place,
+            (experiment.creation_time or 0) + place,
         )  # the page lists the last first
         if not _changed_by_hand(tags.get(key, "")):
             wanted[key] = _tag(f"{study}: {name}", _state(study, *_VIEWS[name]), made_ms)
