@@ -38,6 +38,7 @@ help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(if $(filter $(LOCK),$(STAMP)),,install)  ## make .venv with the locked dependencies (Python 3.11)
+	@cmp -s entrypoints/conda.sh $(VENV)/bin/conda || install -m 755 entrypoints/conda.sh $(VENV)/bin/conda
 
 data: setup  ## prepare images, and fetch weights: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
 	@$(RUN) -m entrypoints.prepare --profile $(call quoted,$(PROFILE)) --domains $(call quoted,$(DOMAINS)) $(ARGS)
@@ -67,13 +68,7 @@ image: setup  ## build the Docker image for runner=docker: make image [IMAGE=wbc
 		DOCKER_BUILDKIT=1 exec docker build --tag $(IMAGE) --build-arg BASE=$(BASE) $$labels .
 
 server: setup  ## MLflow on mlflow.db: compare runs in the browser, or point runs at it [PORT=5000]
-	@$(VENV)/bin/python -c "import socket; socket.create_server(('127.0.0.1', $(PORT)))" 2>/dev/null || \
-		{ echo "port $(PORT) is taken, or no port of yours: make server PORT=5001 takes another." >&2; exit 2; }
-	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
-	@echo "Send runs here: export MLFLOW_TRACKING_URI=http://127.0.0.1:$(PORT)"
-	@export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true PYTHONWARNINGS=ignore; \
-		$(RUN) -m mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts "--lifespan off" \
-		--backend-store-uri $(STORE) --artifacts-destination mlartifacts
+	@export MLFLOW_TRACKING_URI=$(call quoted,$(STORE)); $(RUN) -m entrypoints.server --port $(call quoted,$(PORT))
 
 doctor:  ## what this machine has and lacks, also before make setup: make doctor [PROFILE=paper]; STORE=1 checks all runs of the store
 	@exec $(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m entrypoints.doctor --profile $(call quoted,$(PROFILE)) \

@@ -35,6 +35,7 @@ OPTIONS: dict[str, type[Any]] = {
     "entrypoints.analyse": config.AnalyseConfig,
     "entrypoints.doctor": config.DoctorConfig,
     "entrypoints.repoint": config.RepointConfig,
+    "entrypoints.server": config.ServerConfig,
     "benchmarks.bench": BenchConfig,
     "benchmarks.torture": TortureConfig,
 }

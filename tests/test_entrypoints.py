@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,4 +272,26 @@ def test_server_for_one_person_says_so_when_its_port_is_taken_and_ends_without_a
     assert f"Open http://127.0.0.1:{port}/" in said
     assert "Traceback" not in said
     assert second.returncode == 2
-    assert second.stderr.startswith(f"port {port} is taken")
+    assert second.stderr.startswith(f"error: port {port} is taken, or no port of yours: make server PORT=")
+
+
+def test_stand_in_for_conda_answers_mlflow_and_leaves_all_else_to_a_conda_that_is_there(tmp_path: Path) -> None:
+    if shutil.which("conda", path="/usr/bin:/bin"):
+        pytest.skip("conda lies where the tools of the system are")
+    for folder in ("venv", "real"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(ROOT / "entrypoints" / "conda.sh", tmp_path / "venv" / "conda")
+
+    def conda(*words: str) -> tuple[int, str]:
+        path = f"{tmp_path}/venv:{tmp_path}/real:/usr/bin:/bin"
+        done = subprocess.run(["conda", *words], env={"PATH": path}, capture_output=True, text=True)
+        return done.returncode, done.stdout
+
+    create = ("env", "create", "-n", "mlflow-12ab", "--file", "conda.yaml")
+    asked = [conda("--help"), conda("env", "list", "--json"), conda(*create)]
+    assert asked == [(0, ""), (0, '{"envs": []}\n'), (0, "")]
+    assert conda("install", "numpy") == (127, "")
+    shutil.copy(tmp_path / "venv" / "conda", tmp_path / "real" / "conda")  # another project's stand-in
+    assert conda("--help") == (0, "")
+    (tmp_path / "real" / "conda").write_text("#!/bin/sh\necho real $1\n")
+    assert conda("install", "numpy") == (0, "real install\n")

@@ -27,6 +27,7 @@ from wbc.models.build import backbone_state, build
 from wbc.run import train_and_score
 from wbc.scoring import Outcome, score_run
 from wbc.tracking import writer
+from wbc.tracking.notes import registration
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.training_log import TrainingLog
 from wbc.training import fit, loop
@@ -63,6 +64,11 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
     assert logged.info.status == "FINISHED"
     assert logged.info.run_name == "resnet50/seed0"
     assert {"model", "seed", "profile", "source", "trained_as", "complete"} <= set(logged.data.tags)
+    assert not {"recipe", "targets", "pretrained"} & set(logged.data.tags)  # parameters, which nothing looks up
+    assert logged.data.tags["arm"] == "resnet50"
+    assert f"| {name_of('away')} | away | 10 |" in logged.data.tags["mlflow.note.content"]
+    assert logged.data.metrics["accuracy/away"] == outcome.accuracies[name_of("away")]
+    assert not [name for name in logged.data.metrics if name.startswith("system/")]  # a thin run's tell nothing
     assert logged.data.params["model"] == "resnet50"
     assert [point.step for point in client.get_metric_history(outcome.run_id, "train/loss")] == [1, 2, 3]
     assert logged.data.metrics[f"test/{name_of('away')}/accuracy"] == outcome.accuracies[name_of("away")]
@@ -82,14 +88,18 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
     assert "torch" in json.loads((folder / "environment.json").read_text())["libraries"]
 
 
-def test_logged_model_scores_whole_images_as_the_run_did(trained: Outcome) -> None:
-    model = mlflow.pyfunc.load_model(f"runs:/{trained.run_id}/model")
+def test_logged_model_scores_whole_images_as_the_run_did_and_is_registered_with_its_card(trained: Outcome) -> None:
+    model = mlflow.pyfunc.load_model(f"runs:/{trained.run_id}/{trained.config.arm.name}")
     table = np.genfromtxt(
         predictions_of(trained.run_id, name_of("away")).decode().splitlines(), delimiter=",", dtype=str
     )
     folder = Path(trained.config.targets[0].removeprefix("folder:"))
     images = np.stack([np.asarray(Image.open(folder / name)) for name in table[1:, 0]])
     np.testing.assert_allclose(model.predict(images), table[1:, 2:].astype(np.float32), atol=1e-5)
+    exec("\n".join(registration(mlflow.get_run(trained.run_id).data.tags["model_id"])[1:-1]))
+    registered = mlflow.MlflowClient().get_model_version("white-blood-cells", "1")
+    assert registered.description.startswith("**resnet50, seed 0**: uint8 images of single white blood cells in")
+    assert "**Must not be used for**" in registered.description
 
 
 def test_same_run_again_is_done_already_and_its_model_is_not_built(

@@ -232,6 +232,17 @@ class RunConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """Options of `server`: MLflow's page on the store in use, for this machine alone."""
+
+    port: int = option(5000, "Port of 127.0.0.1 to listen on.")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536:
+            raise ConfigError(f"port={self.port}: must be 1 to 65535.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RepointConfig:
     """Options of `repoint`: after a project was moved, record in its SQLite store where its artifacts lie now."""
 

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from wbc.errors import ConfigError, unknown
 
-Use = Literal["trains", "tagged", "free", "rate"]
-"""What a setting is for. trains: its value decides what is trained. tagged: it is a tag of each run. free: it may
-differ between the runs of one report. rate: it decides how fast a run trains."""
+Use = Literal["trains", "free", "rate"]
+"""What a setting is for. trains: its value decides what is trained. free: it may differ between the runs of one report.
+rate: it decides how fast a run trains, and is a tag of each run."""
 
 
 def option(default: Any, text: str, *, choices: str | tuple[str, ...] = ()) -> Any:
@@ -37,16 +37,16 @@ class Settings:
     """
 
     recipe: Literal["paper", "released"] = setting(
-        "paper", "paper (the text's) or released (the released code's, quirks included).", "tagged"
+        "paper", "paper (the text's) or released (the released code's, quirks included)."
     )
     scale: Literal["full", "tiny"] = setting(
-        "full", "full, or tiny: the same topology, thin, for the demo and tests.", "trains", "tagged", "rate"
+        "full", "full, or tiny: the same topology, thin, for the demo and tests.", "trains", "rate"
     )
     pretrained: str = setting(
-        "imagenet", "imagenet, patterns (drawn, for scale=tiny), none, or a file or folder of weights.", "tagged"
+        "imagenet", "imagenet, patterns (drawn, for scale=tiny), none, or a file or folder of weights."
     )
     image_size: int = setting(
-        224, "Side of the network's input in pixels (paper: 224).", "trains", "tagged", "rate", least=16, most=4096
+        224, "Side of the network's input in pixels (paper: 224).", "trains", "rate", least=16, most=4096
     )
     validation: float = setting(
         0.0, "Share of the training images held out and scored, by class and slide (paper: 0).", least=0, most=0.5
@@ -59,9 +59,9 @@ class Settings:
     lr: float = setting(1e-4, "Peak learning rate of AdamW (paper: 1e-4).", "trains", above=0)
     weight_decay: float = setting(0.005, "Weight decay of AdamW (paper: 0.005).", "trains", least=0)
     precision: Literal["fp32", "bf16"] = setting(
-        "fp32", "fp32, or bf16 autocast, which needs hardware that computes in it.", "trains", "tagged", "rate"
+        "fp32", "fp32, or bf16 autocast, which needs hardware that computes in it.", "trains", "rate"
     )
-    fast: bool = setting(True, "Fast layouts, kernels and caches; off: the plain ones.", "trains", "tagged", "rate")
+    fast: bool = setting(True, "Fast layouts, kernels and caches; off: the plain ones.", "trains", "rate")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "cpu or cuda; auto: cuda where there is one.", "free")
     checkpoint_every: int = setting(5, "Epochs between checkpoints; a kill loses at most so many.", "free", least=1)
 

@@ -17,6 +17,7 @@ from tests.forks import run_module, start
 from tests.report.conftest import AWAY, HOME, WRONG, LogRun, arm, latest_report
 from wbc.config import ReportConfig
 from wbc.errors import ConfigError, ReportError
+from wbc.report.description import describe
 from wbc.report.effects import effects
 from wbc.report.files import read_embeddings, read_samples
 from wbc.report.latex import numbers
@@ -24,7 +25,7 @@ from wbc.report.paper.comparison import comparison, differences
 from wbc.report.paper.contents import PAPER
 from wbc.report.paper.ranks import ranks
 from wbc.report.paper.tables import accuracies
-from wbc.report.parts import Absent
+from wbc.report.parts import Absent, Parts
 from wbc.report.query import read_study
 from wbc.report.render import Table, to_markdown
 from wbc.report.report import write_report
@@ -416,6 +417,24 @@ def test_report_is_logged_to_a_run_of_its_own(golden_runs: dict[tuple[str, int],
     assert run.data.params["models"] == "resnet50,resnet50_gn"
     names = {artifact.path for artifact in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)}
     assert {"figures", "tables", "report.html", "report.tex", "numbers.tex"} <= names
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("**Drawn cells under domain shift: demo.** 4 runs of 2 models")
+    assert "To register" not in note  # these runs logged no model
+    assert note.index("- Best on smears_target: ResNet50 with group norm, 90.0 % right") < note.index("| (i) |")
+
+
+def test_description_offers_the_best_away_by_its_run_that_is_closest_to_the_mean(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig
+) -> None:
+    for (model, seed), run_id in golden_runs.items():
+        mlflow.MlflowClient().set_tag(run_id, "model_id", f"m-{model}-{seed}")
+    study = read_study(options)
+    parts = Parts(headline=PAPER.headline(study), first=(), tables=(), plots=(), not_run=())
+    note = describe(study, parts)
+    assert "resnet50_gn has the highest mean accuracy away, 90.0 %; that is no test." in note
+    assert 'mlflow.get_logged_model("m-resnet50_gn-0")' in note
+    alone = replace(study, domains=study.domains[:1])
+    assert "To register" not in describe(alone, parts)
 
 
 def test_report_again_replaces_the_report_and_nothing_else(

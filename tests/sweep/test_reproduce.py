@@ -45,6 +45,8 @@ def test_reproduce_prints_a_row_per_model_and_what_guessing_scores(
     sweep = runs.pop("sweep/demo")
     assert (sweep.info.status, sweep.data.tags["kind"], sweep.data.tags["profile"]) == ("FINISHED", "sweep", "demo")
     assert not {"model", "complete", "trained_as"} & set(sweep.data.tags)
+    assert "**Table 4. Accuracy in %" in sweep.data.tags["mlflow.note.content"]
+    assert [file.path for file in mlflow.artifacts.list_artifacts(run_id=sweep.info.run_id)] == ["report.html"]
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {sweep.info.run_id}
     assert not [tag for run in [sweep, *runs.values()] for tag in run.data.tags if tag.startswith("claim")]
     assert table.splitlines()[-1] == str(Path("reports/demo/report.html").absolute())

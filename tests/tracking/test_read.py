@@ -11,7 +11,7 @@ import mlflow
 import pytest
 
 from wbc.tracking.claims import Claim, standing_claims
-from wbc.tracking.read import read_runs, read_trainings
+from wbc.tracking.read import read_runs, read_trainings, stored_run
 from wbc.tracking.store import connect
 from wbc.tracking.sweeps import end_orphans
 from wbc.tracking.whole import state
@@ -22,6 +22,13 @@ GOOD = {"trained_as": "a", "profile": "demo", "model": "vgg16", "seed": "0", "jo
 def log(tags: dict[str, str]) -> str:
     run_id: str = mlflow.MlflowClient().create_run(connect(), tags=tags).info.run_id
     return run_id
+
+
+def test_link_opens_the_page_for_training_and_carries_no_password(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = mlflow.get_run(log(GOOD))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:5000/")
+    path = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert stored_run(run).link == f"http://there:5000/#/{path}?workflowType=machine_learning"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import wbc
 
 WBC = Path(wbc.__file__).parent
-NAMES = r"test/|train/|scored_as\.|sha256\.|checkpoint/|predictions/|embeddings/|samples/|confusion/|claim\."
+NAMES = r"accuracy/|test/|train/|scored_as\.|sha256\.|checkpoint/|predictions/|embeddings/|samples/|confusion/|claim\."
 
 
 def test_names_are_spelled_in_the_schema_alone() -> None:

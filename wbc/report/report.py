@@ -17,6 +17,7 @@ from typing import Final
 from wbc.config import ReportConfig
 from wbc.errors import ReportError
 from wbc.processes import signals_exit
+from wbc.report.description import describe
 from wbc.report.latex import compile_document, numbers, write_document, write_numbers
 from wbc.report.page import write_page
 from wbc.report.parts import Absent, Gallery, Headline, Parts
@@ -50,8 +51,10 @@ class Contents:
     numbers: Callable[[], Mapping[str, str]] = dict
 
 
-def write_report(options: ReportConfig, contents: Contents) -> Path:
+def write_report(options: ReportConfig, contents: Contents, sweep: str | None = None) -> Path:
     """Writes the report of a study and returns its folder, which is replaced as a whole; then logs it.
+
+    `sweep` is the MLflow run of the sweep that it is on: it gets the page too.
 
     Raises:
         TrackingError: the store does not answer.
@@ -65,9 +68,9 @@ def write_report(options: ReportConfig, contents: Contents) -> Path:
             *(len(study.runs), len(study.missing), len(study.excluded)),
         )
         with _replacing(folder) as part:
-            _fill(part, study, contents)
+            parts = _fill(part, study, contents)
         with open_report(study.profile, dataclasses.asdict(options)):
-            log_report(folder)
+            log_report(folder, describe(study, parts), sweep)
     if study.missing:
         _log.warning(
             "%d cells of the grid have no completed run; this fills them: %s", len(study.missing), study.command()
@@ -93,7 +96,7 @@ def report_folder(options: ReportConfig) -> Path:
     return folder
 
 
-def _fill(folder: Path, study: Study, contents: Contents) -> None:
+def _fill(folder: Path, study: Study, contents: Contents) -> Parts:
     for name in ("tables", "figures"):
         (folder / name).mkdir()
     not_run: list[str] = []
@@ -118,6 +121,7 @@ def _fill(folder: Path, study: Study, contents: Contents) -> None:
         _log.warning(no_pdf)
         not_run.append(no_pdf[0].upper() + no_pdf[1:])
     write_page(study, dataclasses.replace(parts, not_run=tuple(not_run)), folder)
+    return parts
 
 
 def _made(folder: Path, made: Iterable[Made], not_run: list[str]) -> list[Part]:

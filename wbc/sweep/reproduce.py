@@ -51,10 +51,10 @@ def reproduce_study(options: ReproduceConfig) -> None:
         forecast(configs, runner)
         return
     report_folder(options)
-    outcomes = run_plan(configs, study_name(options.profile), runner)
+    outcomes, sweep = run_plan(configs, study_name(options.profile), runner)
     print_outcomes(configs, outcomes)
     if outcomes:
-        print(write_report(options, PAPER) / "report.html")
+        print(write_report(options, PAPER, sweep) / "report.html")
     if len(outcomes) < len(configs):
         raise TrainingError(
             f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
@@ -68,8 +68,10 @@ def forecast(configs: Sequence[RunConfig], runner: Runner) -> None:
     print_forecast(cells, _rates(configs, records, runner), runner.options.runner)
 
 
-def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[Outcome]:
-    """Returns what the runs of a plan came to, those that are done already among them, in their order.
+def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> tuple[list[Outcome], str | None]:
+    """Returns what the runs of a plan came to, those that are done already among them, in their order; and the sweep.
+
+    The sweep is None where nothing was left to run.
 
     Raises:
         WbcError: nothing can be run. A run that fails is logged and left out.
@@ -85,7 +87,7 @@ def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> list[O
     with signals_exit(), open_sweep(study) if left else nullcontext(Sweep()) as sweep:
         outcomes = _run(cells, study, runner, _rates(configs, records, runner))
         sweep.failed = len(outcomes) < len(configs)
-    return outcomes
+    return outcomes, sweep.id
 
 
 def print_outcomes(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) -> None:

@@ -34,7 +34,7 @@ def tune_study(options: TuneConfig) -> None:
         raise ConfigError(f"validation={options.validation}: must be above 0 and at most 0.5.")
     configs = grid(options)
     runner = find_runner("local")(ReproduceConfig(profile=options.profile, jobs=options.jobs))
-    outcomes = run_plan(runner.plan(configs), f"{study_name(options.profile)}-tune", runner)
+    outcomes, _ = run_plan(runner.plan(configs), f"{study_name(options.profile)}-tune", runner)
     if len(outcomes) < len(configs):
         raise TrainingError(
             f"{len(configs) - len(outcomes)} of {len(configs)} runs failed: run the same command again."

@@ -14,6 +14,7 @@ from wbc.tracking.claims import create_run, end_complete
 from wbc.tracking.connection import impatient
 from wbc.tracking.read import StoredRun, read_run
 from wbc.tracking.store import connect, fresh_run, store_errors
+from wbc.tracking.views import prepare_views
 
 
 @contextmanager
@@ -24,16 +25,18 @@ def new_run(experiment_id: str, name: str, tags: dict[str, str]) -> Iterator[str
         for key, value in tags.items():
             mlflow.MlflowClient().set_tag(run_id, key, value)
         run = read_run(run_id)
-    with active_run(run, name):
+    with active_run(run, name, measured=False):
         yield run_id
 
 
 @contextmanager
-def active_run(run: StoredRun, name: str) -> Iterator[None]:
-    """Has MLflow take the run as the one that this process is in, and ends it as the block went."""
-    system_metrics = schema.KIND not in run.tags
+def active_run(run: StoredRun, name: str, *, measured: bool) -> Iterator[None]:
+    """Has MLflow take the run as the one that this process is in, and ends it as the block went.
+
+    Where it is `measured`, MLflow logs the load and memory of the machine meanwhile.
+    """
     with store_errors():
-        mlflow.start_run(run.id, log_system_metrics=system_metrics)
+        mlflow.start_run(run.id, log_system_metrics=measured)
     try:
         with store_errors():
             mlflow.set_tag(schema.RUN_NAME, name)
@@ -57,6 +60,7 @@ def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
     """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it."""
     with store_errors():
         experiment_id = connect()
+        prepare_views(experiment_id, profile)
         tags = {schema.KIND: "report", schema.PROFILE: profile}
         with new_run(experiment_id, f"report/{profile}", tags) as run_id:
             typed = mlflow.get_run(run_id).data.params
@@ -64,9 +68,13 @@ def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
             yield run_id
 
 
-def log_report(folder: Path) -> None:
-    """Logs all files below a folder to the run that is open."""
+def log_report(folder: Path, note: str, sweep: str | None) -> None:
+    """Logs all files below a folder and a description to the run that is open; to the sweep its page and the same."""
     mlflow.log_artifacts(str(folder))
+    mlflow.set_tag(schema.NOTE, note)
+    if sweep:
+        mlflow.MlflowClient().log_artifact(sweep, str(folder / "report.html"))
+        mlflow.MlflowClient().set_tag(sweep, schema.NOTE, note)
 
 
 @store_errors()

@@ -23,6 +23,7 @@ from wbc.tracking import schema
 from wbc.tracking.claims import standing_claims
 from wbc.tracking.connection import insist
 from wbc.tracking.store import connect, search, store_errors
+from wbc.tracking.views import page
 
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
 _log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def read_run(run_id: str) -> StoredRun:
 def stored_run(run: Run) -> StoredRun:
     """Returns what MLflow has of a run; whatever is odd about it ends in `fault`."""
     server = re.sub(r"//[^/]*@", "//", mlflow.get_tracking_uri())  # a link carries no password
-    page = f"{server.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    link = f"{server.rstrip('/')}/{page(f'experiments/{run.info.experiment_id}/runs/{run.info.run_id}')}"
     tags = dict(run.data.tags)
     datasets = tuple(_datasets(run))
     started, ended = _moment(run.info.start_time), _moment(run.info.end_time)
@@ -142,7 +143,7 @@ def stored_run(run: Run) -> StoredRun:
         ended=ended,
         datasets=datasets,
         artifact_uri=run.info.artifact_uri or "",
-        link=page if server.startswith(("http://", "https://")) else None,
+        link=link if server.startswith(("http://", "https://")) else None,
         owners=tuple(standing_claims(run).values()),
         fault=_fault(run, datasets, started, ended),
     )

@@ -22,6 +22,7 @@ from wbc.tracking.read import StoredRun, read_run, stored_run
 from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import connect, fresh_run, store_errors
 from wbc.tracking.training_log import TrainingLog, checkpoint_folder, log_settings, read_kept
+from wbc.tracking.views import prepare_views
 from wbc.tracking.whole import is_trained, lack
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint
@@ -68,9 +69,11 @@ def open_run(config: RunConfig, trained_as: str, scores: Mapping[str, str]) -> I
                 yield _opened(run, config, writer, None, Path(folder), done=True)
             return
         claim.hold(found)
+        measured = config.scale != "tiny"  # a thin run is over before it tells anything of the machine
         try:
+            prepare_views(found.info.experiment_id, config.profile)
             with (
-                nullcontext() if run.complete and is_trained(run) else active_run(run, config.name),
+                nullcontext() if run.complete and is_trained(run) else active_run(run, config.name, measured=measured),
                 checkpoint_folder(run.id) as folder,
                 Writer(claim.confirm) as writer,
             ):
@@ -98,7 +101,9 @@ def open_scoring(config: RunConfig, run_ids: Sequence[str]) -> Iterator[ScoreLog
                 _forward_project_run(read_run(run_id))
                 claim = claim_stored(run_id)
             try:
-                yield ScoreLog(run_id, config, claim)
+                log = ScoreLog(run_id, config, claim)
+                yield log
+                log.describe()
             finally:
                 claim.release()
         else:
@@ -107,7 +112,9 @@ def open_scoring(config: RunConfig, run_ids: Sequence[str]) -> Iterator[ScoreLog
             with new_run(experiment_id, name, tags) as scoring_id:
                 with store_errors():
                     log_settings(scoring_id, config)
-                yield ScoreLog(scoring_id, config)
+                log = ScoreLog(scoring_id, config)
+                yield log
+                log.describe()
 
 
 def fetch_checkpoint(run_id: str) -> Checkpoint:

@@ -27,6 +27,7 @@ from wbc.evaluation.samples import draw_samples
 from wbc.tracking import schema
 from wbc.tracking.claims import Claim
 from wbc.tracking.datasets import log_input, short
+from wbc.tracking.notes import main_figures, model_card, run_note
 from wbc.tracking.read import StoredRun, stored_run
 from wbc.tracking.store import store_errors
 from wbc.tracking.whole import is_scored, lack
@@ -129,17 +130,37 @@ class ScoreLog:
 
     @store_errors()
     def complete(self) -> None:
-        """Marks the run as complete, having looked whether all that it rests on is there.
+        """Logs the main figures, describes the run and marks it as complete, having looked whether all is there.
 
         Raises:
-            TrackingError: something is not.
+            TrackingError: something that it rests on is not.
         """
         self._confirm()
         run = self._stored()
         missing = lack(dataclasses.replace(run, tags=run.tags | {schema.COMPLETE: "true"}), self._scores)
         if missing:
             raise TrackingError(f"run {self.id} cannot be completed, since {missing}: run the same command again.")
-        mlflow.MlflowClient().set_tag(self.id, schema.COMPLETE, "true")
+        figures = main_figures(run, self._scores)
+        described = dataclasses.replace(run, metrics=run.metrics | figures)
+        changed = {name: value for name, value in figures.items() if run.metrics.get(name) != value}
+        if changed:
+            time_ms, model_id = int(1000 * time.time()), run.tags.get(schema.MODEL_ID)
+            mlflow.log_metrics(changed, run_id=self.id, timestamp=time_ms, model_id=model_id)
+        tags = [RunTag(schema.NOTE, self._note(described)), RunTag(schema.COMPLETE, "true")]
+        mlflow.MlflowClient().log_batch(self.id, tags=tags)
+
+    @store_errors()
+    def describe(self) -> None:
+        """Describes a run that has got further scores, and its model."""
+        self._confirm()
+        mlflow.MlflowClient().set_tag(self.id, schema.NOTE, self._note(self._stored()))
+
+    def _note(self, run: StoredRun) -> str:
+        """Returns the run's description; writes its model's."""
+        model_id = run.tags.get(schema.MODEL_ID)
+        if model_id:
+            mlflow.MlflowClient().set_logged_model_tags(model_id, {schema.NOTE: model_card(run, self._config)})
+        return run_note(run, self._config)
 
     def _log_figures(self, images: Images, role: schema.Role, metrics: Metrics) -> None:
         """Logs the figures to the run and its model: at the time of those that were logged before, if any were.

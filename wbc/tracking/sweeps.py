@@ -11,12 +11,15 @@ from wbc.tracking import schema
 from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims
 from wbc.tracking.connection import impatient
 from wbc.tracking.store import connect, fresh_run, search, store_errors
+from wbc.tracking.views import prepare_views
 
 
 @dataclass
 class Sweep:
     """What a sweep has come to; whoever runs it says so."""
 
+    id: str | None = None
+    """Its MLflow run; None where there is nothing to run."""
     failed: bool = False
     """Some of its runs failed."""
 
@@ -49,8 +52,10 @@ def open_sweep(profile: str) -> Iterator[Sweep]:
     """
     with store_errors():
         experiment_id = connect()
+        prepare_views(experiment_id, profile)
         claim, client, name = Claim(), mlflow.MlflowClient(), f"sweep/{profile}"
-        tags = {schema.KIND: "sweep", schema.PROFILE: profile, schema.RUN_NAME: name}
+        note = f"Runs of the study {profile}, which stand below this one."
+        tags = {schema.KIND: "sweep", schema.PROFILE: profile, schema.RUN_NAME: name, schema.NOTE: note}
         run_id = fresh_run() or _stopped_sweep(experiment_id, profile)
         if run_id and not claim.stake(run_id, tags)[1]:  # else another sweep has claimed it at the same moment
             client.update_run(run_id, status="RUNNING")
@@ -58,7 +63,7 @@ def open_sweep(profile: str) -> Iterator[Sweep]:
             run_id = create_run(experiment_id, name, tags | claim.tag)
         claim.hold(client.get_run(run_id))
     leave_project_run()
-    status, sweep = "FAILED", Sweep()
+    status, sweep = "FAILED", Sweep(id=run_id)
     try:
         with changed({SWEEP_RUN: run_id}):
             yield sweep

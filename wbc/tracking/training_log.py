@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 import shutil
 import tempfile
 import time
@@ -41,8 +42,8 @@ from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
 
-_NAMED: Final = (schema.MODEL, schema.METHOD, schema.SEED, schema.PROFILE, schema.SOURCE, "targets")
-"""What a run is tagged with beside the settings that say so."""
+_NAMED: Final = (schema.MODEL, schema.METHOD, schema.SEED, schema.PROFILE, schema.SOURCE)
+"""What a run is tagged with beside the settings that decide its speed: what it is looked up by."""
 _DECIDING: Final = ("model", "method", "seed", "recipe", *settings_for("trains"))
 """What a run and the checkpoint it goes on from have in common."""
 _KEPT: Final = 2
@@ -186,7 +187,7 @@ class TrainingLog:
         )
         log = partial(
             mlflow.pyfunc.log_model,
-            name="model",
+            name=re.sub(r"[^\w+-]", "-", self._config.arm.name),  # MLflow takes no ":" or "." there
             loader_module="wbc.serving",
             data_path=str(checkpoint),
             code_paths=[str(Path(__file__).parents[1])],
@@ -209,7 +210,7 @@ def log_settings(run_id: str, config: RunConfig) -> None:
     lists = {"targets": ",".join(config.targets), "adapt": ",".join(config.adapt) or "none"}
     values = dataclasses.asdict(config) | lists
     place = {schema.HARDWARE: hardware(config.device), schema.JOBS: str(runs_at_once())}
-    tags = {name: values[name] for name in (*_NAMED, *settings_for("tagged"))} | place
+    tags = {name: values[name] for name in (*_NAMED, *settings_for("rate"))} | place | {schema.ARM: config.arm.name}
     client.log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
     # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
     typed = client.get_run(run_id).data.params

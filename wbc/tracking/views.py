@@ -1,0 +1,128 @@
+"""Views: how MLflow's page first shows the runs of a study. They are tags of the experiment, and its menu lists them.
+
+The page of MLflow 3.17 reads a tag `mlflow.sharedViewState.<key>`: JSON of a view's name, its times and its state. The
+state is JSON once more: filter, order, columns, grouping and charts.
+"""
+
+import json
+import re
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import mlflow
+
+from wbc.tracking import schema
+from wbc.tracking.connection import insist
+from wbc.tracking.store import store_errors
+
+_SHARED: Final = "mlflow.sharedViewState."
+_MODE: Final = {"workflowType": "machine_learning"}
+"""MLflow's page opens among traces of language models, unless its address says otherwise."""
+_METRICS: Final = (schema.AT_HOME, schema.AWAY, schema.DROP)
+_ABOUT: Final = "White blood cells under domain shift: each run is one model, method and seed, scored at home and away."
+_SCATTER: Final = "home × away"
+_VIEWS: Final = {
+    "by model": (schema.ARM, (schema.AWAY, schema.AT_HOME, schema.DROP, _SCATTER)),
+    "home and away": (schema.ARM, (_SCATTER, schema.AT_HOME, schema.AWAY, schema.DROP)),
+    "methods": (schema.METHOD, (schema.AWAY, schema.AT_HOME, schema.DROP, _SCATTER)),
+}
+"""By name the tag that a view groups by, and its charts in order: bars of a metric, or home against away."""
+
+
+@store_errors()
+def prepare_views(experiment_id: str, study: str) -> None:
+    """Gives an experiment the views of a study, and a description that links to them, where it has them not yet.
+
+    A view that somebody has changed on the page stays as it is, and so does a description of somebody's own.
+    """
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment(experiment_id)
+    tags = dict(experiment.tags)
+    wanted = {}
+    for place, name in enumerate(reversed(_VIEWS)):
+        key, made_ms = (
+            f"{_SHARED}{_key(study, name)}",
+            (experiment.creation_time or 0) + place,
+        )  # the page lists the last first
+        if not _changed_by_hand(tags.get(key, "")):
+            wanted[key] = _tag(f"{study}: {name}", _state(study, *_VIEWS[name]), made_ms)
+    if tags.get(schema.NOTE, _ABOUT).startswith(_ABOUT):
+        wanted[schema.NOTE] = _description(experiment_id, tags | wanted)
+    for key, value in wanted.items():
+        if tags.get(key) != value:  # where another process writes it at this moment, a store may refuse it once
+            insist(partial(client.set_experiment_tag, experiment_id, key, value))
+
+
+@store_errors()
+def view_addresses() -> dict[str, str]:
+    """Returns by study the address, below a server's, of its view by model; the experiment used last comes first."""
+    found: dict[str, str] = {}
+    for experiment in mlflow.MlflowClient().search_experiments(order_by=["last_update_time DESC"]):
+        for name, key in _named(experiment.tags).items():
+            study, _, view = name.rpartition(": ")
+            if view == next(iter(_VIEWS)):
+                found.setdefault(study, page(f"experiments/{experiment.experiment_id}/runs", key))
+    return found
+
+
+def page(path: str, view: str | None = None) -> str:
+    """Returns a page's address below the server's, in MLflow's mode for training; with a view, its charts open."""
+    opened = {"viewStateShareKey": view, "compareRunsMode": "CHART"} if view else {}
+    return f"#/{path}?{urlencode(_MODE | opened)}"
+
+
+def _key(study: str, name: str) -> str:
+    return re.sub(r"[^\w-]+", "-", f"{study}-{name}")
+
+
+def _tag(name: str, state: dict[str, Any], made_ms: int) -> str:
+    return json.dumps({"name": name, "createdAt": made_ms, "updatedAt": made_ms, "state": json.dumps(state)})
+
+
+def _read(tag: str) -> dict[str, Any]:
+    """Returns what a tag says of a view; nothing where it is no view with a name."""
+    with suppress(ValueError):
+        view = json.loads(tag)
+        return view if isinstance(view, dict) and "name" in view else {}
+    return {}
+
+
+def _changed_by_hand(tag: str) -> bool:
+    view = _read(tag)
+    return view.get("createdAt") != view.get("updatedAt")
+
+
+def _named(tags: dict[str, str]) -> dict[str, str]:
+    """Returns the keys of an experiment's views by their names."""
+    shared = {key.removeprefix(_SHARED): _read(value) for key, value in tags.items() if key.startswith(_SHARED)}
+    return {str(view["name"]): key for key, view in shared.items() if view}
+
+
+def _description(experiment_id: str, tags: dict[str, str]) -> str:
+    links = [f"- [{name}]({page(f'experiments/{experiment_id}/runs', key)})" for name, key in _named(tags).items()]
+    return "\n".join([_ABOUT, "", "Views, which the menu at the top right lists too:", "", *sorted(links)])
+
+
+def _state(study: str, group: str, charts: tuple[str, ...]) -> dict[str, Any]:
+    """Returns what a view shows: the complete runs of a study in groups, the best away first, and its charts."""
+    section = {"uuid": "accuracy", "name": "accuracy", "display": True, "isReordered": False}
+    return {
+        "searchFilter": f"tags.{schema.COMPLETE} = 'true' AND tags.{schema.PROFILE} = '{study}'",
+        "orderByKey": f"metrics.`{schema.AWAY}`",
+        "orderByAsc": False,
+        "selectedColumns": [f"metrics.`{name}`" for name in _METRICS] + [f"tags.`{schema.SEED}`"],
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": group}]},
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": [_chart(name) for name in charts],
+        "compareRunSections": [section],
+    }
+
+
+def _chart(name: str) -> dict[str, Any]:
+    chart = {"uuid": name, "metricSectionId": "accuracy", "deleted": False, "isGenerated": False}
+    if name == _SCATTER:
+        axes = {"xaxis": schema.AT_HOME, "yaxis": schema.AWAY}
+        return {**chart, "type": "SCATTER"} | {axis: {"key": key, "type": "METRIC"} for axis, key in axes.items()}
+    return {**chart, "type": "BAR", "metricKey": name}
