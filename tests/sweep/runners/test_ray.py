@@ -28,6 +28,7 @@ from wbc.tracking.store import connect
 
 # Ray reads these once per process: a token of the tests' own, so that none is written to the home folder.
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+os.environ["RAY_worker_niceness"] = "0"  # else its workers give way to all other work: on a busy machine, for ever
 if not importlib.util.find_spec("ray"):
     pytest.skip("Ray is not installed: make setup", allow_module_level=True)
 
@@ -53,7 +54,6 @@ class Nodes:
             "PYTHONPATH": str(ROOT / "tests" / "sweep"),  # not this code: it goes along with the sweep
             "PYTHONUNBUFFERED": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_worker_niceness": "0",  # by itself Ray gives way to all other work: on a busy machine, for ever
             **{f"RAY_health_check_{name}": str(value) for name, value in quick.items()},
         }
         dashboard = ["--include-dashboard", "false", "--dashboard-agent-listen-port", "0"]
