@@ -27,8 +27,8 @@ from wbc.scoring import Outcome
 from wbc.tracking.store import connect
 
 # Ray reads these once per process: a token of the tests' own, so that none is written to the home folder.
-os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-os.environ["RAY_worker_niceness"] = "0"  # else its workers give way to all other work: on a busy machine, for ever
+# Its workers do not give way to all other work, which on a busy machine they would do for ever.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_worker_niceness": "0"}
 if not importlib.util.find_spec("ray"):
     pytest.skip("Ray is not installed: make setup", allow_module_level=True)
 
