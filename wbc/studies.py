@@ -99,7 +99,7 @@ STUDIES: Final = {
     "methods": Study(
         claim="Which way to train, and which adaptation, helps on another lab's photographs.",
         command="make reproduce PROFILE=methods",
-        cost="COST TO MEASURE",
+        cost="not measured; by the rates of cells about an hour and a half on two cores; 50 MB of images",
         expect="not run yet",
         sources=("pbc2500",),
         targets=("bccd", "tecom", "cellavision"),
