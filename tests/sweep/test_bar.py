@@ -66,8 +66,9 @@ def test_runs_weigh_by_measured_rates_and_the_pace_corrects_them(
 
 
 def test_sweep_without_measured_rates_waits_for_its_pace_and_counts_the_weights_to_learn(
-    small_config: Callable[..., RunConfig], clock: list[float]
+    small_config: Callable[..., RunConfig], clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("wbc.sweep.bar.IMAGES", 3000)
     first, second = small_config(epochs=269), small_config(epochs=269, seed=1)
     place = Place(ReproduceConfig())
     place.learns = [first]
