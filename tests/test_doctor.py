@@ -45,9 +45,9 @@ def test_bare_folder_is_fine_for_the_demo_and_nothing_is_made(store: Path) -> No
 
 def test_prepared_images_are_found_and_a_spoilt_or_cut_cache_is_named(store: Path) -> None:
     for key in ("smears_source", "smears_target"):
-        prepare(find_domain(key), Geometry("squash", 48), data_dir=store / "data")
+        prepare(find_domain(key), Geometry("squash", 40), data_dir=store / "data")
     assert findings()["images"].status == "ok"
-    cache = store / "data" / "smears_target" / "cache-squash48.bin"
+    cache = store / "data" / "smears_target" / "cache-squash40.bin"
     content = bytearray(cache.read_bytes())
     content[-1] ^= 1
     cache.write_bytes(content)
@@ -55,7 +55,7 @@ def test_prepared_images_are_found_and_a_spoilt_or_cut_cache_is_named(store: Pat
     told = f"smears_target: {cache} has not its checksum any more; delete it"
     assert (found.status, found.found, found.remedy) == ("note", told, "make data PROFILE=demo")
     cache.unlink()
-    prepare(find_domain("smears_target"), Geometry("squash", 48), data_dir=store / "data")
+    prepare(find_domain("smears_target"), Geometry("squash", 40), data_dir=store / "data")
     assert findings()["images"].status == "ok"
     cache.write_bytes(cache.read_bytes()[:1000])
     assert "smears_target: it has 1,000 bytes" in findings()["images"].found

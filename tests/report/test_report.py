@@ -24,7 +24,7 @@ from wbc.report.latex import numbers
 from wbc.report.paper.comparison import comparison, differences
 from wbc.report.paper.contents import PAPER
 from wbc.report.paper.ranks import ranks
-from wbc.report.paper.tables import accuracies
+from wbc.report.paper.tables import accuracies, data_sets
 from wbc.report.parts import Absent, Parts
 from wbc.report.query import read_study
 from wbc.report.render import Table, to_markdown
@@ -352,7 +352,7 @@ def test_report_of_drawn_cells_opens_with_that_then_its_result_its_figure_and_ta
     golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    folder = write_report(options, replace(PAPER, parts=PAPER.parts[:1]))
+    folder = write_report(options, replace(PAPER, parts=(data_sets,)))
     page = re.sub(r"base64,[^\"]*", "", (folder / "report.html").read_text())
     order = ["<h1>Drawn cells", "are drawings", "Best on smears", 'id="fig4_home_away"', 'id="table4"', "<details>"]
     assert [page.index(each) for each in order] == sorted(page.index(each) for each in order)
@@ -429,7 +429,7 @@ def test_description_offers_the_best_away_by_its_run_that_is_closest_to_the_mean
     for (model, seed), run_id in golden_runs.items():
         mlflow.MlflowClient().set_tag(run_id, "model_id", f"m-{model}-{seed}")
     study = read_study(options)
-    parts = Parts(headline=PAPER.headline(study), first=(), tables=(), plots=(), not_run=())
+    parts = Parts(headline=PAPER.headline(study), first=(), tables=(), plots=(), galleries=(), not_run=())
     note = describe(study, parts)
     assert "resnet50_gn has the highest mean accuracy away, 90.0 %; that is no test." in note
     assert 'mlflow.get_logged_model("m-resnet50_gn-0")' in note

@@ -51,7 +51,7 @@ def corrupt(image: UInt8[np.ndarray, "height width 3"], name: str) -> UInt8[np.n
     rng = generator("corrupt", name)
     height, width = image.shape[:2]
     side, bright, *cast = (_factor(rng, *span) for span in (SIDE, BRIGHTNESS, CAST, CAST, CAST))
-    edge = [round(size * (SIDE[1] - 1) / 2 + 1) for size in (height, width)]
+    edge = [max(0, round(size * (SIDE[1] - 1) / 2 + 1)) for size in (height, width)]
     wide = np.pad(image, ((edge[0], edge[0]), (edge[1], edge[1]), (0, 0)), mode="symmetric")
     top, left = (edge[axis] + size * (1 - side) / 2 for axis, size in enumerate((height, width)))
     box = (left, top, left + width * side, top + height * side)

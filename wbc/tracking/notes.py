@@ -8,6 +8,7 @@ from typing import Final
 from wbc.cells import CLASSES
 from wbc.config import RunConfig
 from wbc.data.catalog import find_domain
+from wbc.data.corrupt import is_held
 from wbc.data.splits import expand_targets, parse_sources
 from wbc.tracking import schema
 from wbc.tracking.read import StoredDataset, StoredRun
@@ -26,7 +27,7 @@ def main_figures(run: StoredRun, scores: Iterable[str]) -> dict[str, float]:
     roles = {each.name: each.role for each in _tested(run)}
     by_role: dict[str, list[float]] = {"home": [], "away": []}
     for name in scores:
-        if "/" not in name and not name.endswith("_validation"):
+        if "/" not in name and not is_held(name):
             by_role[roles[name]].append(run.metrics[schema.score(name, "accuracy")])
     at_home, away = (statistics.fmean(values) if values else None for values in by_role.values())
     drop = at_home - away if at_home is not None and away is not None else None
