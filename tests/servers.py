@@ -88,7 +88,7 @@ def breaking_proxy(server: str, seed: int) -> Iterator[str]:
 
 
 def wait_for(address: str) -> None:
-    for _ in range(300):
+    for _ in range(1500):
         try:
             if requests.get(address, timeout=1).ok:
                 return

@@ -75,6 +75,7 @@ def test_average_is_scored_as_a_run_of_its_own_and_found_by_the_report(
     file = store / "mine.toml"
     lines = {"epochs": 1, "image_size": 32, "batch_size": 8, "seeds": 2, "scale": '"tiny"', "models": '["resnet50"]'}
     lines |= {"sources": f'["{configs[0].source}"]', "targets": f'["{configs[0].targets[0]}"]'}
+    lines["lr"] = configs[0].lr
     lines["pretrained"] = f'"{configs[0].pretrained}"'
     file.write_text("\n".join(f"{name} = {value}" for name, value in lines.items()))
     for run_id in (first, second, outcome.run_id):

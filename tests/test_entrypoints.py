@@ -287,10 +287,10 @@ def test_stand_in_for_conda_answers_mlflow_and_leaves_all_else_to_a_conda_that_i
         done = subprocess.run(["conda", *words], env={"PATH": path}, capture_output=True, text=True)
         return done.returncode, done.stdout
 
-    create = ("env", "create", "-n", "mlflow-12ab", "--file", "conda.yaml")
+    create = ("env", "create", "-n", "mlflow-12ab", "--file", str(ROOT / "conda.yaml"))
     asked = [conda("--help"), conda("env", "list", "--json"), conda(*create)]
     assert asked == [(0, ""), (0, '{"envs": []}\n'), (0, "")]
-    assert conda("install", "numpy") == (127, "")
+    assert conda("install", "numpy") == conda(*create[:-1], "/another/conda.yaml") == (127, "")
     shutil.copy(tmp_path / "venv" / "conda", tmp_path / "real" / "conda")  # another project's stand-in
     assert conda("--help") == (0, "")
     (tmp_path / "real" / "conda").write_text("#!/bin/sh\necho real $1\n")

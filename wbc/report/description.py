@@ -31,7 +31,10 @@ def _offer(study: Study) -> list[str]:
     if not means:
         return []
     best = max(sorted(means), key=means.__getitem__)
-    usual = min((run for run in runs if run.arm == best), key=lambda run: abs(_mean(run, away) - means[best]))
+    usual = min(
+        (run for run in runs if run.arm == best),
+        key=lambda run: (round(abs(_mean(run, away) - means[best]), 9), run.seed),
+    )
     return [
         "",
         f"**To register.** {study.label(best)} has the highest mean accuracy away, {100 * means[best]:.1f} %; that is "

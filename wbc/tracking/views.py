@@ -39,13 +39,10 @@ def prepare_views(experiment_id: str, study: str) -> None:
     """
     client = mlflow.MlflowClient()
     experiment = client.get_experiment(experiment_id)
-    tags = dict(experiment.tags)
+    tags, made_ms = dict(experiment.tags), experiment.creation_time or 0
     wanted = {}
-    for place, name in enumerate(reversed(_VIEWS)):
-        key, made_ms = (
-            f"{_SHARED}{_key(study, name)}",
-            (experiment.creation_time or 0) + place,
-        )  # the page lists the last first
+    for name in reversed(_VIEWS):
+        key, made_ms = f"{_SHARED}{_key(study, name)}", made_ms + 1  # the page lists the last that was made first
         if not _changed_by_hand(tags.get(key, "")):
             wanted[key] = _tag(f"{study}: {name}", _state(study, *_VIEWS[name]), made_ms)
     if tags.get(schema.NOTE, _ABOUT).startswith(_ABOUT):
