@@ -65,7 +65,7 @@ def test_average_is_scored_as_a_run_of_its_own_and_found_by_the_report(
     configs = [small_config(epochs=1, seed=seed, pretrained=str(store / "weights.safetensors")) for seed in (0, 1)]
     first, second = (train_and_score(config).run_id for config in configs)
     outcome = score_run(EvaluateConfig(run=f"{first} {second}", device="cpu"))
-    assert outcome.line().startswith("resnet50, average of 2 runs  ")
+    assert outcome.lines()[0].startswith("resnet50, average of 2 runs  run ")
     logged = mlflow.get_run(outcome.run_id)
     assert (logged.info.run_name, logged.data.tags["averaged"]) == ("resnet50/average", f"{first},{second}")
     assert logged.data.metrics[f"test/{name_of('away')}/accuracy"] == outcome.accuracies[name_of("away")]

@@ -140,7 +140,7 @@ def test_code_beside_the_tensors_is_named_with_the_remedy(tmp_path: Path) -> Non
     torch.save(content, tmp_path / "timm.pth")
     with pytest.raises(WeightsError, match=r"hold argparse.Namespace beside the tensors, which is code") as caught:
         tiny("resnet50", tmp_path / "timm.pth")
-    assert "save this one's state dictionary" in str(caught.value)
+    assert "save its state dictionary" in str(caught.value)
 
 
 def test_missing_path_is_refused(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_dry_run_says_that_cells_without_their_weights_may_be_done(
     monkeypatch.setitem(STUDIES, "demo", dataclasses.replace(small_study, pretrained="patterns"))
     capsys.readouterr()
     reproduce_study(ReproduceConfig(dry_run=True))
-    told = "Weights to start from are not here yet for 2 of the cells: whether those are done cannot be told."
+    told = "Weights to start from are not here yet for 2 of the cells: whether those are done is not known."
     assert told in capsys.readouterr().out
 
 
