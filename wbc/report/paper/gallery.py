@@ -71,7 +71,7 @@ def galleries(study: Study) -> list[Gallery | Absent]:
         words = "; ".join(f"{key}: {licence}" for key, licence in licences.items())
         found.append(_none(hidden, f"no licence lets a report hand these cells on ({words})"))
     if absent:
-        found.append(_none(absent, "the images that were scored are not prepared on this machine (make data)"))
+        found.append(_none(absent, "the images that were scored are not prepared on this machine, or have changed"))
     return found
 
 
