@@ -25,7 +25,8 @@ def tracked(*folders: str) -> set[str]:
 
 
 def test_image_holds_all_of_the_package_with_templates_and_published_numbers(context: set[str]) -> None:
-    assert tracked("wbc", "entrypoints") <= context
+    stand_in = {"entrypoints/conda.sh"}  # for `mlflow run`, which the image does not call
+    assert tracked("wbc", "entrypoints") - stand_in <= context
     assert {"wbc/report/templates/report.html.jinja", "wbc/report/paper/published/accuracies.csv"} <= context
 
 

@@ -423,10 +423,10 @@ _FULL_MACHINE = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tr
 @pytest.mark.parametrize(
     ("module", "where", "error", "jobs", "told"),
     [
-        (fit, "Feed", _FULL_GPU, "1", "on the GPU for batches of 8: take a larger one"),
+        (fit, "Feed", _FULL_GPU, "1", "on the GPU for batches of 8: use a larger one"),
         (fit, "Feed", _FULL_MACHINE, "2", "on the machine, which 2 runs share"),
         (fit, "train_epoch", _FULL_GPU, "3", "on the GPU, which 3 runs share: choose fewer jobs"),
-        (scoring, "predict_adapted", _FULL_GPU, "1", "on the GPU for batches of 8: take a larger one"),
+        (scoring, "predict_adapted", _FULL_GPU, "1", "on the GPU for batches of 8: use a larger one"),
     ],
 )
 def test_want_of_memory_is_told_wherever_it_comes_and_what_to_do(

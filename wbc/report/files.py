@@ -66,7 +66,7 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         known = _checked(json.loads(environment.read_bytes())) if environment else {}
     except (ValueError, TypeError, DamageError):
         return "its environment.json is damaged"
-    scored = ScoredRun(
+    return ScoredRun(
         stored=run,
         arm=arm,
         seed=seed,
@@ -75,8 +75,7 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         metrics=metrics,
         losses=read_curve(run, schema.LOSS),
         adapted=adapted,
-    )
-    return scored, truth
+    ), truth
 
 
 def _adapted(path: Path, rows: dict[str, int], labels: Int64[np.ndarray, " images"]) -> AdaptedScore:
