@@ -69,7 +69,7 @@ STUDIES: Final = {
     "demo": Study(
         claim="The whole path works: train, score, report. Its cells are drawings and say nothing about blood.",
         command="make reproduce",
-        cost="24 minutes of CPU time, so about 12 on two cores; nothing to download",
+        cost="14 minutes of CPU time, about 8 on two cores; nothing to download",
         expect="every model learns at home; scores away are of drawings and rank no models",
         sources=("smears_source",),
         targets=("smears_target",),
