@@ -49,6 +49,7 @@ def main() -> None:
         subprocess.run(study, cwd=folder, env=env, check=True)
         with served(_PORT, Path(folder), env) as addresses, browser() as chromium:
             png = picture(chromium, addresses[0])
+    _PICTURE.parent.mkdir(exist_ok=True)
     _PICTURE.write_bytes(png)
     print(f"{_PICTURE}: {len(png) / 1024:.0f} KiB")
 
