@@ -181,6 +181,9 @@ class TuneConfig:
 
     profile: str = option("demo", _PROFILE, choices=_STUDIES)
     models: str | None = option(None, "Models to tune, by commas; auto: the study's.", choices=_MODELS)
+    methods: str = option(
+        PLAIN, "Methods to tune, by commas; a study's others take the rate of plain training.", choices=_METHODS
+    )
     seeds: str = option("0", "Seeds, by commas; a choice is by their mean.")
     lrs: str = option("1e-4,3e-4,1e-3", "Peak learning rates to try, by commas.")
     epochs: str | None = option(None, "Numbers of epochs to try, by commas; auto: the study's.")
