@@ -119,14 +119,16 @@ def log_drawn(cell: RunConfig) -> None:
 
 
 def _log_weights(run_id: str, content: bytes) -> None:
-    """Logs a file in the place of the last checkpoint, and the tags that go with it."""
+    """Logs a file in the place of the last checkpoint, a model without files, and the tags that go with them."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, Path(schema.FINAL).name)
         path.write_bytes(content)
         client = mlflow.MlflowClient()
         client.log_artifact(run_id, str(path), schema.CHECKPOINTS)
         client.set_tag(run_id, schema.sha256(schema.FINAL), file_sha256(path))
-    for tag, value in ((schema.CHECKPOINT, schema.FINAL), (schema.MODEL_ID, "m-drawn")):
+    experiment_id = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment_id, "drawn", source_run_id=run_id)
+    for tag, value in ((schema.CHECKPOINT, schema.FINAL), (schema.MODEL_ID, model.model_id)):
         client.set_tag(run_id, tag, value)
 
 

@@ -53,7 +53,7 @@ def test_each_setting_says_what_it_is_for_or_is_known_by_its_content() -> None:
 def test_study_resolves_to_valid_runs(profile: str) -> None:
     runs = plan(PlanConfig(profile=profile))
     study = STUDIES[profile]
-    assert len(runs) == len(study.models) * study.seeds
+    assert len(runs) == len(study.models) * len(study.methods) * study.seeds
     assert tuple(dict.fromkeys(run.model for run in runs)) == study.models
 
 

@@ -48,7 +48,9 @@ def tune_study(options: TuneConfig) -> None:
 
 def grid(options: TuneConfig) -> list[RunConfig]:
     """Returns the runs: each arm of the study with each rate, each number of epochs and each seed, without targets."""
-    arms = plan(PlanConfig(profile=options.profile, models=options.models, methods=options.methods, seeds=options.seeds))
+    arms = plan(
+        PlanConfig(profile=options.profile, models=options.models, methods=options.methods, seeds=options.seeds)
+    )
     rates = numbers("lrs", options.lrs, float)
     epochs = numbers("epochs", options.epochs) if options.epochs else [arms[0].epochs]
     return [

@@ -100,9 +100,10 @@ class ScoreLog:
 
     @store_errors()
     def log_rate(self, images_per_s: float) -> None:
-        """Logs how fast images were scored."""
+        """Logs how fast images were scored: to the run alone, once, as it tells of its machine and not of its model."""
         self._confirm()
-        mlflow.log_metric(schema.SCORED_PER_S, images_per_s, run_id=self.id)
+        if schema.SCORED_PER_S not in self._stored().metrics:
+            mlflow.MlflowClient().log_metric(self.id, schema.SCORED_PER_S, images_per_s)
 
     @store_errors()
     def accuracies(self, domains: Iterable[str]) -> dict[str, float]:
