@@ -23,7 +23,7 @@ from wbc.config import RunConfig
 from wbc.data.batches import draw_augmentation
 from wbc.evaluation.predict import predict_pixels
 from wbc.inputs import load_inputs
-from wbc.models.build import Classifier, build
+from wbc.models.build import Classifier, build, write_backbone
 from wbc.models.catalog import MODELS, PAPER_ROWS
 from wbc.surroundings import data_dir
 from wbc.training import features, feed
@@ -33,10 +33,10 @@ from wbc.training.loop import batches, build_optimiser, train_epoch
 LAST16 = "resnet50_frozenbn_last16"
 
 
-def trained(config: RunConfig, epochs: int) -> tuple[list[float], Classifier]:
+def trained(config: RunConfig, epochs: int, weights: Path | None = None) -> tuple[list[float], Classifier]:
     """Returns the losses of a few epochs and the model after them."""
     (train,) = load_inputs(config).train
-    model = build(config, None)
+    model = build(config, weights)
     place(model, config)
     optimiser, images = build_optimiser(model, config), Feed(model, train, config)
     return [train_epoch(model, optimiser, images, epoch, config).loss for epoch in range(epochs)], model
@@ -99,7 +99,7 @@ def test_model_is_split_only_where_it_begins_frozen_and_without_changing_a_bit(
         assert torch.equal(rest(first(images)), model(images))
 
 
-@pytest.mark.parametrize("settings", [{"recipe": "released"}, {"epochs": 4}, {"fast": False}, {"model": "resnet50"}])
+@pytest.mark.parametrize("settings", [{"recipe": "released"}, {"epochs": 2}, {"fast": False}, {"model": "resnet50"}])
 def test_features_are_not_kept_of_random_crops_nor_for_a_few_epochs(
     small_config: Callable[..., RunConfig], settings: dict[str, object]
 ) -> None:
@@ -115,6 +115,7 @@ def test_features_without_room_are_computed_again_and_that_is_said(
         raise OSError(28, "No space left on device")
 
     config = small_config(model=LAST16, epochs=12)
+    monkeypatch.setattr(features, "SHARED_BYTES", 0)
     with monkeypatch.context() as patch:
         patch.setattr(features, "DISK_SHARE", 0)
         losses, _ = trained(config, 1)
@@ -125,17 +126,62 @@ def test_features_without_room_are_computed_again_and_that_is_said(
     assert "No space left on device" in caplog.text
 
 
-def test_features_leave_no_file_behind(
+def test_features_too_large_to_share_leave_no_file_behind(
     small_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(features, "SHARED_BYTES", 0)
     config = small_config(model=LAST16, epochs=12)
     model = build(config, None)
     kept = Feed(model, load_inputs(config).train[0], config)
     assert kept.plain is not model
     assert not list(scratch.iterdir())
+
+
+def shared_files(store: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (store / "data" / "features").glob("*/features")}
+
+
+def test_features_are_shared_by_runs_that_start_from_the_same_weights_and_images(
+    small_config: Callable[..., RunConfig], store: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    write_backbone(build(small_config(model=LAST16), None), weights)
+    config = small_config(model=LAST16, pretrained=str(weights), epochs=4)
+    other = dataclasses.replace(config, seed=1, lr=1e-2, method="balanced")
+    losses, _ = trained(config, 1, weights)
+    made = shared_files(store)
+    assert len(made) == 1
+    trained(other, 1, weights)
+    assert trained(config, 1, weights)[0] == losses
+    assert shared_files(store) == made
+    for changed in ({"precision": "bf16"}, {"image_size": 40}):
+        trained(dataclasses.replace(config, **changed), 1, weights)  # type: ignore[arg-type]
+    trained(small_config(model=LAST16, epochs=4, seed=1), 1)  # which starts from weights of its own
+    assert len(shared_files(store)) == 4
+
+
+def test_features_that_are_damaged_are_made_again(small_config: Callable[..., RunConfig], store: Path) -> None:
+    config = small_config(model=LAST16, epochs=4)
+    losses, _ = trained(config, 1)
+    ((path, _),) = shared_files(store).items()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert trained(config, 1)[0] == losses
+    assert path.read_bytes() == whole
+
+
+def test_features_that_were_made_first_go_where_the_data_folder_holds_too_many(
+    small_config: Callable[..., RunConfig], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(small_config(model=LAST16, epochs=4), 1)
+    ((first, _),) = shared_files(store).items()
+    monkeypatch.setattr(features, "SHARED_BYTES", first.stat().st_size * 3 // 2)
+    trained(small_config(model=LAST16, epochs=4, seed=1), 1)  # which starts from weights of its own
+    (second,) = shared_files(store)
+    assert second != first
 
 
 def test_batches_fetched_ahead_are_those_fetched_in_turn(

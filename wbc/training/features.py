@@ -2,39 +2,47 @@
 
 The frozen layers come first, have no dropout, and their batch norms use fixed statistics: what comes out of them
 depends on the image alone. With flips as the only augmentation there are four variants of each; a random crop has
-thousands.
+thousands. On a CPU, small ones stay in the data folder: runs that start from the same weights, such as the seeds of a
+study on ImageNet's, share them.
 """
 
+import hashlib
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from wbc.compute import gpu_room
+from wbc.data.disk import one_writer, whole_file
+from wbc.data.fetch.checksums import file_sha256
 from wbc.processes import stop_if_asked
+from wbc.surroundings import data_dir
 
 FLIPS: Final = ((False, False), (False, True), (True, False), (True, True))
 """Whether mirrored left-right, and top-bottom."""
-LEAST_EPOCHS: Final = len(FLIPS) + 1
+LEAST_EPOCHS: Final = len(FLIPS) - 1
 """Shorter runs compute features as they come: to compute all flips takes as long as four epochs of them."""
 GROUP: Final = 32
 """Images that go through the frozen layers at a time."""
 DISK_SHARE: Final = 0.5
 """Of the free disk below TMPDIR, the most that features may take; where that is in memory, of the memory."""
+SHARED_BYTES: Final = 10**9
+"""The most that all features in the data folder take; larger ones go with their process."""
 
 _log = logging.getLogger(__name__)
+Compute = Callable[[Int64[np.ndarray, " some"], int], Float[Tensor, "some channels *size"]]
 
 
 class FeatureCache:
-    """The features of a training set's images, in each of their variants; gone with the process, however it ends."""
+    """The features of a training set's images, in each of their variants."""
 
     def __init__(self, values: Float[Tensor, "samples *size channels"], variants: int) -> None:
         """Takes images × variants rows of features, on a GPU or in a file; pooled ones have no size."""
@@ -50,29 +58,73 @@ class FeatureCache:
 
 
 def compute_features(
-    images: int,
-    variants: int,
-    compute: Callable[[Int64[np.ndarray, " some"], int], Float[Tensor, "some channels *size"]],
-    device: torch.device,
+    images: int, variants: int, compute: Compute, device: torch.device, known_by: str
 ) -> FeatureCache | None:
-    """Returns what `compute` gives for each image and variant, kept on the GPU or in a file; None without room there.
+    """Returns what `compute` gives for each image and variant; None where there is no room for it.
 
-    Images go through in the same groups whenever this is called, so that a resumed run trains on the same bits.
+    On a GPU it is kept in its memory, else in the data folder, or in a file that goes with the process. Images go
+    through in the same groups whenever this is called, so that a resumed run trains on the same bits. `known_by` names
+    the images, the weights and the settings: other runs of the same find what is kept.
     """
-    example = compute(np.array([0]), 0)
+    example = compute(np.array([0]), 0).movedim(1, -1)
     size = example.nbytes * variants * images
     told = f"features of the frozen layers for {images:,} images, each in {variants} variants"
+    groups = _groups(images, variants, compute)
+    if device.type == "cpu" and size <= SHARED_BYTES:
+        key = hashlib.sha256(known_by.encode() + _bytes(example)).hexdigest()[:32]  # other code gives other bytes
+        try:
+            kept = _shared(data_dir() / "features" / key, size, groups, told)
+            return FeatureCache(kept.view(example.dtype).view(-1, *example.shape[1:]), variants)
+        except OSError as error:
+            _log.info("%s are not kept for later runs: %s", told, error.strerror)
     room = _room(size, example.dtype, device, told)
     if room is None:
         return None
     _log.info("%s: %.1f GB are computed once", told, size / 1e9)
-    values = room.view(images * variants, *example.movedim(1, -1).shape[1:])
+    values, filled = room.view(-1, *example.shape[1:]), 0
+    for group in groups:
+        values[filled : filled + len(group)] = group.to(values.device)
+        filled += len(group)
+    return FeatureCache(values, variants)
+
+
+def _groups(images: int, variants: int, compute: Compute) -> Iterator[Float[Tensor, "samples *size channels"]]:
+    """Yields the features of some images after the other, all variants of an image behind each other."""
     for start in range(0, images, GROUP):
         stop_if_asked()
         rows = np.arange(start, min(start + GROUP, images))
-        for variant in range(variants):
-            values[rows * variants + variant] = compute(rows, variant).movedim(1, -1).to(values.device)
-    return FeatureCache(values, variants)
+        each = [compute(rows, variant).movedim(1, -1) for variant in range(variants)]
+        yield torch.stack(each, dim=1).flatten(0, 1)
+
+
+def _bytes(values: Tensor) -> bytes:
+    return values.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def _shared(folder: Path, size: int, groups: Iterator[Tensor], told: str) -> UInt8[Tensor, " size"]:
+    """Returns the bytes of the features that a folder holds; computes them first where it has none that are whole."""
+    path, digest = folder / "features", folder / "sha256"
+    if not _is_whole(path, digest):
+        with one_writer(folder):
+            if not _is_whole(path, digest):
+                _log.info("%s: %.2f GB are computed once, for later runs too", told, size / 1e9)
+                _make_room(folder.parent, size)
+                with whole_file(path) as handle:
+                    for group in groups:
+                        handle.write(_bytes(group))
+                digest.write_text(file_sha256(path), encoding="ascii")
+    return torch.from_numpy(np.memmap(path, np.uint8, mode="c"))
+
+
+def _is_whole(path: Path, digest: Path) -> bool:
+    return path.exists() and digest.exists() and file_sha256(path) == digest.read_text(encoding="ascii")
+
+
+def _make_room(folder: Path, size: int) -> None:
+    """Deletes the features that were made first, until there is room for others; who reads them keeps them."""
+    kept = sorted(folder.glob("*/features"), key=lambda path: path.stat().st_mtime)
+    while kept and sum(path.stat().st_size for path in kept) + size > SHARED_BYTES:
+        kept.pop(0).unlink(missing_ok=True)
 
 
 def _room(size: int, dtype: torch.dtype, device: torch.device, told: str) -> Tensor | None:

@@ -4,6 +4,7 @@ With `fast`, images stay in the GPU's memory if they fit; else they are fetched 
 of an image is computed once. Without, each batch is gathered, moved and computed in full.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
@@ -18,7 +19,7 @@ from wbc.config import RunConfig
 from wbc.data.batches import Draws, draw_augmentation, fetch_ahead, flip, gather
 from wbc.data.images import Images
 from wbc.methods.parts import build_parts
-from wbc.models.build import Classifier
+from wbc.models.build import Classifier, backbone_state
 from wbc.recipes import RECIPES
 from wbc.training.features import FLIPS, LEAST_EPOCHS, FeatureCache, compute_features
 
@@ -41,6 +42,7 @@ class Feed:
         self.images = len(images.labels)
         self.parts = build_parts(config.method, model, images)
         self._pixels, self._labels, self._labs = images.pixels, images.labels, images.labs
+        self._digest = images.digest
         self._config, self._device = config, torch.device(config.device)
         self._crop_px = config.image_size if RECIPES[config.recipe].crops else None
         self._layout = layout(model, config)
@@ -114,9 +116,20 @@ class Feed:
                 return frozen(inputs)
 
         model.train()
-        self._features = compute_features(self.images, variants * len(FLIPS), compute, self._device)
+        self._features = compute_features(
+            self.images, variants * len(FLIPS), compute, self._device, self._known_by(model)
+        )
         if self._features:
             self.plain, self._resident = rest, None
+
+    def _known_by(self, model: Classifier) -> str:
+        """Returns what decides the features of frozen layers: images, weights, and the settings that they depend on."""
+        config, weights = self._config, hashlib.sha256()
+        for name, values in backbone_state(model).items():
+            weights.update(name.encode() + values.numpy().tobytes())
+        augmented = config.method if self.parts.augmentation else ""
+        settings = (config.model, augmented, config.recipe, config.image_size, config.precision, self._embeds)
+        return repr((self._digest, weights.hexdigest(), *settings))
 
     def _variants(self, drawn: Draws, samples: Rows) -> Rows:
         """Returns which variant of its image each sample is: its flips, and what the method's augmentation makes."""
