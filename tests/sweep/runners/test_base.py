@@ -7,13 +7,16 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.conftest import write_cells
 from tests.forks import run_anew
-from wbc.config import RUNNERS, ReproduceConfig, RunConfig
+from wbc.config import RUNNERS, ReproduceConfig, RunConfig, TrainConfig
 from wbc.errors import RunnerError
+from wbc.inputs import load_inputs
 from wbc.run import train_and_score
-from wbc.studies import Study
+from wbc.studies import Study, resolve
 from wbc.sweep.reproduce import reproduce_study
-from wbc.sweep.runners.base import Results, Runner, find_runner
+from wbc.sweep.runners import containers
+from wbc.sweep.runners.base import Results, Runner, find_runner, for_elsewhere
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,3 +58,19 @@ def test_place_whose_packages_are_not_installed_says_how_to_get_them(
 def test_plan_on_this_machine_loads_neither_docker_nor_ray() -> None:
     script = "import sys, wbc.sweep.reproduce; print({'docker', 'ray'} & set(sys.modules))"
     assert run_anew(ROOT, "-c", script).stdout == "set()\n"
+
+
+def test_folders_are_found_from_another_working_folder_and_where_only_they_are_seen(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = store / "our lab"
+    write_cells(lab, 2)
+    (store / "link").symlink_to(lab)
+    monkeypatch.chdir(store)
+    monkeypatch.setattr(containers, "store_location", lambda: ("http://server", set()))
+    config = resolve(TrainConfig(model="vgg16", source="folder:link?crop=0.9", targets="folder:our lab"))
+    sent = for_elsewhere(config)
+    assert (sent.source, sent.targets) == (f"folder:{lab}?crop=0.9", (f"folder:{lab}",))
+    assert [load.name for load in load_inputs(sent).tests] == [load.name for load in load_inputs(config).tests]
+    seen = containers.container_settings([sent], None, cpus=1, jobs=1, gpus=0)["mounts"]
+    assert {mount["Target"] for mount in seen if mount["ReadOnly"]} == {str(store / "data"), str(lab)}

@@ -14,6 +14,8 @@ import torch
 
 from wbc.compute import settle
 from wbc.config import RUNNERS, ReproduceConfig, RunConfig
+from wbc.data.catalog import FOLDER, find_domain
+from wbc.data.splits import split_list
 from wbc.environment import hardware
 from wbc.errors import RunnerError
 from wbc.scoring import Outcome
@@ -94,6 +96,18 @@ def find_runner(name: str) -> type[Runner]:
             f"`pip install '.[{name}]'` in the checkout."
         ) from error
     return runner
+
+
+def for_elsewhere(config: RunConfig) -> RunConfig:
+    """Returns a run with its folders' paths as this process reads them: absolute, and without links.
+
+    A process in another working folder, or one that sees only the folders themselves, finds them there.
+    """
+    items = [
+        [find_domain(item).key if item.startswith(FOLDER) else item for item in each]
+        for each in (split_list(config.source), config.targets)
+    ]
+    return replace(config, source=",".join(items[0]), targets=tuple(items[1]))
 
 
 def alike(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:

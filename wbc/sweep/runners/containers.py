@@ -15,6 +15,7 @@ from docker.types import Mount
 from docker.utils import parse_bytes
 
 from wbc.config import RunConfig
+from wbc.data.catalog import find_domain
 from wbc.errors import ConfigError
 from wbc.inputs import splits_of
 from wbc.surroundings import data_dir, expanded, passed_on, proxies
@@ -55,8 +56,7 @@ def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
     """Returns what a container sees of this machine's disk: what runs read, read-only, and what they write."""
     read = {data_dir()}
     for config in configs:
-        splits = [split for group in splits_of(config) for split in group]
-        read |= {Path(each.key.removeprefix("folder:")) for each in splits if each.key.startswith("folder:")}
+        read |= {path for group in splits_of(config) for split in group if (path := find_domain(split.key).path)}
         if config.pretrained == "imagenet":
             read |= {path for path in _hubs().values() if path.exists()}
         elif config.pretrained not in ("none", "patterns"):

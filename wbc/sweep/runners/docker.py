@@ -27,7 +27,7 @@ from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
 from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
-from wbc.sweep.runners.base import Results, Runner, alike
+from wbc.sweep.runners.base import Results, Runner, alike, for_elsewhere
 from wbc.sweep.runners.containers import container_settings, memory_bytes
 from wbc.sweep.runners.gpu import visible_gpus
 from wbc.sweep.runners.image import connect_engine, find_image
@@ -172,7 +172,8 @@ class _Sweep:
             wait(runs, timeout=1)
 
     def _create(self, config: RunConfig, name: str, gpu: str | None) -> Container:
-        values = asdict(config) | {"targets": ",".join(config.targets), "adapt": ",".join(config.adapt) or "none"}
+        inside = for_elsewhere(config)
+        values = asdict(inside) | {"targets": ",".join(inside.targets), "adapt": ",".join(inside.adapt) or "none"}
         typed = [word for option, value in values.items() for word in (f"--{option}", str(value))]
         devices = [DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])] if gpu and config.device == "cuda" else None
         return self._engine.containers.create(

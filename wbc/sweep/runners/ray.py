@@ -24,7 +24,7 @@ from wbc.errors import BusyError, RunnerError, WbcError
 from wbc.processes import signals_exit, stop_if_asked
 from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
-from wbc.sweep.runners.base import Results, Runner
+from wbc.sweep.runners.base import Results, Runner, for_elsewhere
 from wbc.sweep.runners.local import learn_weights
 from wbc.sweep.runners.ray_cluster import cluster_environment, connected, in_a_line, nodes, room
 from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here
@@ -166,7 +166,7 @@ class _Work:
             where["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._left_out)})"}
         task = self._tasks[config.device].options(num_cpus=cpus, num_gpus=gpus, name=config.name, **where)
         environment = self._environment | ({"WBC_GPU_JOBS": str(round(1 / gpus))} if gpus else {})
-        return task.remote(config, self._versions, environment, cpus, self._fingerprints[config])
+        return task.remote(for_elsewhere(config), self._versions, environment, cpus, self._fingerprints[config])
 
     def elsewhere(self, attempt: _Attempt, misfit: Misfit) -> _Attempt | RunnerError:
         """Returns the next attempt at a run whose node differs and gets no more runs, or the error if none is left."""
