@@ -93,6 +93,23 @@ def test_a_cell_takes_its_latest_run_and_names_the_older(
     assert why == f"older than {again}, with other code, images, weights or libraries"
 
 
+def test_cell_without_a_run_takes_one_that_another_study_trained_with_the_same_settings(
+    golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, right = mlflow.MlflowClient(), {HOME: [], AWAY: []}
+    tuned, slower, own = log_run("vgg16", 0, right), log_run("vgg16", 1, right, lr=1.0), log_run("vgg16", 1, right)
+    spare = log_run("resnet50", 0, {HOME: [0], AWAY: [0]})
+    for run in (tuned, slower, spare):
+        client.set_tag(run, "profile", "demo-tune")
+    study = read_study(replace(options, models="resnet50,vgg16"))
+    assert {run.stored.id for run in study.runs if run.arm == arm("vgg16")} == {tuned, own}
+    assert (golden_runs["resnet50", 0] in {run.stored.id for run in study.runs}, study.missing) == (True, ())
+    assert {each.stored.id for each in study.excluded} == {
+        run for (model, _), run in golden_runs.items() if model == "resnet50_gn"
+    }
+    assert "Some runs were made for another study, with the same settings: demo-tune." in study.notes
+
+
 def test_scores_on_other_images_are_not_mixed_in(
     golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
 ) -> None:

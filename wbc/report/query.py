@@ -25,7 +25,7 @@ from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity,
 from wbc.settings import Settings, settings_for
 from wbc.studies import find_study, plan, study_name
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, read_runs
+from wbc.tracking.read import StoredRun, read_runs, read_trainings
 
 _COMPARED: Final = {
     field.name: field.default
@@ -47,21 +47,23 @@ def read_study(options: PlanConfig) -> Study:
         ConfigError: a study, model, method or seed that is not known.
         ReportError: it holds no completed run of this study and these settings.
     """
-    study, configs = find_study(options.profile), plan(options)
-    stored = read_runs(study_name(options.profile))
+    study, configs, name = find_study(options.profile), plan(options), study_name(options.profile)
+    stored = read_runs(name)
     own, averages = ([run for run in stored if (schema.AVERAGED in run.tags) == of] for of in (False, True))
     excluded = [
         Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and (run.fault or "model" in run.tags)
     ]
-    with tempfile.TemporaryDirectory() as name:
-        complete = [run for run in own if _unfinished(run) is None]
-        files = _in_threads(lambda run: read_config(run, Path(name)), complete)
+    complete = [run for run in own if _unfinished(run) is None]
+    complete += (lent := _of_other_studies(complete, configs, name))
+    with tempfile.TemporaryDirectory() as folder:
+        files = _in_threads(lambda run: read_config(run, Path(folder)), complete)
         chosen, left = _choose(complete, files, configs, only=bool(options.models or options.methods))
-        read = _in_threads(lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(name)), list(chosen))
+        left = [each for each in left if each.stored not in lent]
+        read = _in_threads(lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(folder)), list(chosen))
         pairs = zip(chosen.values(), read, strict=True)
         damaged = [Excluded(stored=run, why=found) for run, found in pairs if isinstance(found, str)]
         runs, truth, notes, strangers = _same_images([found for found in read if not isinstance(found, str)])
-        soups, others = _soups(averages, runs, truth, Path(name))
+        soups, others = _soups(averages, runs, truth, Path(folder))
     labels = {domain: each for domain, (_, each) in truth.items()}
     excluded += [*left, *damaged, *strangers, *others]
     if not runs:
@@ -70,7 +72,7 @@ def read_study(options: PlanConfig) -> Study:
     seeds = tuple(dict.fromkeys(config.seed for config in configs))
     present = {(run.arm, run.seed) for run in runs}
     domains = _domains(runs, labels, arms, study.targets)
-    notes += _notes(runs, [domain.name for domain in domains], labels)
+    notes += _notes(runs, lent, [domain.name for domain in domains], labels)
     return Study(
         options=options,
         usual=options.epochs in (None, study.epochs),
@@ -84,6 +86,20 @@ def read_study(options: PlanConfig) -> Study:
         notes=tuple(notes),
         soups=soups,
     )
+
+
+def _of_other_studies(own: Sequence[StoredRun], configs: Sequence[RunConfig], profile: str) -> list[StoredRun]:
+    """Returns completed runs of other studies for the cells that have none of this one.
+
+    A sweep does not train them again if their settings are the same, such as those of `make tune`.
+    """
+    missing = {(config.arm, config.seed) for config in configs} - {_cell(run) for run in own}
+    runs = read_trainings() if missing else []
+    return [
+        run
+        for run in runs
+        if run.tags.get(schema.PROFILE) != profile and _unfinished(run) is None and _cell(run) in missing
+    ]
 
 
 def _unfinished(run: StoredRun) -> str | None:
@@ -239,9 +255,13 @@ def _is_home(run: ScoredRun, domain: str, targets: Iterable[str]) -> bool:
     return "home" in roles if roles else domain.startswith(own) and domain not in targets
 
 
-def _notes(runs: Sequence[ScoredRun], domains: Sequence[str], scored: Iterable[str]) -> list[str]:
+def _notes(
+    runs: Sequence[ScoredRun], lent: Sequence[StoredRun], domains: Sequence[str], scored: Iterable[str]
+) -> list[str]:
     """Returns in what the runs differ though they stand in one table, and what else they were scored on."""
     notes = []
+    if owners := sorted({run.stored.tags[schema.PROFILE] for run in runs if run.stored in lent}):
+        notes.append(f"Some runs were made for another study, with the same settings: {', '.join(owners)}.")
     codes = Counter(run.environment.get("code") for run in runs)
     if len(codes) > 1:
         notes.append(f"The runs are of {len(codes)} versions of the code that trains: reproduce renews the older.")
