@@ -176,6 +176,33 @@ def test_prepared_images_that_are_not_the_catalogues_are_made_again(
     assert "Preparing it again" in caplog.text
 
 
+def test_cells_are_cut_again_when_the_cut_has_changed(tmp_path: Path) -> None:
+    domain = replace(DOMAINS["chula"], counts={"all": (0, 1, 0, 0, 1)})
+    archives = write_tree(tmp_path / "chula/archives", {domain.archives[0].basename: zip_bytes(chula_fields())})
+    fresh = prepare(domain, None, data_dir=tmp_path)
+    (tmp_path / "chula/images/.version").write_text("0")
+    (tmp_path / "chula/images/all/Eosinophil/train_E-11_0001_0.bmp").write_bytes(image_bytes())
+    assert digest(prepare(domain, None, data_dir=tmp_path)) == digest(fresh)
+    assert {domain.group_of(path) for path in fresh["path"]} == {"train_E-11_0001", "valid_L-8_0730"}
+    assert archives.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"counts": {"all": 4}}, "all images: 3 found, 4 expected"),
+        ({"counts": {"all": 3}, "total": (0, 0, 1, 1, 2)}, "Monocyte: 0 found, 1 expected"),
+    ],
+)
+def test_counts_that_are_not_known_by_class_are_compared_as_far_as_they_are(
+    changes: dict[str, object], fault: str, cells: Domain, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=fault):
+        prepare(replace(cells, **changes), None, data_dir=tmp_path)  # type: ignore[arg-type]
+    known = replace(cells, counts={"all": 3}, total=(0, 0, 1, 0, 2))
+    assert len(prepare(known, None, data_dir=tmp_path)) == 3
+
+
 def test_drawn_domain_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     domain = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 2)})
     monkeypatch.setitem(DOMAINS, "smears_target", domain)
