@@ -127,7 +127,7 @@ LABS: Final = (
         sheet=Sheet(
             creator="S. Tsutsui, Z. Su, B. Wen",
             published="2023",
-            faults="Users of the set report errors in its labels.",
+            faults="Users of BCCD report errors in its annotations.",
         ),
     ),
     Domain(

@@ -7,7 +7,7 @@ import pandas as pd
 from wbc.data.catalog import DOMAINS
 from wbc.data.domain import NOT_STATED, Domain
 from wbc.data.splits import Split, parse_source
-from wbc.report.render import Cell, Table, cells
+from wbc.report.render import Table, cells
 from wbc.report.study import Study
 
 HELD_OUT: Final = "_validation"
@@ -73,17 +73,14 @@ def data_sheets(study: Study) -> Table | None:
         told = {name: value for name, value in facts.items() if value != NOT_STATED}
         told |= {"licence": row.licence, "citation": row.citation, "left out": row.dropped}
         told |= {NOT_STATED: ", ".join(lacking)} if lacking else {}
-        named = [row.key] + [""] * (len(told) - 1)
-        groups.append(
-            tuple(cells(Cell(text=key), name, value) for key, (name, value) in zip(named, told.items(), strict=True))
-        )
+        groups.append(tuple(cells(row.key, name, value) for name, value in told.items()))
         data.append({"domain": row.key, **facts, "licence": row.licence, "citation": row.citation})
     if not groups:
         return None
     return Table(
         name="data_sheets",
         title="Data sheets: where the images are from",
-        note="As the labs or their papers state it. The CSV has a row for each domain.",
+        note="As the labs, their papers or those who quote them state it. The CSV has a row for each domain.",
         header=("domain", "", "as stated"),
         groups=tuple(groups),
         left=3,
