@@ -88,7 +88,7 @@ def test_matrix_of_twelve_labs_is_planned_by_looking_at_each_lab_once(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each lab alone, and all but one; scored on the labs that an arm does not train on."""
-    labs = [f"folder:{write_cells(workplace / f'lab{number}', 2)}" for number in range(12)]
+    labs = [f"folder:{write_cells(workplace / f'lab{number}', 2, size_px=24 + number)}" for number in range(12)]
     for lab in labs:
         prepare(find_domain(lab), None, data_dir=data_dir())
     sources = [*labs, *(",".join(lab for lab in labs if lab != left) for left in labs)]
