@@ -20,7 +20,7 @@ from wbc.settings import option
 RESULTS: Final = Path(__file__).parent / "results"
 PRECISION: Final = {"precision": "tiny", "precision_full": "full"}
 """Comparisons of precisions, and the scale of their models."""
-OTHERS: Final = (*PRECISION, "growth", "stores")
+OTHERS: Final = (*PRECISION, "growth", "images", "stores")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class BenchConfig:
     cases: str | None = option(
         None,
         "What to measure, by commas: data_path, MODEL_epoch, resnet50_evaluate, grid, start, overhead, precision, "
-        "precision_full, growth, stores; auto: all. The rest of the result file stays.",
+        "precision_full, growth, images, stores; auto: all. The rest of the result file stays.",
     )
     rounds: int = option(5, "Rounds, each of which measures every side once.")
     seeds: int = option(10, "Seeds of the comparison of precisions.")
@@ -45,6 +45,7 @@ def bench(options: BenchConfig) -> None:
     """
     from benchmarks.cases import CASES
     from benchmarks.growth import measure_growth
+    from benchmarks.images import measure_images
     from benchmarks.machine import describe_machine, file_name, versions
     from benchmarks.paper import paper_cost, rates_of
     from benchmarks.precision import compare_precisions
@@ -62,7 +63,7 @@ def bench(options: BenchConfig) -> None:
     path = Path(options.output) / file_name(device)
     report = json.loads(path.read_bytes()) if path.exists() else {"results": []}
     report |= {"machine": describe_machine(device), "versions": versions()}
-    growing = {"growth": measure_growth, "stores": measure_stores}
+    growing = {"growth": measure_growth, "images": measure_images, "stores": measure_stores}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WBC_DATA_DIR"] = f"{folder}/data"
         where = Bench(device=device, rounds=options.rounds, folder=Path(folder), limits=report["machine"]["limits"])

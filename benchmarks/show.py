@@ -33,7 +33,8 @@ def print_report(report: dict[str, Any]) -> None:
     for part in ("precision", "precision_full"):
         lines += _precision(report.get(part, []))
     lines += [_growth(row) for row in report.get("growth", [])]
-    lines += [_store(row) for row in report.get("stores", [])]
+    lines += [_by("images", row["step"], row) for row in report.get("images", [])]
+    lines += [_by("runs in the store", row["command"], row) for row in report.get("stores", [])]
     for line in filter(None, [*lines, cost_told(report)]):
         console.print(line)
 
@@ -94,8 +95,8 @@ def _growth(row: dict[str, Any]) -> str:
     return f"{of}: {points}; they grow as its power: {', '.join(powers)}"
 
 
-def _store(row: dict[str, Any]) -> str:
-    return f"{row['command']}, by runs in the store: {'; '.join(_point(each) for each in row['points'])}"
+def _by(quantity: str, work: str, row: dict[str, Any]) -> str:
+    return f"{work}, by {quantity}: {'; '.join(_point(each) for each in row['points'])}"
 
 
 def _point(point: dict[str, Any]) -> str:

@@ -85,15 +85,15 @@ class Bench:
 Case = Callable[[Bench], Iterator[dict[str, Any]]]
 
 
-def write_jpegs(folder: Path, count: int) -> Path:
-    """Writes `count` drawn cells as JPEGs of 575 × 575 pixels in folders of the five classes, a hundred distinct."""
+def write_jpegs(folder: Path, count: int, side_px: int = SOURCE_PX) -> Path:
+    """Writes `count` drawn cells as square JPEGs in folders of the five classes, a hundred distinct."""
     rng = np.random.default_rng(0)
     staining = next(iter(STAININGS.values()))
     drawn = []
     for number in range(min(count, DISTINCT)):
         cell = Image.fromarray(draw_cell(number % len(CLASSES), staining, size_px=96, rng=rng))
         encoded = BytesIO()
-        cell.resize((SOURCE_PX, SOURCE_PX), Image.Resampling.BICUBIC).save(encoded, "JPEG", quality=92)
+        cell.resize((side_px, side_px), Image.Resampling.BICUBIC).save(encoded, "JPEG", quality=92)
         drawn.append(encoded.getvalue())
     for number in range(count):
         path = folder / CLASSES[number % len(CLASSES)] / f"{number:05d}.jpg"

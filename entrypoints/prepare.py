@@ -9,11 +9,12 @@ from wbc.surroundings import data_dir
 
 
 def prepare(options: PrepareConfig) -> None:
-    """Prepares the domains one by one and prints each one's images by split and class.
+    """Prepares the domains one by one, prints each one's images by split and class, and writes its data sheet.
 
     Where they are the study's, it fetches the weights of the study's models too: nodes without a network need both.
     """
     from wbc.data.catalog import find_domain
+    from wbc.data.croissant import write_croissant
     from wbc.data.prepare import prepare as prepare_domain
     from wbc.data.splits import split_list
     from wbc.recipes import RECIPES
@@ -34,6 +35,8 @@ def prepare(options: PrepareConfig) -> None:
             print(f"  Left out: {domain.dropped}")
         if domain.caution:
             print(f"  {domain.caution}")
+        if domain.archives:
+            print(f"  Data sheet: {write_croissant(domain, manifest, data_dir() / domain.slug)}")
     if not options.domains:
         _fetch_weights(options.profile)
 

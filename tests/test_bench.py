@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.bench import RESULTS, BenchConfig, bench
 from benchmarks.growth import slope, spread
+from benchmarks.images import measure_images
 from benchmarks.machine import describe_machine, file_name
 from benchmarks.measure import Side, interleave
 from benchmarks.paper import paper_cost, rates_of
@@ -18,7 +19,7 @@ from benchmarks.precision import MODELS, _run, expected_outside
 from benchmarks.result import flops_per_image
 from benchmarks.show import print_report
 from benchmarks.stores import copy_runs, log_drawn, make_study
-from benchmarks.work import full_run
+from benchmarks.work import Bench, full_run
 from wbc.audit import find_faults
 from wbc.errors import ConfigError
 from wbc.report.statistics import seed_interval
@@ -133,6 +134,20 @@ def test_means_of_the_same_kind_lie_outside_each_others_interval_as_often_as_sai
 def test_growth_in_proportion_has_the_exponent_one() -> None:
     assert slope([{"at": at, "seconds": 3.0 * at} for at in (1, 2, 4)], "seconds") == 1.0
     assert slope([{"at": at, "seconds": 3.0} for at in (1, 2, 4)], "seconds") == 0.0
+
+
+def test_images_are_prepared_and_trained_on_at_each_size_and_shown(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = Bench(device="cpu", rounds=1, folder=tmp_path, limits={})
+    prepared, trained = measure_images(where, sizes=(10, 20))
+    assert [row["step"] for row in (prepared, trained)] == ["prepare", "train"]
+    assert all([point["at"] for point in row["points"]] == [10, 20] for row in (prepared, trained))
+    assert all(point["peak_mb"] > 50 and point["seconds"] > 0 for row in (prepared, trained) for point in row["points"])
+    assert not list(tmp_path.glob("small-*"))
+    machine = {"name": "m", "device": "cpu", "limits": {"fp32_gflops": 1.0, "bf16_gflops": 1.0, "copy_gb_per_s": 1.0}}
+    print_report({"machine": machine, "date": "2026-11-27", "results": [], "images": [prepared, trained]})
+    assert "prepare, by images: 10: " in capsys.readouterr().out
 
 
 def test_repetitions_are_of_all_seeds_together() -> None:

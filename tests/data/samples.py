@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from wbc.data.domain import Archive, Domain
@@ -57,6 +58,62 @@ def rar_bytes(files: Mapping[str, bytes]) -> bytes:
         body = struct.pack("<IIBIIBBHI", size, size, 3, crc, 0x5A210000, 20, 0x30, len(name), 0o100644) + name
         result += block(0x74, 0x8000, body, content)
     return result + block(0x7B, 0x4000, b"")
+
+
+def field_bytes(size: tuple[int, int], boxes: Mapping[tuple[int, int, int, int], tuple[int, int, int]]) -> bytes:
+    """A grey field, width × height, with a coloured rectangle in each box: left, top, right, bottom."""
+    field = Image.new("RGB", size, (200, 200, 200))
+    for box, colour in boxes.items():
+        field.paste(colour, box)
+    stream = io.BytesIO()
+    field.save(stream, "BMP")
+    return stream.getvalue()
+
+
+def chula_fields() -> dict[str, bytes]:
+    """Fields and boxes as chula has them: a cell at an edge, one within, a tiny box, and a box without its field."""
+    top = "WBC_Dataset-4575/WBC_Samples"
+    field = field_bytes((144, 90), {(0, 40, 20, 60): (200, 0, 0), (60, 20, 80, 50): (0, 0, 200)})
+    return {
+        f"{top}/train/images/E-11_0001.bmp": field,
+        f"{top}/train/labels/E-11_0001.txt": b"1 0.069444 0.555556 0.138889 0.222222\n",
+        f"{top}/valid/images/L-8_0730.bmp": field,
+        f"{top}/valid/labels/L-8_0730.txt": b"0 0.486111 0.388889 0.138889 0.333333\n3 0.5 0.5 0.013889 0.055556\n\n",
+        f"{top}/train/labels/M-3B_0480.txt": b"4 0.5 0.5 0.2 0.2\n",
+        "WBC_Dataset-4575/other.bmp": field,
+    }
+
+
+def lisc_fields() -> dict[str, bytes]:
+    """Fields and masks as LISC has them: two cells and a speck, a mask of half the size, `mixt`, and a lost mask."""
+    black = (0, 0, 0)
+    masks, fields = "LISC Database/Ground Truth Segmentation", "LISC Database/Main Dataset"
+    boxes = {(10, 10, 30, 30): (250, 250, 250), (60, 20, 80, 50): (128, 128, 128)}
+    field = field_bytes((144, 90), boxes)
+    two = Image.open(
+        io.BytesIO(field_bytes((144, 90), {(0, 0, 144, 90): black, **boxes, (100, 80, 102, 82): (255, 0, 0)}))
+    )
+    stream = io.BytesIO()
+    two.save(stream, "BMP")
+    return {
+        f"{fields}/mono/1.bmp": field,
+        f"{masks}/mono/areaforexpert1/1_expert.bmp": stream.getvalue(),
+        f"{fields}/eosi/2.bmp": field,
+        f"{masks}/eosi/areaforexpert1/2_expert.bmp": field_bytes(
+            (72, 45), {(0, 0, 72, 45): black, (5, 5, 15, 15): (255, 255, 255)}
+        ),
+        f"{fields}/mixt/3.bmp": field,
+        f"{fields}/Baso/4.bmp": field,
+    }
+
+
+def tiff_bytes(bits: int, mode: str = "RGB", pages: int = 1) -> bytes:
+    """A TIFF of 12 × 10 pixels: 8 bits in a mode, or grey of 16 bits whose high byte counts the pixels."""
+    numbers = np.arange(120, dtype=np.uint16).reshape(10, 12)
+    image = Image.fromarray(numbers * 256 + 7) if bits > 8 else Image.fromarray(numbers.astype(np.uint8)).convert(mode)
+    stream = io.BytesIO()
+    image.save(stream, "TIFF", save_all=pages > 1, append_images=[image] * (pages - 1))
+    return stream.getvalue()
 
 
 CELLS = images("all/Neut/1.png", "all/Neut/2.png", "all/Lymph/1.png")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from wbc.data.catalog import DOMAINS, find_domain
-from wbc.data.domain import Domain
+from wbc.data.domain import NOT_STATED, Domain
 from wbc.errors import ConfigError
 
 TOTALS = {
@@ -13,6 +13,14 @@ TOTALS = {
     "pbc2500": {"train": 1750, "test": 750},
     "tecom": {"all": 300},
     "cellavision": {"all": 100},
+    "pbc": {"train": 6169, "test": 3099, "val": 1030},
+    "lisc_fields": {},
+    "chula": {"all": 522},
+    "mll23": {"all": 18276},
+    "ku_optofil": {},
+    "aml_lmu": {"all": 14822},
+    "bodzas": {"all": 10426},
+    "krd": {"all": 601},
     "smears_source": {"train": 1500, "test": 300},
     "smears_target": {"all": 257},
 }
@@ -21,7 +29,9 @@ ROWS = pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
 
 @ROWS
 def test_counts_sum_to_the_published_totals(domain: Domain) -> None:
-    assert {split: sum(counts) for split, counts in domain.counts.items()} == TOTALS[domain.key]
+    sums = {split: each if isinstance(each, int) else sum(each) for split, each in domain.counts.items()}
+    assert sums == TOTALS[domain.key]
+    assert domain.total is None or sum(domain.total) == sum(sums.values())
 
 
 @ROWS
@@ -40,8 +50,11 @@ def test_row_is_either_downloaded_or_drawn(domain: Domain) -> None:
 
 
 @ROWS
-def test_archives_have_an_address_and_names_of_their_own(domain: Domain) -> None:
-    assert all(bool(archive.urls) != bool(archive.drive_id and archive.drive_name) for archive in domain.archives)
+def test_archives_have_an_address_or_a_way_by_hand_and_names_of_their_own(domain: Domain) -> None:
+    assert all(
+        bool(each.urls) + bool(each.drive_id) + (not each.origin and bool(each.by_hand)) == 1
+        for each in domain.archives
+    )
     assert len({archive.basename for archive in domain.archives}) == len(domain.archives)
     assert len({archive.folder for archive in domain.archives}) == len(domain.archives)
 
@@ -67,9 +80,10 @@ def test_training_split_is_no_test_split(domain: Domain) -> None:
 
 
 def test_cells_are_shown_only_of_rows_whose_licence_lets_anybody_hand_them_on() -> None:
-    shown = {key: row.licence for key, row in DOMAINS.items() if row.pictures}
-    ours = "That of this project: drawn by its code."
-    assert shown == {"bccd": "MIT.", "pbc2500": "CC BY 4.0.", "smears_source": ours, "smears_target": ours}
+    shown = {row.licence for row in DOMAINS.values() if row.pictures}
+    free = {"MIT.", "CC BY 4.0.", "CC BY 4.0; WBCAtt's tables: MIT.", "CC BY 3.0.", "CC0."}
+    assert shown == free | {"That of this project: drawn by its code."}
+    assert not any(DOMAINS[key].pictures for key in ("raabin", "lisc", "lisc_fields", "tecom", "krd", "ku_optofil"))
     assert find_domain("folder:slides").pictures
 
 
@@ -121,3 +135,14 @@ def test_crop_that_is_no_share_is_refused(crop: str, fault: str) -> None:
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
 def test_crop_has_a_reason(domain: Domain) -> None:
     assert bool(domain.crop_reason) == (domain.crop < 1)
+
+
+@ROWS
+def test_row_has_a_sheet_of_who_made_it_and_when(domain: Domain) -> None:
+    stated = {name: value for name, value in vars(domain.sheet).items() if value != NOT_STATED}
+    assert all(value.strip() for value in vars(domain.sheet).values())
+    assert domain.key == "krd" or (stated["creator"] and 2000 < int(stated["published"]) < 2030)
+
+
+def test_origin_of_images_fetched_by_hand_is_their_page() -> None:
+    assert DOMAINS["krd"].origin("all") == "https://data.mendeley.com/datasets/jzdj6h7gms/2"

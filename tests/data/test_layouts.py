@@ -8,7 +8,16 @@ import pytest
 
 from tests.data.samples import image_bytes, images, write_tree
 from wbc.data.domain import Entry
-from wbc.data.layouts import read_below, read_class_folders, read_lisc, read_pbc2500, read_split_folders, read_zheng
+from wbc.data.layouts import (
+    read_anywhere,
+    read_below,
+    read_class_folders,
+    read_lisc,
+    read_pbc,
+    read_pbc2500,
+    read_split_folders,
+    read_zheng,
+)
 from wbc.errors import DataError
 
 
@@ -198,3 +207,40 @@ def test_lisc_names_the_table_that_is_none(tmp_path: Path) -> None:
     write_tree(tmp_path, {"LISC/Train.json": b"<html>", "LISC/Train/1.bmp": image_bytes()})
     with pytest.raises(DataError, match=r"'LISC/Train.json' is no JSON object"):
         read_lisc(tmp_path)
+
+
+def test_images_are_found_below_class_folders_however_deep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = images("x/train/NGS/1.png", "x/test/NGS/2.png", "y/LYA/3.png", "x/masks/NGS/1.png", "LYT/._4.png")
+    write_tree(tmp_path, files)
+    assert read_anywhere(tmp_path, skip="mask") == [
+        Entry("x/test/NGS/2.png", 4, "all"),
+        Entry("x/train/NGS/1.png", 4, "all"),
+    ]
+    assert "images left out, in folders that have no name of a class: 1 in 'LYA'" in caplog.text
+
+
+def _pbc(tmp_path: Path, row: bytes, header: bytes = b"img_name,label,path") -> Path:
+    tables = {f"w/pbc_attr_v1_{split}.csv": header + b"\n" + row for split in ("train", "val", "test")}
+    return write_tree(tmp_path, images("PBC/a/neutrophil/BNE_1.jpg") | tables)
+
+
+def test_pbc_is_read_in_the_split_of_the_tables(tmp_path: Path) -> None:
+    root = _pbc(tmp_path, b"BNE_1.jpg,Neutrophil,PBC_dataset_normal_DIB/neutrophil/BNE_1.jpg\n")
+    assert read_pbc(root) == [Entry("PBC/a/neutrophil/BNE_1.jpg", 4, split) for split in ("train", "test", "val")]
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (b"BNE_2.jpg,Neutrophil,P/neutrophil/BNE_2.jpg\n", "lists 'P/neutrophil/BNE_2.jpg', which is not there"),
+        (b"BNE_1.jpg,Blast,P/neutrophil/BNE_1.jpg\n", "lists 'P/neutrophil/BNE_1.jpg', under no class's name"),
+    ],
+)
+def test_pbc_names_the_row_that_leads_nowhere(tmp_path: Path, row: bytes, fault: str) -> None:
+    with pytest.raises(DataError, match=rf"'w/pbc_attr_v1_train\.csv' {fault}"):
+        read_pbc(_pbc(tmp_path, row))
+
+
+def test_pbc_names_the_table_of_other_columns(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no columns 'path' and 'label'"):
+        read_pbc(_pbc(tmp_path, b"a,b\n", header=b"name,class"))

@@ -10,15 +10,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.data.conftest import Site
-from tests.data.samples import CELLS, cells_domain, image_bytes, images, write_tree, zip_bytes
+from tests.data.samples import (
+    CELLS,
+    cells_domain,
+    chula_fields,
+    image_bytes,
+    images,
+    lisc_fields,
+    tiff_bytes,
+    write_tree,
+    zip_bytes,
+)
 from wbc.cells import CLASSES
 from wbc.data.cache import Geometry
 from wbc.data.catalog import DOMAINS, find_domain
-from wbc.data.domain import Domain
+from wbc.data.domain import Counts, Domain
 from wbc.data.images import load_images
 from wbc.data.manifest import build_manifest, digest
 from wbc.data.prepare import prepare
@@ -27,6 +38,19 @@ from wbc.errors import DataError
 
 SQUASH = Geometry("squash", 16)
 ZHENG = "segmentation_WBC-fa9c"
+PBC = images(
+    "PBC_dataset_normal_DIB/neutrophil/BNE_1.jpg",
+    "PBC_dataset_normal_DIB/neutrophil/SNE_2.jpg",
+    "PBC_dataset_normal_DIB/lymphocyte/LY_3.jpg",
+    "PBC_dataset_normal_DIB/basophil/BA_4.jpg",
+    "PBC_dataset_normal_DIB/platelet/PLATELET_5.jpg",
+)
+PBC_SPLITS = {
+    "train": b"BNE_1.jpg,Neutrophil,PBC_dataset_normal_DIB/neutrophil/BNE_1.jpg\n"
+    b"LY_3.jpg,Lymphocyte,PBC_dataset_normal_DIB/lymphocyte/LY_3.jpg\n",
+    "val": b"SNE_2.jpg,Neutrophil,PBC_dataset_normal_DIB/neutrophil/SNE_2.jpg\n",
+    "test": b"BA_4.jpg,Basophil,PBC_dataset_normal_DIB/basophil/BA_4.jpg\n",
+}
 ARCHIVES: dict[str, dict[str, dict[str, bytes]]] = {
     "raabin": {
         "Train.rar": images(*(f"Train/{name}/1.jpg" for name in CLASSES)),
@@ -47,14 +71,55 @@ ARCHIVES: dict[str, dict[str, dict[str, bytes]]] = {
         "": images(f"{ZHENG}/Dataset 2/001.bmp", f"{ZHENG}/Dataset 2/001.png", f"{ZHENG}/Dataset 1/001.bmp")
         | {f"{ZHENG}/Class Labels of Dataset 2.csv": b"image ID,class\r\n1,5\r\n"}
     },
+    "pbc": {
+        "PBC_dataset_normal_DIB.zip": {"snkd/PBC_dataset_normal_DIB.zip": zip_bytes(PBC), "__MACOSX/._x.zip": b"x"},
+        "3121eea24a0977184bbedcb61b90f7a528f7b4e9.zip": {
+            f"wbcatt-3121/submission/pbc_attr_v1_{split}.csv": b"img_name,label,path\n" + rows
+            for split, rows in PBC_SPLITS.items()
+        },
+    },
+    "lisc_fields": {"LISC_Database.zip": lisc_fields()},
+    "chula": {"": chula_fields()},
+    "mll23": {
+        "basophil.zip": {"basophil/1.TIF": tiff_bytes(16)},
+        "eosinophil.zip": {"1.TIF": tiff_bytes(8)},
+        "lymphocyte.zip": {"lymphocyte/1.TIF": tiff_bytes(8, pages=2)},
+        "monocyte.zip": {"monocyte/1.TIF": tiff_bytes(8)},
+        "neutrophil_segmented.zip": {"neutrophil_segmented/1.TIF": tiff_bytes(8)},
+    },
+    "ku_optofil": {
+        "dataset.zip": images(
+            "dataset/train/Lymphocyte/1.jpg", "dataset/test/Blast/1.jpg", "dataset/test/Basophil/1.jpg"
+        )
+    },
+    "aml_lmu": {
+        "aml_lmu.tar": {
+            f"AML/{name}/{name}_0001.tiff": tiff_bytes(8, "RGBA") for name in ("NGS", "NGB", "LYT", "LYA", "MOB")
+        }
+    },
+    "bodzas": {"bodzas.zip": images("WBC/Monocyte/1.bmp", "WBC/Lymphoblast/1.bmp", "WBC/Neutrophil/1.bmp")},
+    "krd": {"krd.zip": images("KRD/images/Monocyte/1.png", "KRD/masks/Monocyte/1.png")},
 }
-COUNTS = {
+COUNTS: dict[str, dict[str, Counts | int]] = {
+    "pbc": {"train": 2, "test": 1, "val": 1},
+    "lisc_fields": {},
+    "chula": {"all": (0, 1, 0, 0, 1)},
+    "mll23": {"all": (1, 1, 1, 1, 1)},
+    "ku_optofil": {},
+    "aml_lmu": {"all": (0, 0, 1, 0, 2)},
+    "bodzas": {"all": 2},
+    "krd": {"all": 1},
     "raabin": {"train": (1, 1, 1, 1, 1), "test_a": (1, 0, 0, 0, 1), "test_b": (0, 0, 1, 0, 2)},
     "lisc": {"all": (0, 0, 1, 0, 1)},
     "bccd": {"all": (1, 0, 0, 0, 1)},
     "pbc2500": {"train": (0, 0, 0, 7, 0), "test": (0, 0, 0, 3, 0)},
     "tecom": {"all": (0, 0, 1, 0, 1)},
     "cellavision": {"all": (1, 0, 0, 0, 0)},
+}
+TOTAL = {"pbc": (1, 0, 1, 0, 2)}
+UNCHECKED: dict[str, dict[str, Counts]] = {
+    "lisc_fields": {"all": (0, 1, 0, 2, 0)},
+    "ku_optofil": {"all": (1, 0, 1, 0, 0)},
 }
 
 
@@ -80,16 +145,18 @@ def _left(home: Path) -> list[str]:
 
 @pytest.mark.parametrize("key", ARCHIVES)
 def test_archive_of_the_public_shape_is_prepared(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = {"counts": COUNTS[key], "contents": "", "crop": 1.0}  # these images are too small for any other
+    small = {"counts": COUNTS[key], "total": TOTAL.get(key), "contents": "", "crop": 1.0}  # too small for another crop
     domain = replace(DOMAINS[key], **small)  # type: ignore[arg-type]
     monkeypatch.setitem(DOMAINS, key, domain)
     for name, files in ARCHIVES[key].items():
         write_tree(tmp_path / "hand", {name or domain.archives[0].basename: zip_bytes(files)})
     rows = prepare(domain, SQUASH, data_dir=tmp_path / "data", archive=tmp_path / "hand")
-    assert list(rows["split"].unique()) == list(COUNTS[key])
-    for split in COUNTS[key]:
+    assert list(rows["split"].unique()) == list(domain.splits)
+    for split, found in (COUNTS[key] or UNCHECKED[key]).items():
         loaded = load_images(Split(key, split), SQUASH, data_dir=tmp_path / "data")
-        assert len(loaded.pixels) == len(loaded.ids) == len(loaded.labels) == sum(COUNTS[key][split])
+        count = found if isinstance(found, int) else sum(found)
+        assert len(loaded.pixels) == len(loaded.ids) == len(loaded.labels) == count
+        assert isinstance(found, int) or np.bincount(loaded.labels, minlength=5).tolist() == list(found)
 
 
 def test_archive_of_other_images_is_refused_though_as_many_of_each_class(cells: Domain, tmp_path: Path) -> None:
@@ -107,6 +174,33 @@ def test_prepared_images_that_are_not_the_catalogues_are_made_again(
     with pytest.raises(DataError, match="not those of the catalogue, though as many"):
         prepare(replace(cells, contents="0" * 64), None, data_dir=tmp_path)
     assert "Preparing it again" in caplog.text
+
+
+def test_cells_are_cut_again_when_the_cut_has_changed(tmp_path: Path) -> None:
+    domain = replace(DOMAINS["chula"], counts={"all": (0, 1, 0, 0, 1)})
+    archives = write_tree(tmp_path / "chula/archives", {domain.archives[0].basename: zip_bytes(chula_fields())})
+    fresh = prepare(domain, None, data_dir=tmp_path)
+    (tmp_path / "chula/images/.version").write_text("0")
+    (tmp_path / "chula/images/all/Eosinophil/train_E-11_0001_0.bmp").write_bytes(image_bytes())
+    assert digest(prepare(domain, None, data_dir=tmp_path)) == digest(fresh)
+    assert {domain.group_of(path) for path in fresh["path"]} == {"train_E-11_0001", "valid_L-8_0730"}
+    assert archives.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"counts": {"all": 4}}, "all images: 3 found, 4 expected"),
+        ({"counts": {"all": 3}, "total": (0, 0, 1, 1, 2)}, "Monocyte: 0 found, 1 expected"),
+    ],
+)
+def test_counts_that_are_not_known_by_class_are_compared_as_far_as_they_are(
+    changes: dict[str, object], fault: str, cells: Domain, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=fault):
+        prepare(replace(cells, **changes), None, data_dir=tmp_path)  # type: ignore[arg-type]
+    known = replace(cells, counts={"all": 3}, total=(0, 0, 1, 0, 2))
+    assert len(prepare(known, None, data_dir=tmp_path)) == 3
 
 
 def test_drawn_domain_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,22 @@
 """How a plan stands by what the store holds, also where that is much."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import name_of
-from wbc.config import RunConfig
-from wbc.data.images import Listing
+from tests.conftest import name_of, write_cells
+from wbc.config import PlanConfig, RunConfig
+from wbc.data.catalog import find_domain
+from wbc.data.images import Listing, list_images
+from wbc.data.prepare import prepare
 from wbc.identity import scored_as
 from wbc.inputs import load_inputs
 from wbc.run import train_and_score
+from wbc.studies import plan
+from wbc.surroundings import data_dir
 from wbc.sweep.plan import survey
 from wbc.sweep.reproduce import _stand
 from wbc.tracking import read, schema
@@ -77,3 +82,26 @@ def test_store_is_read_for_the_studys_runs_alone_when_all_are_done(
     assert ([cell.state for cell in cells], [run.id for run in records]) == (["done"], [outcome.run_id])
     cells, records = _stand([config, small_config(epochs=1, seed=1)])
     assert ([cell.state for cell in cells], len(records)) == (["done", "to run"], 301)
+
+
+def test_matrix_of_twelve_labs_is_planned_by_looking_at_each_lab_once(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lab alone, and all but one; scored on the labs that an arm does not train on."""
+    labs = [f"folder:{write_cells(workplace / f'lab{number}', 2, size_px=24 + number)}" for number in range(12)]
+    for lab in labs:
+        prepare(find_domain(lab), None, data_dir=data_dir())
+    sources = [*labs, *(",".join(lab for lab in labs if lab != left) for left in labs)]
+    lines = {"sources": sources, "targets": labs, "models": ["resnet50", "vgg16", "lite0"], "methods": ["erm", "mixup"]}
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
+    (workplace / "matrix.toml").write_text(f'{text}seeds = 3\nscale = "tiny"\npretrained = "none"\n')
+    looked: list[str] = []
+    look = list_images
+    monkeypatch.setattr(
+        "wbc.sweep.plan.list_images", lambda split, data_dir: looked.append(split.key) or look(split, data_dir=data_dir)
+    )
+    cells = survey(plan(PlanConfig(profile="matrix.toml")), [])
+    assert len(cells) == len({cell.trained_as for cell in cells}) == 24 * 3 * 2 * 3
+    assert {len(cell.config.targets) for cell in cells} == {11, 1}
+    assert {cell.train_images for cell in cells} == {10, 110}
+    assert sorted(looked) == sorted(find_domain(lab).key for lab in labs)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from wbc.errors import ConfigError
 
+NOT_STATED: Final = "not stated"
 _LONGEST: Final = 40
 Counts = tuple[int, int, int, int, int]
 """Images of each class, in the order of `wbc.cells.CLASSES`."""
@@ -27,18 +28,24 @@ class Entry(NamedTuple):
 
 Reader = Callable[[Path], list[Entry]]
 """Lists the images below an image root."""
+Cut = Callable[[Path], None]
+"""Makes single cells, of 8 bits, of what archives were unpacked to below a folder, in their place (`wbc.data.cut`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """One file to download. It has addresses (`urls`, tried in this order), or an id on Google Drive."""
+    """One file. It has addresses (`urls`, tried in this order), an id on Google Drive, or is fetched `by_hand`."""
 
     folder: str
     """Where below the image root it is extracted; a split's name if the archive is one split."""
     urls: tuple[str, ...] = ()
     drive_id: str | None = None
-    drive_name: str | None = None
-    """What a file from Google Drive is called here; its kind is found by its first bytes, not by this name."""
+    by_hand: str = ""
+    """How a person gets the file: a sentence; needed where there is no address."""
+    name: str | None = None
+    """What the file is called here, where its address does not end so; its kind is found by its first bytes."""
+    members: str = ""
+    """Pattern of the members of a zip or tar that are unpacked, found anywhere in their names; empty: all."""
     about_mb: int | None = None
     """Size in MB as others quote it: for the reader of an error, not checked."""
     sha256: str | None = None
@@ -49,12 +56,31 @@ class Archive:
     @property
     def basename(self) -> str:
         """The file's name, on a mirror and below `archives/`."""
-        return self.drive_name or unquote(urlsplit(self.urls[0]).path).rsplit("/", 1)[-1]
+        return self.name or unquote(urlsplit(self.urls[0]).path).rsplit("/", 1)[-1]
 
     @property
     def origin(self) -> str:
-        """The address of record."""
-        return self.urls[0] if self.urls else f"https://drive.google.com/uc?id={self.drive_id}"
+        """The address of record; empty if there is none."""
+        drive = f"https://drive.google.com/uc?id={self.drive_id}" if self.drive_id else ""
+        return self.urls[0] if self.urls else drive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """What is known of how a lab's images came about: its own words or its paper's, else "not stated"."""
+
+    creator: str = NOT_STATED
+    published: str = NOT_STATED
+    """The year."""
+    site: str = NOT_STATED
+    patients: str = NOT_STATED
+    stain: str = NOT_STATED
+    microscope: str = NOT_STATED
+    camera: str = NOT_STATED
+    magnification: str = NOT_STATED
+    labelled_by: str = NOT_STATED
+    faults: str = NOT_STATED
+    """Known faults of the files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +90,8 @@ class Domain:
     key: str
     title: str
     read: Reader
-    counts: Mapping[str, Counts]
-    """Images per split and class that must be there; empty: not checked, and the one split is "all"."""
+    counts: Mapping[str, Counts | int]
+    """Images per split that must be there, by class where that is known. Empty: not checked; the one split is "all"."""
     licence: str
     citation: str
     page: str
@@ -73,6 +99,11 @@ class Domain:
     archives: tuple[Archive, ...] = ()
     staining: str | None = None
     path: Path | None = None
+    total: Counts | None = None
+    """Images per class over all splits, where those of each split are not known."""
+    cut: Cut | None = None
+    """Makes cells of the archives' images; None: they are cells already."""
+    sheet: Sheet = Sheet()
     dropped: str = "nothing"
     """What is in the files and not in the benchmark, and why."""
     caution: str = ""
@@ -103,6 +134,11 @@ class Domain:
         return tuple(self.counts) or ("all",)
 
     @property
+    def class_counts(self) -> dict[str, Counts]:
+        """The counts of the splits whose classes are known."""
+        return {split: each for split, each in self.counts.items() if not isinstance(each, int)}
+
+    @property
     def test_splits(self) -> tuple[str, ...]:
         """The splits meant when the domain is named as a target: all but the training split, or the only one."""
         return tuple(split for split in self.splits if split != self.train_split) or self.splits
@@ -131,4 +167,5 @@ class Domain:
             return str(self.path)
         if self.staining is not None:
             return f"drawn by wbc.data.drawn.smears, staining {self.staining}"
-        return next((archive for archive in self.archives if archive.folder == split), self.archives[0]).origin
+        own = next((archive for archive in self.archives if archive.folder == split), self.archives[0])
+        return own.origin or self.page

@@ -68,7 +68,7 @@ def read_split_folders(root: Path) -> list[Entry]:
 
 def read_below(root: Path, name: str) -> list[Entry]:
     """Lists `<name>/<Class>/<image>`, however deep an archive puts that folder."""
-    folder = _find(root, name)
+    folder = find(root, name)
     prefix = _relative(folder, root)
     return [entry._replace(path=f"{prefix}/{entry.path}") for entry in read_class_folders(folder)]
 
@@ -93,7 +93,7 @@ def read_lisc(root: Path) -> list[Entry]:
     """Lists `{Train,Test}/<image>` as `{Train,Test}.json` beside them label it; a name may be in both."""
     entries = []
     for part in ("Train", "Test"):
-        table = _find(root, f"{part}.json")
+        table = find(root, f"{part}.json")
         try:
             labels = dict(json.loads(table.read_text(encoding="utf-8-sig")))
         except (ValueError, TypeError) as error:
@@ -108,7 +108,7 @@ def read_lisc(root: Path) -> list[Entry]:
 
 def read_zheng(root: Path, name: str) -> list[Entry]:
     """Lists one of the two data sets of segmentation_WBC, labelled by its CSV."""
-    table = _find(root, f"Class Labels of {name}.csv")
+    table = find(root, f"Class Labels of {name}.csv")
     with table.open(newline="", encoding="utf-8-sig") as handle:
         rows = [row for row in csv.reader(handle) if row][1:]
     try:
@@ -120,6 +120,67 @@ def read_zheng(root: Path, name: str) -> list[Entry]:
         raise DataError(f"'{_relative(table, root)}' has a row that is not '<number>,<label>': {error}.") from error
 
 
+def read_anywhere(root: Path, skip: str = "") -> list[Entry]:
+    """Lists `<Class>/<image>` however deep, all of one split; folders of other names are named in the log.
+
+    Nothing is read below folders that have `skip` in their name, such as those of masks.
+    """
+    entries, others = [], Counter[str]()
+    for image in (file for file, reason in _files(root) if not reason):
+        path = image.relative_to(root)
+        if skip and any(skip in part.lower() for part in path.parts[:-1]):
+            continue
+        label = class_index(image.parent.name)
+        if label is None:
+            others[image.parent.name] += 1
+        else:
+            entries.append(Entry(_named(path.as_posix()), label, "all"))
+    if others:
+        told = ", ".join(f"{count} in '{name}'" for name, count in others.most_common())
+        _log.warning("images left out, in folders that have no name of a class: %s", told)
+    return entries
+
+
+def read_pbc(root: Path) -> list[Entry]:
+    """Lists PBC's images of the five classes in the split that WBCAtt published.
+
+    Its tables `pbc_attr_v1_{train,val,test}.csv` have the columns `label` and `path`, which ends with folder and file.
+    """
+    images = {"/".join(file.parts[-2:]): file for file, reason in _files(root) if not reason}
+    entries = []
+    for split in ("train", "test", "val"):
+        table = find(root, f"pbc_attr_v1_{split}.csv")
+        try:
+            with table.open(newline="", encoding="utf-8-sig") as handle:
+                rows = [(row["path"], class_index(row["label"])) for row in csv.DictReader(handle)]
+        except (KeyError, ValueError, csv.Error) as error:
+            raise DataError(f"'{_relative(table, root)}' has no columns 'path' and 'label': {error}.") from error
+        for path, label in rows:
+            image = images.get("/".join(path.split("/")[-2:]))
+            if image is None or label is None:
+                what = "which is not there" if image is None else "under no class's name"
+                raise DataError(f"'{_relative(table, root)}' lists '{path}', {what}.")
+            entries.append(Entry(_relative(image, root), label, split))
+    return entries
+
+
+def find(root: Path, name: str) -> Path:
+    """Returns the one file or folder of that name, however deep an archive puts it.
+
+    Raises:
+        DataError: There is none.
+    """
+    found = sorted((path for path in root.rglob(name) if is_visible(path, root)), key=lambda path: len(path.parts))
+    if not found:
+        raise DataError(f"'{name}' is nowhere among the files.")
+    return found[0]
+
+
+def is_visible(path: Path, root: Path) -> bool:
+    """Returns whether neither a file nor a folder above it, below `root`, is hidden or added by macOS."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts)
+
+
 def _labelled(root: Path, image: Path, value: str, table: Path) -> Entry:
     if value not in _NUMBERED:
         raise DataError(
@@ -128,14 +189,6 @@ def _labelled(root: Path, image: Path, value: str, table: Path) -> Entry:
     if not image.is_file():
         raise DataError(f"'{_relative(table, root)}' lists '{_relative(image, root)}', which is not there.")
     return Entry(_relative(image, root), _NUMBERED[value], "all")
-
-
-def _find(root: Path, name: str) -> Path:
-    """Returns the one file or folder of that name, however deep an archive puts it."""
-    found = sorted((path for path in root.rglob(name) if _visible(path, root)), key=lambda path: len(path.parts))
-    if not found:
-        raise DataError(f"'{name}' is nowhere among the files.")
-    return found[0]
 
 
 def _list_classes(root: Path, labels: Mapping[Path, int]) -> list[Entry]:
@@ -200,10 +253,6 @@ def _named(path: str) -> str:
     if not is_text(path):
         raise DataError(f"the name {path!a} is not UTF-8, or holds a control character: rename the file.")
     return path
-
-
-def _visible(path: Path, root: Path) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts)
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -87,9 +87,8 @@ def check_counts(rows: pd.DataFrame, domain: Domain) -> None:
         DataError: A count differs; the message gives both numbers of each. Or an image or its label is another.
     """
     wrong = [
-        f"{split} {name}: {found} found, {expected} expected"
-        for split, counts in domain.counts.items()
-        for name, found, expected in zip(CLASSES, count_classes(rows, split), counts, strict=True)
+        f"{what}: {found} found, {expected} expected"
+        for what, found, expected in _compared(rows, domain)
         if found != expected
     ]
     if wrong:
@@ -99,6 +98,19 @@ def check_counts(rows: pd.DataFrame, domain: Domain) -> None:
             f"{domain.key}: the images are not those of the catalogue, though as many of each class. The SHA-256 of "
             f"their contents is {found}, expected is {domain.contents}."
         )
+
+
+def _compared(rows: pd.DataFrame, domain: Domain) -> Iterator[tuple[str, int, int]]:
+    """Yields what is counted, how many there are, and how many the catalogue has."""
+    for split, counts in domain.counts.items():
+        if isinstance(counts, int):
+            yield f"{split} images", int((rows["split"] == split).sum()), counts
+        else:
+            for name, found, expected in zip(CLASSES, count_classes(rows, split), counts, strict=True):
+                yield f"{split} {name}", found, expected
+    if domain.total:
+        for label, (name, expected) in enumerate(zip(CLASSES, domain.total, strict=True)):
+            yield name, int((rows["label"] == label).sum()), expected
 
 
 def changed_files(rows: pd.DataFrame, domain: Domain, root: Path) -> list[str]:

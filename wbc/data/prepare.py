@@ -13,6 +13,7 @@ import pandas as pd
 
 from wbc.data.cache import Geometry, ensure_cache, find_damage, find_fault
 from wbc.data.catalog import SMEAR_SIZE_PX
+from wbc.data.cut import CUT_VERSION
 from wbc.data.disk import disk_errors, one_writer, whole_folder
 from wbc.data.domain import Domain
 from wbc.data.drawn.smears import DRAWING_VERSION, write_smears
@@ -97,7 +98,7 @@ def standing_manifest(domain: Domain, home: Path) -> pd.DataFrame | None:
             _log.info("%s: %d file(s) changed, such as '%s'; reading it again", domain.key, len(changed), changed[0])
         return None if changed else rows
     if not _is_current(domain, root):
-        _log.info("%s: the code that draws has changed; drawing again", domain.key)
+        _log.info("%s: the code that draws or cuts its cells has changed; making them again", domain.key)
         return None
     try:
         check_counts(rows, domain)
@@ -107,10 +108,15 @@ def standing_manifest(domain: Domain, home: Path) -> pd.DataFrame | None:
     return rows
 
 
+def _version(domain: Domain) -> str:
+    """Returns the version of the code that makes the images; empty where they are an archive's or a user's."""
+    return str(DRAWING_VERSION if domain.staining else CUT_VERSION) if domain.staining or domain.cut else ""
+
+
 def _is_current(domain: Domain, root: Path) -> bool:
-    """Returns whether the images below `root` are not drawn, or as this version draws them."""
-    path = root / _VERSION_FILE
-    return domain.staining is None or (path.exists() and path.read_text() == str(DRAWING_VERSION))
+    """Returns whether the images below `root` are made by nobody here, or as this version makes them."""
+    path, version = root / _VERSION_FILE, _version(domain)
+    return not version or (path.exists() and path.read_text() == version)
 
 
 def _build(domain: Domain, home: Path, archive: Path | None) -> pd.DataFrame:
@@ -140,19 +146,22 @@ def _build_images(domain: Domain, home: Path, archive: Path | None) -> pd.DataFr
     digests: dict[str, str] = {}
     with whole_folder(home / "images") as part:
         if domain.staining is not None:
-            _log.info("%s: drawing %d images", domain.key, sum(map(sum, domain.counts.values())))
-            write_smears(part, domain.staining, domain.counts, SMEAR_SIZE_PX, cores())
-            (part / _VERSION_FILE).write_text(str(DRAWING_VERSION))
+            _log.info("%s: drawing %d images", domain.key, sum(map(sum, domain.class_counts.values())))
+            write_smears(part, domain.staining, domain.class_counts, SMEAR_SIZE_PX, cores())
         for each in domain.archives:
             path, digests[each.basename] = fetch(each, domain, home, archive)
             (part / each.folder).mkdir()
-            extract(path, part / each.folder)
+            extract(path, part / each.folder, members=each.members)
         try:
+            if domain.cut:
+                domain.cut(part)
             rows = build_manifest(domain, part)
         except DataError as error:
             whole = f" The archive in '{archive or home / 'archives'}' is not whole, has changed or is another one"
             advice = f"{whole}: replace it, or use --archive." if domain.archives else ""
             raise DataError(f"{error}{advice}") from error
+        if _version(domain):
+            (part / _VERSION_FILE).write_text(_version(domain))
     if digests:
         record_sha256(digests, home)
     return rows

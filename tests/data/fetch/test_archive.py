@@ -176,3 +176,38 @@ def test_tar_cut_short_is_damaged(tmp_path: Path, folder: Path) -> None:
 def test_check_archive_says_what_came_instead(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         check_archive(_file(tmp_path, content))
+
+
+def test_archive_within_an_archive_is_unpacked_beside_itself_and_removed(tmp_path: Path, folder: Path) -> None:
+    inner = zip_bytes({"cells/1.png": b"x"})
+    extract(_file(tmp_path, zip_bytes({"top/cells.zip": inner, "__MACOSX/._cells.zip": b"no archive"})), folder)
+    assert (folder / "top/cells/cells/1.png").read_bytes() == b"x"
+    assert not (folder / "top/cells.zip").exists()
+
+
+def test_damaged_archive_within_an_archive_stops(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(DataError, match="is not usable: neither zip, tar nor rar"):
+        extract(_file(tmp_path, zip_bytes({"cells.zip": b"no archive"})), folder)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_only_members_that_the_pattern_finds_are_unpacked(kind: str, tmp_path: Path, folder: Path) -> None:
+    files = {"set/Neutrophil/1.png": b"x", "set/blast/2.png": b"y"}
+    content = zip_bytes(files)
+    if kind == "tar":
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for name, each in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(each)
+                archive.addfile(member, io.BytesIO(each))
+        content = stream.getvalue()
+    extract(_file(tmp_path, content), folder, members="neutro|eosin")
+    assert [path.name for path in folder.rglob("*.png")] == ["1.png"]
+
+
+def test_members_that_are_not_unpacked_count_for_no_limit(tmp_path: Path, folder: Path) -> None:
+    path = _file(tmp_path, zip_bytes({"neutrophil/1.png": b"x", "blast/2.png": bytes(1000)}))
+    extract(path, folder, Limits(total_bytes=100), "neutrophil")
+    with pytest.raises(DataError, match="unpacks to more than 100 bytes"):
+        extract(path, folder, Limits(total_bytes=100))

@@ -111,6 +111,40 @@ def test_next_address_is_tried(domain: Domain, tmp_path: Path, site: Site) -> No
     assert fetch(archive, domain, tmp_path)[0].read_bytes() == WHOLE
 
 
+def test_what_one_address_left_is_no_beginning_of_another_file(domain: Domain, tmp_path: Path, site: Site) -> None:
+    site.files["/file_downloaded"] = os.urandom(200_000)
+    site.cuts["/file_downloaded"] = [70_000] * 3
+    urls = (f"{site.url}/file_downloaded", f"{site.url}/cells.zip")
+    archive = replace(domain.archives[0], name="cells.zip", urls=urls)
+    assert fetch(archive, domain, tmp_path)[0].read_bytes() == WHOLE
+    assert site.asked[-1] == ("/cells.zip", None)
+
+
+@pytest.mark.parametrize("domain", [row for row in DOMAINS.values() if row.archives], ids=lambda row: row.key)
+def test_dead_host_ends_in_one_line_that_names_the_address_and_the_way_by_hand(
+    domain: Domain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for archive in domain.archives:
+        with pytest.raises(DataError, match=f"{domain.key}: cannot fetch ") as caught:
+            fetch(archive, domain, tmp_path)
+        told = str(caught.value)
+        assert "\n" not in told
+        assert "  " not in told
+        assert all(url in told for url in archive.urls)
+        assert f"By hand: {archive.by_hand or 'download ' + archive.origin}" in told
+        assert domain.page in told
+        assert told.endswith(f"as {archive.basename}, or name it with --archive.")
+
+
+def test_archive_without_an_address_is_taken_from_a_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mirror/krd").mkdir(parents=True)
+    (tmp_path / "mirror/krd/krd.zip").write_bytes(WHOLE)
+    monkeypatch.setenv("WBC_MIRROR", str(tmp_path / "mirror"))
+    assert _fetch(DOMAINS["krd"], tmp_path / "home").read_bytes() == WHOLE
+
+
 def test_archive_that_came_over_http_and_has_no_known_sha256_is_told_with_it(
     domain: Domain, tmp_path: Path, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:

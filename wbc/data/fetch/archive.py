@@ -22,6 +22,7 @@ _TAR_MAGIC_AT: Final = 257
 _DAMAGE: Final = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError
 )  # fmt: skip
+_PACKED: Final = (".zip", ".tar", ".rar")
 _RAR_TOOLS: Final = {
     "unar": ("-quiet", "-force-overwrite", "-no-directory", "-output-directory", "{folder}", "{archive}"),
     "unrar": ("x", "-idq", "-o+", "-p-", "{archive}", "{folder}/"),
@@ -75,16 +76,21 @@ def check_archive(path: Path) -> Kind:
     raise DataError(f"neither zip, tar nor rar ({size}, starting with {head[:8]!r}).")
 
 
-def extract(path: Path, folder: Path, limits: Limits = Limits()) -> None:
-    """Unpacks an archive into an empty folder.
+def extract(path: Path, folder: Path, limits: Limits = Limits(), members: str = "") -> None:
+    """Unpacks an archive into an empty folder, and the archives that it holds beside themselves, one level down.
+
+    Of a zip or tar only those `members` are unpacked in whose names the pattern is found.
 
     Raises:
         DataError: A damaged archive, a password, a size bomb, or a rar that no installed tool can unpack. A member that
             is no plain file or would leave the folder.
     """
     try:
-        unpack = {"zip": _extract_zip, "tar": _extract_tar, "rar": _extract_rar}[check_archive(path)]
-        unpack(path, folder, limits)
+        _unpack(path, folder, limits, members)
+        for inner in sorted(each for each in folder.rglob("*") if _is_packed(each.name) and each.is_file()):
+            (beside := inner.with_suffix("")).mkdir(exist_ok=True)
+            _unpack(inner, beside, limits, members)
+            inner.unlink()
     except DataError as error:
         raise DataError(f"'{path}' is not usable: {error}") from error
     except (*_DAMAGE, OSError) as error:
@@ -93,20 +99,31 @@ def extract(path: Path, folder: Path, limits: Limits = Limits()) -> None:
         raise DataError(f"'{path}' is damaged ({path.stat().st_size:,} bytes): {error}. Fetch it again.") from error
 
 
-def _extract_zip(path: Path, folder: Path, limits: Limits) -> None:
+def _unpack(path: Path, folder: Path, limits: Limits, members: str) -> None:
+    kind = check_archive(path)
+    if kind == "rar":
+        _extract_rar(path, folder, limits)
+    else:
+        wanted = re.compile(members or ".*", re.IGNORECASE | re.DOTALL)
+        {"zip": _extract_zip, "tar": _extract_tar}[kind](path, folder, limits, wanted)
+
+
+def _extract_zip(path: Path, folder: Path, limits: Limits, wanted: re.Pattern[str]) -> None:
     with zipfile.ZipFile(path) as archive:
-        infos = archive.infolist()
+        infos = [info for info in archive.infolist() if wanted.search(info.filename) or _is_packed(info.filename)]
         locked = next((info.filename for info in infos if info.flag_bits & 1), None)
         if locked is not None:
             raise DataError(f"'{locked}' asks for a password.")
         _check_members((_zip_member(info) for info in infos), path, limits)
-        archive.extractall(folder)
+        archive.extractall(folder, infos)
 
 
-def _extract_tar(path: Path, folder: Path, limits: Limits) -> None:
+def _extract_tar(path: Path, folder: Path, limits: Limits, wanted: re.Pattern[str]) -> None:
     with tarfile.open(path) as archive:
-        _check_members((_tar_member(info) for info in archive), path, limits)
-        archive.extractall(folder, filter="data")
+        infos = (info for info in archive if wanted.search(info.name) or _is_packed(info.name))
+        _check_members((_tar_member(info) for info in infos), path, limits)
+        kept = [info for info in archive.getmembers() if wanted.search(info.name) or _is_packed(info.name)]
+        archive.extractall(folder, kept, filter="data")
 
 
 def _extract_rar(path: Path, folder: Path, limits: Limits) -> None:
@@ -157,6 +174,11 @@ def _check_unpacked(folder: Path, limits: Limits) -> None:
         total += status.st_size
         if total > limits.total_bytes:
             raise DataError(f"unpacks to more than {limits.total_bytes:,} bytes, at '{path.relative_to(folder)}'.")
+
+
+def _is_packed(name: str) -> bool:
+    """Returns whether a file is an archive by its name, and not what macOS adds to one."""
+    return name.lower().endswith(_PACKED) and not name.rpartition("/")[2].startswith(".")
 
 
 def _zip_member(info: zipfile.ZipInfo) -> _Member:

@@ -50,7 +50,10 @@ def fetch(archive: Archive, domain: Domain, home: Path, given: Path | None = Non
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     reasons = []
+    one_file = len({url.rpartition("/")[2] for url in archive.urls}) <= 1
     for source in _sources(archive, domain):
+        if not one_file:  # what one address left is no beginning of what another has
+            part.unlink(missing_ok=True)
         try:
             _fetch_from(source, part, f"{domain.key}: {archive.basename}")
             accepted = _accept(part, target, archive, home)
@@ -61,9 +64,8 @@ def fetch(archive: Archive, domain: Domain, home: Path, given: Path | None = Non
             if source not in archive.urls:  # another source does not go on from what this one left
                 part.unlink(missing_ok=True)
             _log.warning("%s: %s: %s", domain.key, source, error)
-    raise DataError(
-        f"{domain.key}: cannot fetch {archive.basename}. {' '.join(reasons)} {_by_hand(archive, domain, home)}"
-    )
+    words = (f"{domain.key}: cannot fetch {archive.basename}.", *reasons, _by_hand(archive, domain, home))
+    raise DataError(" ".join(words))
 
 
 def _accept(part: Path, target: Path, archive: Archive, home: Path) -> tuple[Path, str]:
@@ -110,7 +112,7 @@ def _sources(archive: Archive, domain: Domain) -> Iterator[str]:
             if is_url or Path(place).is_file():
                 yield place
         _log.info("%s: the mirror %s does not have it", archive.basename, nearby)
-    yield from archive.urls or (archive.origin,)
+    yield from archive.urls or filter(None, (archive.origin,))
 
 
 def _fetch_from(source: str, part: Path, what: str) -> None:
@@ -198,7 +200,8 @@ def _by_hand(archive: Archive, domain: Domain, home: Path) -> str:
     digest = expected_sha256(archive, home)
     facts = [f"about {archive.about_mb} MB" if archive.about_mb else "", f"SHA-256 {digest}" if digest else ""]
     known = ", ".join(filter(None, facts)) or "size and SHA-256 not published"
+    get = archive.by_hand or f"download {archive.origin}"
     return (
-        f"By hand: download {archive.origin} ({known}; see {domain.page}), put it into '{home / 'archives'}' as "
+        f"By hand: {get} ({known}; see {domain.page}), put it into '{home / 'archives'}' as "
         f"{archive.basename}, or name it with --archive."
     )

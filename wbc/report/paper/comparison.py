@@ -173,7 +173,8 @@ def _not_comparable(study: Study, domain: ScoredDomain) -> str | None:
     if not study.usual:
         return "the settings are not the paper's"
     counts = np.bincount(domain.labels, minlength=len(CLASSES)).tolist()
-    known = {Split(key, split).name: list(each) for key, row in DOMAINS.items() for split, each in row.counts.items()}
+    parts = ((key, *part) for key, row in DOMAINS.items() for part in row.class_counts.items())
+    known = {Split(key, split).name: list(each) for key, split, each in parts}
     return None if counts == known.get(domain.name) else "the images are not the paper's"
 
 

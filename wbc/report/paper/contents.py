@@ -11,6 +11,7 @@ from wbc.report.paper.answers import answers, differential_counts
 from wbc.report.paper.averages import averages
 from wbc.report.paper.certainty import certainty
 from wbc.report.paper.choice import advice, choice
+from wbc.report.paper.domains import data_sheets
 from wbc.report.paper.gains import gains
 from wbc.report.paper.gallery import galleries
 from wbc.report.paper.home_away import home_away
@@ -40,6 +41,7 @@ PAPER: Final = Contents(
         methods_tables,
         averages,
         tables.data_sets,
+        data_sheets,
         tables.ablation,
         tables.classes,
         comparison.comparison,
