@@ -64,7 +64,7 @@ def test_labs_are_trained_on_alone_and_left_out_and_never_scored_on_what_was_tra
         assert {split.key for split in targets} == {"pbc2500", "bccd", "tecom", "cellavision"} - {
             split.key for split in sources
         }
-    left_out = {run.targets for run in runs if len(run.arm.sources) == 3}
+    left_out = {tuple(split.key for split in splits_of(run)[2]) for run in runs if len(run.arm.sources) == 3}
     assert left_out == {("pbc2500",), ("bccd",), ("tecom",), ("cellavision",)}
 
 
