@@ -1,19 +1,24 @@
 """The report of several labs: the matrix, the worst lab, a lab left out beside one source; small studies by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tests.report.conftest import LABELS
+from tests.report.conftest import LABELS, LogRun
 from tests.report.studies import study_of
 from wbc.arms import parse_arm
+from wbc.config import ReportConfig
 from wbc.evaluation.metrics import score
 from wbc.report.paper.contents import LABS, PAPER, contents_of
 from wbc.report.paper.labs import best_method, fields, gain, labs, sentences, trained_on, worst, worth
 from wbc.report.paper.labs_matrix import matrix
 from wbc.report.paper.labs_tables import left_out_table, matrix_table
+from wbc.report.query import read_study
 from wbc.report.render import Table, to_markdown
+from wbc.report.report import write_report
 from wbc.report.study import ScoredDomain, ScoredRun, Study
 from wbc.report.style import figure_style
 
@@ -138,16 +143,48 @@ def test_left_out_table_has_gains_over_one_lab() -> None:
     assert len(table.data) == 4 * 3
 
 
-def test_figure_frames_home_and_underlines_the_worst_lab() -> None:
+def test_figure_frames_home_and_underlines_the_worst_of_several_labs_away() -> None:
     with figure_style():
         figure = matrix(three_labs()).figure
     assert figure
     (axis,) = figure.axes
     frames = [patch for patch in axis.patches if patch.get_linewidth() > 0]
     assert len(frames) == 3 + 3 * 2
-    assert len(axis.lines) == 6
+    assert len(axis.lines) == 3
     assert [text.get_text() for text in axis.get_xticklabels()] == list(TARGETS)
     assert np.isclose(float(axis.texts[0].get_text()), 100)
+
+
+def test_report_is_written_of_logged_runs_and_no_run_is_asked_for_scores_on_its_own_images(
+    log_run: LogRun, options: ReportConfig, tmp_path: Path
+) -> None:
+    file = tmp_path / "two.toml"
+    demo = 'scale = "tiny"\npretrained = "patterns"\nimage_size = 48\nepochs = 12\nbatch_size = 32\nlr = 1e-3'
+    file.write_text(
+        'sources = ["bccd:train", "tecom:train", "bccd:train,tecom:train"]\n'
+        f'targets = ["bccd", "tecom", "cellavision"]\nmodels = ["resnet50"]\nseeds = 1\nvisits = 64\n{demo}\n'
+    )
+    wrong: dict[str, dict[str, list[int]]] = {
+        "bccd:train": {"bccd_test": [], "tecom": [0, 1], "cellavision": [0, 1, 2, 3]},
+        "tecom:train": {"tecom_test": [], "bccd": [0], "cellavision": [0, 1]},
+        "bccd:train,tecom:train": {"bccd_test": [], "tecom_test": [1], "cellavision": []},
+    }
+    for number, (source, images) in enumerate(wrong.items()):
+        targets = ",".join(name for name in images if not name.endswith("_test"))
+        named = {"profile": str(file), "source": source, "targets": targets}
+        log_run("resnet50", 0, images, trained_on=str(number) * 64, **named)
+    asked = replace(options, profile=str(file), models=None, seeds=None)
+    assert read_study(asked).notes == ()
+    folder = write_report(asked, contents_of(str(file)))
+    left = pd.read_csv(folder / "tables/left_out.csv")
+    assert left["balanced_accuracy"].tolist() == pytest.approx([0.9, 0.8, 0.7, 1.0])
+    assert left["lab"].tolist() == ["bccd", "tecom", "cellavision", "cellavision"]
+    assert len(pd.read_csv(folder / "tables/labs.csv")) == 9
+    assert (folder / "figures/labs.pdf").is_file()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "all but cellavision" in page
+    assert "12 epochs of 64 images each" in page
+    assert "cellavision (10 images): 100.0 % from all other labs, 70.0 % from one other lab." in page
 
 
 def test_studies_of_several_sources_have_the_report_of_labs() -> None:
