@@ -103,8 +103,8 @@ def test_without_methods_or_without_several_labs_less_is_said() -> None:
 
 def test_sentence_of_a_lab_has_what_others_and_its_own_images_reach() -> None:
     assert sentences(three_labs())[0] == (
-        "bccd (10 images): 80.0 % from all other labs, 10.0 % from one other lab, 100.0 % from the lab itself, on 10 "
-        "images held out."
+        "bccd (10 images): balanced accuracy 80.0 % from all other labs, 10.0 % from one other lab, 100.0 % from the "
+        "lab itself, on 10 images held out."
     )
 
 
@@ -184,7 +184,7 @@ def test_report_is_written_of_logged_runs_and_no_run_is_asked_for_scores_on_its_
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "all but cellavision" in page
     assert "12 epochs of 64 images each" in page
-    assert "cellavision (10 images): 100.0 % from all other labs, 70.0 % from one other lab." in page
+    assert "cellavision (10 images): balanced accuracy 100.0 % from all other labs, 70.0 % from one other lab." in page
 
 
 def test_studies_of_several_sources_have_the_report_of_labs() -> None:

@@ -160,11 +160,10 @@ def worth(study: Study) -> str:
         f"was left out{steps}."
     )
     best = best_method(study)
-    if not best:
+    difference = {lab: more[lab] - best[1][lab] for lab in more if lab in best[1]} if best else {}
+    if not (best and difference):
         return told
     (kind, method), by_method = best
-    shared = [lab for lab in more if lab in by_method]
-    difference = {lab: more[lab] - by_method[lab] for lab in shared}
     count = len([way for way in levels(study) if way[1] != PLAIN])
     return (
         f"{told} A better method: {method} on {kind}, the best of {count} by these labs' own scores, adds "
@@ -175,7 +174,9 @@ def worth(study: Study) -> str:
 
 def _verdict(differences: Sequence[float]) -> str:
     interval = seed_interval(differences)
-    if interval.half_width is None or interval.half_width >= abs(interval.mean):
+    if interval.half_width is None:
+        return "One lab does not tell which is worth more."
+    if interval.half_width >= abs(interval.mean):
         return "The interval holds zero: so few labs do not tell which is worth more."
     return f"{'More labs are' if interval.mean > 0 else 'The method is'} worth more."
 
@@ -216,7 +217,7 @@ def sentences(study: Study) -> tuple[str, ...]:
             mean = _PERCENT * np.mean([field.mean for field in own])
             parts.append(f"{mean:.1f} % from the lab itself, on {len(own[0].domain.labels)} images held out")
         images = f" ({len(away.labels)} images)" if away else ""
-        said.append(f"{lab}{images}: {', '.join(parts)}." if parts else f"{lab}: no run was scored.")
+        said.append(f"{lab}{images}: balanced accuracy {', '.join(parts)}." if parts else f"{lab}: no run was scored.")
     return tuple(said)
 
 

@@ -40,7 +40,8 @@ def left_out_table(study: Study) -> Table | None:
     found = of.levels(study)
     if not ((of.ONE, PLAIN) in found and (of.REST, PLAIN) in found):
         return None
-    names = of.labs(study)
+    names, visits = of.labs(study), study.settings.get("visits")
+    steps = "Every arm takes as many steps." if visits else "Arms of more labs have more images, so take more steps."
     rows, data = [], []
     for model in dict.fromkeys(arm.model for arm in study.arms):
         group = []
@@ -64,11 +65,7 @@ def left_out_table(study: Study) -> Table | None:
         note=(
             "Means over seeds; of one other lab also over which one it is, in brackets the lowest and highest of them. "
             "Second lines: points above plain training on one other lab. Last column: the mean of these gains, with "
-            "its 95 % interval over labs (Student t). Every arm takes as many steps."
-            if study.settings.get("visits")
-            else "Means over seeds; of one other lab also over which one it is, in brackets the lowest and highest. "
-            "Second lines: points above plain training on one other lab. Last column: the mean of these gains, with "
-            "its 95 % interval over labs (Student t). Arms of more labs have more images, and so take more steps."
+            f"its 95 % interval over labs (Student t). {steps}"
         ),
         header=("model", "trained on", "method", *names, "gain, mean over labs"),
         groups=tuple(rows),
