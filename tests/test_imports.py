@@ -13,7 +13,7 @@ RANKS = (
     ("entrypoints",),
     ("wbc.sweep", "wbc.doctor", "wbc.audit"),
     ("wbc.report", "wbc.analysis"),
-    ("wbc.run", "wbc.scoring", "wbc.inputs", "wbc.identity", "wbc.serving", "wbc.studies"),
+    ("wbc.run", "wbc.scoring", "wbc.inputs", "wbc.identity", "wbc.serving", "wbc.studies", "wbc.study_files"),
     ("wbc.tracking",),
     ("wbc.training",),
     ("wbc.methods",),

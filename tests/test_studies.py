@@ -7,6 +7,7 @@ import pytest
 from wbc.arms import Arm, parse_arm
 from wbc.config import PlanConfig, TrainConfig
 from wbc.errors import ConfigError
+from wbc.inputs import splits_of
 from wbc.methods.catalog import ADAPTATIONS, METHODS
 from wbc.studies import STUDIES, find_study, plan, plan_arms, resolve, study_name
 
@@ -50,11 +51,32 @@ def test_plan_of_a_file_is_sources_times_methods_times_models_times_seeds(study:
     assert runs[0].arm == Arm("resnet50", "erm", ("pbc2500",))
     assert runs[0].targets == ("bccd", "tecom")
     assert [run.seed for run in runs] == [0] * 8 + [1] * 8
+    assert {run.targets for run in runs if run.arm.sources == ("pbc2500", "tecom:all")} == {("bccd",)}
+
+
+def test_labs_are_trained_on_alone_and_left_out_and_never_scored_on_what_was_trained_on() -> None:
+    runs = plan(PlanConfig(profile="labs", models="lite0", seeds="0"))
+    singles = [run for run in runs if len(run.arm.sources) == 1]
+    assert {run.method for run in singles} == {"erm", "colour_jitter"}
+    for run in runs:
+        sources, homes, targets = splits_of(run)
+        assert [split.key for split in homes] == [split.key for split in sources]
+        assert {split.key for split in targets} == {"pbc2500", "bccd", "tecom", "cellavision"} - {
+            split.key for split in sources
+        }
+    left_out = {tuple(split.key for split in splits_of(run)[2]) for run in runs if len(run.arm.sources) == 3}
+    assert left_out == {("pbc2500",), ("bccd",), ("tecom",), ("cellavision",)}
+
+
+def test_whole_lab_is_refused_beside_a_part_of_it_that_is_trained_on() -> None:
+    config = resolve(TrainConfig(source="bccd:train", targets="bccd"))
+    with pytest.raises(ConfigError, match="target bccd overlaps bccd:train, which is what the model trains on"):
+        splits_of(config)
 
 
 def test_methods_are_scored_plain_where_the_study_says_so_and_joined_ones_adapted() -> None:
     runs = plan(PlanConfig(profile="methods"))
-    assert len(runs) == 3 * len(METHODS) * 3
+    assert len(runs) == 3 * sum(row.labs == 1 for row in METHODS.values()) * 3
     assert {run.method for run in runs if run.adapt} == {"erm"}
     joined, *_ = plan(PlanConfig(profile="methods", methods="hed_jitter+ema"))
     assert set(joined.adapt) == set(ADAPTATIONS) - {"none"}

@@ -76,6 +76,7 @@ class TrainConfig:
     image_size: int | None = given("image_size")
     validation: float | None = given("validation")
     epochs: int | None = given("epochs")
+    visits: int | None = given("visits")
     warmup_epochs: int | None = given("warmup_epochs")
     batch_size: int | None = given("batch_size")
     lr: float | None = given("lr")

@@ -37,9 +37,11 @@ def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None
         {
             "model": _row(find_model(config.model), "index", "title"),
             "backbone": _backbone(config),
-            "method": _row(find_method(config.method), "title", "access", "evens"),
+            "method": _row(find_method(config.method), "title", "access", "evens", "labs"),
             "recipe": _row(RECIPES[config.recipe]),
-            "settings": {name: getattr(config, name) for name in settings_for("trains")},
+            "settings": {
+                name: value for name in settings_for("trains") if (value := getattr(config, name)) is not None
+            },
             "seed": config.seed,
             "images": [listing.digest for listing in train],
             "weights": _sha256(weights, weights.stat().st_mtime_ns) if weights else None,

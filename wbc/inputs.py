@@ -49,12 +49,14 @@ def splits_of(config: RunConfig) -> tuple[tuple[Split, ...], list[Split], list[S
         ConfigError: a split is not known, or a target is trained on.
     """
     sources = parse_sources(config.source)
-    own = [Split(source.key, find_domain(source.key).test_splits[0]) for source in sources]
-    homes = [split for split in dict.fromkeys(own) if split not in sources]
+    own = [Split(source.key, find_domain(source.key).home_of(source.split)) for source in sources]
+    homes = [split for split in dict.fromkeys(own) if not any(map(split.overlaps, sources))]
     targets = expand_targets(",".join(config.targets)) if config.targets else ()
     for target in targets:
-        if target in sources:
-            raise ConfigError(f"target {target} is what the model trains on: name another target or split.")
+        source = next(filter(target.overlaps, sources), None)
+        if source:
+            what = "is" if target == source else f"overlaps {source}, which is"
+            raise ConfigError(f"target {target} {what} what the model trains on: name another target or split.")
     return sources, homes, [target for target in targets if target not in homes]
 
 

@@ -52,6 +52,9 @@ class Settings:
         0.0, "Share of the training images held out and scored, by class and slide (paper: 0).", least=0, most=0.5
     )
     epochs: int = setting(100, "Passes over the source's training images (paper: 100).", "trains", least=1)
+    visits: int | None = setting(
+        None, "Images that an epoch visits, some again or not all; auto: each training image once.", "trains", least=2
+    )
     warmup_epochs: int | None = setting(
         None, "Epochs of rising learning rate; auto: a tenth of epochs (paper: 10 of 100).", "trains", least=0
     )

@@ -133,7 +133,7 @@ def test_mixstyle_acts_in_training_and_not_in_scoring(model: str) -> None:
         assert not torch.equal(network(pixels), plain)
 
 
-@pytest.mark.parametrize("method", ["trivial_augment", "mixstyle", "balanced+ema"])
+@pytest.mark.parametrize("method", ["trivial_augment", "mixstyle", "balanced+ema", "by_lab+coral", "v_rex"])
 def test_method_that_is_off_gives_the_bits_of_plain_training(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "off", Method(title="nothing", access="source"))
     plain = training_losses("resnet50_gn", "paper")
@@ -147,7 +147,7 @@ def test_method_that_is_off_gives_the_bits_of_plain_training(method: str, monkey
 def test_loss_stays_finite_on_white_black_and_constant_images(
     untracked_config: Callable[..., RunConfig], method: str
 ) -> None:
-    config = untracked_config(model="resnet50_gn", method=method, epochs=2)
+    config = dataclasses.replace(untracked_config(model="resnet50_gn", epochs=2), method=method)
     images = golden_images("paper")
     pixels = np.repeat(np.array([255, 0, 120], np.uint8)[np.arange(22) % 3], 32 * 32 * 3)
     images = dataclasses.replace(images, pixels=PixelCache(pixels, np.full((22, 2), 32)))

@@ -1,6 +1,7 @@
 """A row of METHODS and a function are a method: each seam acts, in training and after an interruption."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,14 @@ ADDED: Final = {
     "slow": "average",
     "head_first": "trained",
 }
-ROWS: Final = ("trivial_augment", "mixstyle", "l2_sp", "swa", "random_view+lab_jitter+fourier+mixup+lp_ft+ema")
+ROWS: Final = (
+    "trivial_augment",
+    "mixstyle",
+    "l2_sp",
+    "by_lab+group_dro",
+    "swa",
+    "random_view+lab_jitter+fourier+mixup+lp_ft+ema",
+)
 """Rows of METHODS, of each way to draw and each state that is kept."""
 
 
@@ -80,7 +88,7 @@ def same(one: Classifier, other: Classifier) -> bool:
 def test_method_of_one_row_and_one_function_acts_and_survives_an_interruption(
     small_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    config = small_config(model="resnet50_gn", method=method, lr=1e-3)
+    config = replace(small_config(model="resnet50_gn", lr=1e-3), method=method)  # the images are of two labs
     losses, model = fitted(config, tmp_path / "whole.pt")
     _, plain = fitted(small_config(model="resnet50_gn", lr=1e-3), tmp_path / "plain.pt")
     assert not same(model, plain)

@@ -22,6 +22,7 @@ from wbc.training.loop import EpochResult
 
 LABELS = np.repeat(np.arange(5), 2)
 HOME, AWAY = "smears_source_test", "smears_target"
+AT_HOME = (HOME, "raabin_test_a", "pbc2500_test", "bccd_test", "tecom_test")
 WRONG = {
     ("resnet50", 0): {HOME: [], AWAY: [0, 1, 2, 3, 6, 7]},
     ("resnet50", 1): {HOME: [0], AWAY: [0, 1, 2, 3, 4, 5, 6, 7]},
@@ -95,7 +96,7 @@ def log_run(store: Path) -> LogRun:
                 run.training.log_epoch(epoch, EpochResult(loss=1 / epoch, accuracy=0.5, lr=1e-3, images_per_s=100.0))
             for each in scored:
                 said = predictions(each, wrong[each.name])
-                role: Role = "home" if each.name in (HOME, "raabin_test_a", "pbc2500_test") else "away"
+                role: Role = "home" if each.name in AT_HOME else "away"
                 run.scores.log(each, role, f"{fingerprint} {each.digest}", said, score(said.labels, said.scores))
         if complete:  # there is no checkpoint, which `run.complete()` would look for
             mlflow.MlflowClient().set_tag(run.id, "complete", "true")

@@ -21,13 +21,14 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 
+from wbc.arms import parse_arm
 from wbc.compute import place
 from wbc.config import RunConfig, TrainConfig
 from wbc.data.batches import Draws, draw_augmentation
 from wbc.data.cache import PixelCache
 from wbc.data.images import Images
 from wbc.evaluation import predict
-from wbc.methods.catalog import METHODS
+from wbc.methods.catalog import METHODS, find_method
 from wbc.models.build import build
 from wbc.models.catalog import MODELS
 from wbc.studies import resolve
@@ -53,9 +54,10 @@ def golden_config(arm: str, recipe: str) -> RunConfig:
 
     Of `lite0` even this one would: AdamW's first steps go by the signs of gradients, of which many are near zero.
     """
+    source = "drawn" if find_method(parse_arm(arm, ()).method).labs == 1 else "drawn,again"
     return resolve(
         TrainConfig(
-            **{"model": arm, "recipe": recipe, "scale": "tiny", "pretrained": "none", "source": "drawn"},
+            **{"model": arm, "recipe": recipe, "scale": "tiny", "pretrained": "none", "source": source},
             **{
                 "image_size": 32,
                 "epochs": 12,

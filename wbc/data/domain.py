@@ -121,7 +121,7 @@ class Domain:
     Empty: nobody who wrote this catalogue had the files; then the archives' SHA-256 are recorded when first used.
     """
     group: str = ""
-    """Pattern at the start of a file's name that says the slide; images of a slide are held out together. Empty: none.
+    """Pattern at the start of a file's name that says the slide or field, whose images stay together. Empty: none.
     """
 
     def __post_init__(self) -> None:
@@ -137,6 +137,18 @@ class Domain:
     def class_counts(self) -> dict[str, Counts]:
         """The counts of the splits whose classes are known."""
         return {split: each for split, each in self.counts.items() if not isinstance(each, int)}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the catalogue's domain of one split is cut into, so that it can be trained on and tested: see `divide`.
+
+        Its one split, "all", stays whole beside them.
+        """
+        return ("train", "test") if self.path is None and self.splits == ("all",) else ()
+
+    def home_of(self, split: str) -> str:
+        """Returns the split that is scored at home by a run that trains on `split`."""
+        return "test" if split in self.parts else self.test_splits[0]
 
     @property
     def test_splits(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from wbc.cells import CLASSES
 from wbc.data.cache import Geometry, PixelCache, load_cache
 from wbc.data.catalog import find_domain
 from wbc.data.disk import disk_errors
+from wbc.data.divide import TEST_SHARE, choose, with_copies
 from wbc.data.domain import Domain
 from wbc.data.manifest import digest
 from wbc.data.prepare import image_root, prepare, standing_manifest
@@ -74,8 +75,10 @@ def load_images(split: Split, geometry: Geometry, *, data_dir: Path) -> Images:
         DataError: The domain cannot be prepared.
     """
     domain = find_domain(split.key)
+    if split.split in domain.parts:
+        return _part(load_images(replace(split, split="all"), geometry, data_dir=data_dir), split)
     if split.split not in domain.splits:
-        raise unknown(f"split of {domain.key}", split.split, domain.splits)
+        raise unknown(f"split of {domain.key}", split.split, (*domain.splits, *domain.parts))
     rows = prepare(domain, geometry, data_dir=data_dir)
     home, geometry = data_dir / domain.slug, geometry.cropped(domain.crop)
     with disk_errors(data_dir):
@@ -91,7 +94,11 @@ def list_images(split: Split, *, data_dir: Path) -> Listing | None:
     """Returns what is known of a split that is ready, None if it is not; prepares nothing."""
     domain = find_domain(split.key)
     rows = standing_manifest(domain, data_dir / domain.slug)
-    return None if rows is None else _list(rows, domain, split)
+    if rows is None:
+        return None
+    if split.split in domain.parts:
+        return _part(_list(rows, domain, replace(split, split="all")), split)
+    return _list(rows, domain, split)
 
 
 def pick(images: Part, rows: Int64[np.ndarray, " picked"], name: str) -> Part:
@@ -128,6 +135,12 @@ def shared_images(train: Listing, test: Listing) -> int:
     """Returns how many images of `test` are, byte for byte, among those of `train`."""
     known = {content.partition("@")[0] for content in train.contents}
     return sum(content.partition("@")[0] in known for content in test.contents)
+
+
+def _part(whole: Part, split: Split) -> Part:
+    """Returns the training or test part of a domain of one split; copies of an image are in one of them."""
+    test = choose(with_copies(whole.groups, whole.contents), whole.labels, TEST_SHARE)
+    return pick(whole, np.flatnonzero(test == (split.split == "test")), split.name)
 
 
 def _warn_of_two_labels(images: Listing) -> None:

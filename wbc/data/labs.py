@@ -117,6 +117,7 @@ LABS: Final = (
             ),
         ),
         counts={"all": (3, 88, 33, 20, 207)},
+        group="BloodImage_[0-9]+",
         dropped="labels.csv: it names the images before they were cropped.",
         contents="b4b8a94450bb7d6dc6cb6381f16e77870c772b913958d35e42dec4e9a14d8957",
         pictures=True,

@@ -22,6 +22,10 @@ class Split:
         slug = find_domain(self.key).slug
         return slug if self.split == "all" else f"{slug}_{self.split}"
 
+    def overlaps(self, other: "Split") -> bool:
+        """Returns whether both hold the same images, or one holds a part of the other: `bccd` holds `bccd:train`."""
+        return self.key == other.key and (self.split == other.split or "all" in (self.split, other.split))
+
     def __str__(self) -> str:
         return self.key if self.split == "all" else f"{self.key}:{self.split}"
 
@@ -41,6 +45,11 @@ def split_list(text: str) -> list[str]:
     return items
 
 
+def lab_of(text: str) -> str:
+    """Returns the lab of a split as it is typed: its domain's key, or the folder."""
+    return text if text.startswith(FOLDER) else text.partition(":")[0]
+
+
 def parse_source(text: str) -> Split:
     """Returns the split to train on: the one that `text` names, or the domain's training split.
 
@@ -52,7 +61,7 @@ def parse_source(text: str) -> Split:
     if split is None:
         raise ConfigError(
             f"'{domain.key}' is meant for testing and has no training split; to train on it all the same, name the "
-            f"split: {', '.join(f'{domain.key}:{each}' for each in domain.splits)}."
+            f"split: {', '.join(f'{domain.key}:{each}' for each in (*domain.splits, *domain.parts))}."
         )
     return Split(domain.key, split)
 
@@ -99,6 +108,7 @@ def _parse(text: str) -> tuple[Domain, str | None]:
         return find_domain(text), None
     key, colon, split = text.partition(":")
     domain = find_domain(key)
-    if colon and split not in domain.splits:
-        raise unknown(f"split of {key}", split, domain.splits)
+    known = (*domain.splits, *domain.parts)
+    if colon and split not in known:
+        raise unknown(f"split of {key}", split, known)
     return domain, split if colon else None

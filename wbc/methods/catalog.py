@@ -34,6 +34,8 @@ class Method:
     """How far the average of the weights, which is scored and saved, follows each step."""
     trained: str | None = None
     """Which parameters train in which epoch."""
+    labs: int = 1
+    """How many labs it needs images of to train; it decides no weight."""
     evens: bool = False
     """Whether scores come out as if classes were equally common; adaptations read it, and it decides no weight."""
 
@@ -59,6 +61,16 @@ METHODS: Final[dict[str, Method]] = {
     "balanced": Method(
         title="class-balanced sampling", access="source", sampler="wbc.methods.sampling:balanced", evens=True
     ),
+    "by_lab": Method(
+        title="as many images of each lab", access="source", sampler="wbc.methods.sampling:by_lab", labs=2
+    ),
+    "balanced_by_lab": Method(
+        title="as many images of each lab, class-balanced within it",
+        access="source",
+        sampler="wbc.methods.sampling:balanced_by_lab",
+        labs=2,
+        evens=True,
+    ),
     "logit_adjustment": Method(
         title="logit adjustment in training",
         access="source",
@@ -66,6 +78,15 @@ METHODS: Final[dict[str, Method]] = {
         evens=True,
     ),
     "l2_sp": Method(title="held to the starting weights (L2-SP)", access="source", loss="wbc.methods.losses:l2_sp"),
+    "coral": Method(
+        title="features of labs made alike (CORAL)", access="source", loss="wbc.methods.losses:coral", labs=2
+    ),
+    "group_dro": Method(
+        title="the worst lab first (GroupDRO)", access="source", loss="wbc.methods.losses:group_dro", labs=2
+    ),
+    "v_rex": Method(
+        title="losses of labs made alike (V-REx)", access="source", loss="wbc.methods.losses:v_rex", labs=2
+    ),
     "mixstyle": Method(title="MixStyle", access="source", loss="wbc.methods.style:mixstyle"),
     "lp_ft": Method(
         title="head first, then everything (LP-FT)", access="source", trained="wbc.methods.stages:head_first"
@@ -207,8 +228,13 @@ def find_method(name: str) -> Method:
     evening = [part for part in parts if METHODS[part].evens]
     if len(evening) > 1:
         raise ConfigError(f"method '{name}': {' and '.join(evening)} both correct for the class shares: choose one.")
+    by_lab = [part for part in parts if METHODS[part].labs > 1 and METHODS[part].loss]
+    blending = [part for part in parts if METHODS[part].mixing]
+    if by_lab and blending:
+        raise ConfigError(f"method '{name}': {blending[0]} blends images of several labs, which {by_lab[0]} must part.")
     title = " + ".join(METHODS[part].title for part in parts)
-    return Method(title=title, access="source", evens=bool(evening), **seams)
+    labs = max(METHODS[part].labs for part in parts)
+    return Method(title=title, access="source", labs=labs, evens=bool(evening), **seams)
 
 
 def _joined(

@@ -14,7 +14,7 @@ A row of METHODS names for each seam that it sets a function:
 import math
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class Loss:
     """From scores before softmax, labels or label distributions, embeddings and each image's lab."""
     embeddings: bool = False
     """Whether it takes the inputs of the last linear layer; else it is given None."""
+    state: dict[str, Tensor] = field(default_factory=dict)
+    """What it keeps from step to step and changes in place; checkpoints hold it."""
     keeps_features: bool = True
     """Whether frozen layers still make of an image what they made of it before; else they are computed each time."""
 

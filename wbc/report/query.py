@@ -266,7 +266,8 @@ def _notes(
     if len(codes) > 1:
         notes.append(f"The runs are of {len(codes)} versions of the code that trains: reproduce renews the older.")
     for domain in domains:
-        without = [run for run in runs if domain not in run.metrics]
+        meant = {run.arm.sources for run in runs if domain in run.metrics}  # other sources hold the lab's images
+        without = [run for run in runs if domain not in run.metrics and run.arm.sources in meant]
         if without:
             notes.append(
                 f"{len(without)} of {len(runs)} runs have no scores on {domain}, such as {without[0].stored.name}: "

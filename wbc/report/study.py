@@ -131,8 +131,11 @@ class Study:
 
     @cached_property
     def home(self) -> ScoredDomain | None:
-        """The source's own test images, if it has any."""
-        return next((domain for domain in self.domains if domain.home), None)
+        """The source's own test images, if it has any; None where sources differ in their home."""
+        sources = {arm.sources for arm in self.arms}
+        scored = {(run.arm.sources, name) for run in self.runs for name in run.metrics}
+        shared = (each for each in self.domains if each.home and all((own, each.name) in scored for own in sources))
+        return next(shared, None)
 
     @cached_property
     def away(self) -> ScoredDomain | None:
@@ -225,12 +228,16 @@ class Study:
         hardware = sorted({run.hardware for run in self.runs})
         return (
             f"{len(self.runs)} runs of {len({run.arm for run in self.runs})} models, seeds "
-            f"{self.seed_list()}: trained on {self.sources()} for {settings['epochs']} epochs "
+            f"{self.seed_list()}: trained on {self.sources()} for {settings['epochs']} epochs{self._visits()} "
             f"(recipe {settings['recipe']}, scale {settings['scale']}, weights {settings['pretrained']}, "
             f"{settings['image_size']} pixels, batch {settings['batch_size']}, peak rate {settings['lr']:g}, weight "
             f"decay {settings['weight_decay']:g}, {settings['precision']}), scored on "
             f"{', '.join(domain.name for domain in self.domains)}. Hardware: {'; '.join(hardware)}."
         )
+
+    def _visits(self) -> str:
+        visits = self.settings.get("visits")
+        return f" of {visits:,} images each, some again" if visits else ""
 
     def command(self) -> str | None:
         """Returns the command that fills the grid's missing cells; None if there are none."""

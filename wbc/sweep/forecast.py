@@ -96,7 +96,7 @@ def _hours(left: Sequence[Cell], rates: Mapping[str, Rates]) -> list[str]:
     for cell in left:
         rate = rates[cell.config.device].get(rate_key(cell.config))
         if rate:
-            seconds += epochs_left(cell) * (cell.train_images or 0) / rate.images_per_s
+            seconds += epochs_left(cell) * (cell.config.visits or cell.train_images or 0) / rate.images_per_s
             used[cell.config.arm.name] = rate
         else:
             unknown[cell.config.arm.name] = unknown.get(cell.config.arm.name, 0) + 1

@@ -14,7 +14,7 @@ from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.inputs import geometry, splits_of, weights_key
 from wbc.models.catalog import find_model
 from wbc.processes import signals_exit
-from wbc.report.paper.contents import PAPER
+from wbc.report.paper.contents import contents_of
 from wbc.report.report import report_folder, write_report
 from wbc.report.seeds import how_over_seeds, over_seeds
 from wbc.scoring import Outcome
@@ -54,7 +54,7 @@ def reproduce_study(options: ReproduceConfig) -> None:
     outcomes, sweep = run_plan(configs, study_name(options.profile), runner)
     print_outcomes(configs, outcomes)
     if outcomes:
-        print(write_report(options, PAPER, sweep) / "report.html")
+        print(write_report(options, contents_of(options.profile), sweep) / "report.html")
     if len(outcomes) < len(configs):
         raise TrainingError(
             f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."

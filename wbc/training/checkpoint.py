@@ -29,6 +29,8 @@ class Checkpoint:
     optimiser: dict[str, Any] | None
     average: dict[str, Any] | None = None
     """The averaged weights, where the method averages; in a finished run they are the model."""
+    loss: dict[str, Any] | None = None
+    """What the method's loss keeps from step to step, where it keeps anything."""
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -54,7 +56,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         settings = {"fast": False, "method": PLAIN, **fields["config"]}  # older checkpoints name neither
         config = RunConfig(**{**settings, "targets": tuple(settings["targets"])})
         state = {name: fields[name] for name in ("epoch", "model", "optimiser")}
-        return Checkpoint(config=config, average=fields.get("average"), **state)
+        return Checkpoint(config=config, average=fields.get("average"), loss=fields.get("loss"), **state)
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
         reason = "no file of PyTorch's" if isinstance(error, UnpicklingError) else first_line(error)
         raise CheckpointError(f"{path} is not a whole checkpoint of this project: {reason}.") from error

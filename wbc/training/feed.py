@@ -21,6 +21,7 @@ from wbc.data.images import Images
 from wbc.methods.parts import build_parts
 from wbc.models.build import Classifier, backbone_state
 from wbc.recipes import RECIPES
+from wbc.seeding import generator
 from wbc.training.features import FLIPS, LEAST_EPOCHS, FeatureCache, compute_features
 
 _log = logging.getLogger(__name__)
@@ -58,10 +59,22 @@ class Feed:
 
     def draw(self, epoch: int) -> Draws:
         """Returns which samples an epoch visits, and what happens to each."""
-        seed, sampler, augmentation = self._config.seed, self.parts.sampler, self.parts.augmentation
-        visits = sampler(self._labels, self._labs, seed, epoch) if sampler else None
-        numbers = augmentation.numbers if augmentation else 0
-        return draw_augmentation(seed, epoch, self.images, visits=visits, numbers=numbers)
+        numbers = self.parts.augmentation.numbers if self.parts.augmentation else 0
+        return draw_augmentation(self._config.seed, epoch, self.images, visits=self._visits(epoch), numbers=numbers)
+
+    def _visits(self, epoch: int) -> Rows:
+        """Returns the images that an epoch visits, in order: rounds over all, the last one cut at `visits`."""
+        first = self._round(0)
+        wanted = self._config.visits or len(first)
+        rounds = -(-wanted // len(first))
+        return np.concatenate([self._round(epoch * rounds + each) for each in range(rounds)])[:wanted]
+
+    def _round(self, number: int) -> Rows:
+        """Returns the images in the order of one round, which is an epoch where `visits` is not set."""
+        seed, sampler = self._config.seed, self.parts.sampler
+        if sampler:
+            return sampler(self._labels, self._labs, seed, number)
+        return generator(seed, "order", number).permutation(self.images)
 
     def load(self, batches: Sequence[Rows], drawn: Draws) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields for each batch of samples its inputs, augmented as drawn, and its labels, on the device."""
@@ -103,7 +116,8 @@ class Feed:
             what = f"method={self._config.method}" if variants is None else f"recipe={self._config.recipe}"
             _log.info("%s makes other images each epoch: frozen layers are computed each time", what)
             return
-        if self._config.epochs < LEAST_EPOCHS * variants:
+        passes = self._config.epochs * (self._config.visits or self.images) / self.images
+        if passes < LEAST_EPOCHS * variants:
             return
         frozen, rest = parts
 

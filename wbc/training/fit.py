@@ -57,8 +57,9 @@ def fit(model: Classifier, images: Images, config: RunConfig, log: Log) -> None:
     optimiser = build_optimiser(model, config)
     feed = Feed(model, images, config)  # before the checkpoint is filled in: a loss may hold on to the first weights
     average = WeightAverage(model, feed.parts.average) if feed.parts.average else None
+    kept = feed.parts.loss.state if feed.parts.loss else {}
     if checkpoint:
-        _restore(checkpoint, model, optimiser, average)
+        _restore(checkpoint, model, optimiser, average, kept)
     unsaved: Checkpoint | None = None
     start = checkpoint.epoch if checkpoint else 0
     try:
@@ -67,12 +68,14 @@ def fit(model: Classifier, images: Images, config: RunConfig, log: Log) -> None:
                 result = train_epoch(model, optimiser, feed, epoch, config, average, advance)
                 log.log_epoch(epoch + 1, result)
                 _tell(epoch + 1, config.epochs, result)
-                unsaved = _checkpoint(config, epoch + 1, model, optimiser, average)
+                unsaved = _checkpoint(config, epoch + 1, model, optimiser, average, kept)
                 if saves(config, epoch):
                     log.save_checkpoint(unsaved)
                     unsaved = None
                 else:  # the next epoch changes these tensors in place
-                    state = {name: _copied(getattr(unsaved, name)) for name in ("model", "optimiser", "average")}
+                    state = {
+                        name: _copied(getattr(unsaved, name)) for name in ("model", "optimiser", "average", "loss")
+                    }
                     unsaved = dataclasses.replace(unsaved, **state)
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit)) or asked_to_stop()
@@ -88,7 +91,12 @@ def _tell(epoch: int, epochs: int, result: EpochResult) -> None:
 
 
 def _checkpoint(
-    config: RunConfig, epoch: int, model: Classifier, optimiser: torch.optim.Optimizer, average: WeightAverage | None
+    config: RunConfig,
+    epoch: int,
+    model: Classifier,
+    optimiser: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    loss: dict[str, torch.Tensor],
 ) -> Checkpoint:
     """Returns the state after `epoch` epochs; after the last one the model is given its averaged weights, if any."""
     if epoch == config.epochs:
@@ -97,17 +105,24 @@ def _checkpoint(
         return Checkpoint(config=config, epoch=epoch, model=model.state_dict(), optimiser=None)
     averaged = average.state if average else None
     state = optimiser.state_dict()
-    return Checkpoint(config=config, epoch=epoch, model=model.state_dict(), optimiser=state, average=averaged)
+    weights = model.state_dict()
+    return Checkpoint(config=config, epoch=epoch, model=weights, optimiser=state, average=averaged, loss=loss)
 
 
 def _restore(
-    checkpoint: Checkpoint, model: Classifier, optimiser: torch.optim.Optimizer, average: WeightAverage | None
+    checkpoint: Checkpoint,
+    model: Classifier,
+    optimiser: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    loss: dict[str, torch.Tensor],
 ) -> None:
     fill_model(model, checkpoint)
     if checkpoint.optimiser:
         optimiser.load_state_dict(checkpoint.optimiser)
     if average and checkpoint.average:
         average.fill(checkpoint.average)
+    for name, value in (checkpoint.loss or {}).items():
+        loss[name].copy_(value)
 
 
 def _copied(state: Any) -> Any:

@@ -1,6 +1,6 @@
-"""What the report beside the paper holds, in the page's order: each table and figure is a function and an entry.
+"""What reports hold, in the page's order: that beside the paper, and that of a study of several sources.
 
-make report PROFILE=paper
+Each table and figure is a function and an entry. make report PROFILE=paper, make report PROFILE=labs
 """
 
 from dataclasses import replace
@@ -15,6 +15,9 @@ from wbc.report.paper.domains import data_sheets
 from wbc.report.paper.gains import gains
 from wbc.report.paper.gallery import galleries
 from wbc.report.paper.home_away import home_away
+from wbc.report.paper.labs import sentences, worth
+from wbc.report.paper.labs_matrix import matrix
+from wbc.report.paper.labs_tables import left_out_table, matrix_table
 from wbc.report.paper.methods import methods_tables, what_helps
 from wbc.report.paper.norm_depth import norms_by_depth
 from wbc.report.paper.projection import projections
@@ -25,6 +28,7 @@ from wbc.report.paper.result import result
 from wbc.report.parts import Headline
 from wbc.report.report import Contents
 from wbc.report.study import Study
+from wbc.studies import find_study
 
 
 def headline(study: Study) -> Headline:
@@ -64,3 +68,26 @@ PAPER: Final = Contents(
     whole=frozenset({gains, choice, methods_tables, averages}),
     numbers=published_numbers,
 )
+
+
+def headline_of_labs(study: Study) -> Headline:
+    """Returns what each lab is scored by what was trained on, and what more labs are worth."""
+    return replace(result(study.models), sentences=sentences(study), paragraph=worth(study))
+
+
+LABS: Final = Contents(
+    headline=headline_of_labs,
+    first=(matrix, left_out_table),
+    parts=(matrix_table, tables.data_sets, figures.samples, galleries),
+    whole=frozenset({matrix, left_out_table, matrix_table}),
+)
+"""Where arms train on different sources there is no one home: each is scored on the labs that it has not seen."""
+
+
+def contents_of(profile: str) -> Contents:
+    """Returns what the report of a study holds: LABS where it trains on several sources, else PAPER.
+
+    Raises:
+        ConfigError: there is no such study.
+    """
+    return LABS if len(find_study(profile).sources) > 1 else PAPER

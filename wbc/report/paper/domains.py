@@ -37,7 +37,7 @@ def domain_of(name: str) -> Domain | None:
     """Returns the catalogue's row that a split's name is of, or what was held out of it; None for a user's folder."""
     name = name.removesuffix(HELD_OUT)
     for domain in DOMAINS.values():
-        if name in {Split(domain.key, split).name for split in domain.splits}:
+        if name in {Split(domain.key, split).name for split in (*domain.splits, *domain.parts)}:
             return domain
     return None
 

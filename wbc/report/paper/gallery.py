@@ -104,7 +104,7 @@ def _gallery(study: Study, domain: ScoredDomain) -> Gallery | None:
 def _cells(study: Study, run: ScoredRun, domain: ScoredDomain) -> _Cells | None:
     """Returns the images that a run was scored on; None where they are not here, or are others."""
     targets = expand_targets(",".join(find_study(study.options.profile).targets))
-    own = [Split(row.key, split) for row in DOMAINS.values() for split in row.splits]
+    own = [Split(row.key, split) for row in DOMAINS.values() for split in (*row.splits, *row.parts)]
     split = next((each for each in (*own, *targets) if each.name == domain.name), None)
     if split is None:
         return None
