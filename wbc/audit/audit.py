@@ -109,4 +109,6 @@ def _look_through(parts: list[Part], study: Study | None, profile: str) -> Audit
 
 
 def _counted(findings: list[Finding]) -> Iterator[tuple[str, int]]:
-    return iter(Counter(" ".join(filter(None, (each.kind, each.scope))) for each in findings).items())
+    kinds = Counter((each.kind, each.scope, each.two_labels) for each in findings)
+    for (kind, scope, two_labels), count in kinds.items():
+        yield " ".join(filter(None, (kind, scope))) + (", with two labels" if two_labels else ""), count

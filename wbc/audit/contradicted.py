@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
+from jaxtyping import Float
 
+from wbc.arms import Arm
 from wbc.audit.findings import Finding, Part
 from wbc.cells import CLASSES
 from wbc.report.study import Study
@@ -39,10 +41,10 @@ def judged(study: Study, parts: Sequence[Part]) -> list[str]:
     return [part.split.name for part in parts if len(_scores(study, part)) > 1]
 
 
-def _scores(study: Study, part: Part) -> list[np.ndarray]:
+def _scores(study: Study, part: Part) -> list[Float[np.ndarray, "images 5"]]:
     """Returns each arm's probabilities, images × 5, the mean over seeds, of runs scored on these images."""
     name, digest = part.split.name, part.listing.digest
-    found = {}
+    found: dict[Arm, list[Float[np.ndarray, "images 5"]]] = {}
     for run in study.runs:
         logged = [each.digest for each in run.stored.datasets if each.name == name]
         if name in run.scores and any(digest.startswith(each) for each in logged):

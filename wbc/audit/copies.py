@@ -68,7 +68,7 @@ def _compare(words: UInt64[np.ndarray, "8 n 4"], start: int, splits: Int64[np.nd
     waiting: list[Int64[np.ndarray, "k 3"]] = []
     for column in range(0, end, _COLUMNS):
         for turned in words[:, column : min(column + _COLUMNS, end)]:
-            found = _near(rows, turned) + (column, start, 0)
+            found = _near(rows, turned) + np.array([column, start, 0])
             waiting.append(found[found[:, 0] < found[:, 1]])
         if sum(map(len, waiting)) > _MANY or column + _COLUMNS >= end:
             found = pd.DataFrame(np.concatenate(waiting), columns=_NONE.columns)

@@ -27,7 +27,7 @@ STRIP: Final = 0.05
 TOUCH: Final = 0.5
 """From this share of a side on, the cell is cut off there."""
 TELLS: Final = 0.9
-"""A class is confounded if this share of its images has a mark, and this share of the images so marked is of it."""
+"""A class is confounded if this share of its images has a mark, and this share of the other images has it not."""
 FEWEST: Final = 10
 """A class and a mark of fewer images say nothing."""
 
@@ -172,16 +172,16 @@ def _confounded(part: Part, mark: str, values: Sequence[str]) -> Iterator[Findin
     if len(counts.columns) < 2:
         return
     sizes = counts.sum(axis=1)
-    for label in counts.columns:
+    for label in map(int, counts.columns):
         of_class = counts[label]
         telling = of_class[(of_class >= TELLS * sizes) & (sizes >= FEWEST)]
-        total, told = int(of_class.sum()), int(telling.sum())
-        if total >= FEWEST and told >= TELLS * total:
+        total, told, marked = int(of_class.sum()), int(telling.sum()), int(sizes[telling.index].sum())
+        others = len(values) - total
+        if total >= FEWEST and told >= TELLS * total and marked - told <= (1 - TELLS) * others:
             named = ", ".join(map(str, telling.sort_values(ascending=False).index[:3]))
             more = f" and {len(telling) - 3} more" if len(telling) > 3 else ""
-            marked = int(sizes[telling.index].sum())
             detail = (
                 f"{told} of {total} {CLASSES[label]} images have {mark} {named}{more}, as have {marked - told} of the "
-                f"{len(values) - total} others"
+                f"{others} others"
             )
             yield Finding(kind="confounded", splits=(part.split.name,), detail=detail)

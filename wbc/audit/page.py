@@ -152,8 +152,8 @@ def _sections(found: Sequence[Finding]) -> list[_Section]:
         ),
         _Section(
             "Classes that something else than the cell tells",
-            f"At least {100 * findings.TELLS:.0f} % of a class have a mark, and at least {100 * findings.TELLS:.0f} % "
-            "of the images so marked are of the class. A model may learn what comes with it, such as a camera.",
+            f"At least {100 * findings.TELLS:.0f} % of a class have a mark, which at least {100 * findings.TELLS:.0f} % "
+            "of the other images have not. A model may learn what comes with it, such as a camera.",
             of("confounded"),
         ),
         _Section(

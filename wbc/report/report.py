@@ -135,7 +135,10 @@ def _fill(folder: Path, study: Study, contents: Contents) -> Parts:
 
 
 def _made(folder: Path, study: Study, made: Iterable[Made], not_run: list[str]) -> list[Part]:
-    """Writes tables and figures and returns them, what a model has seen marked in tables; adds to `not_run` what there is none of, and why."""
+    """Writes tables and figures and returns them, with marks of what a model has seen.
+
+    Adds to `not_run` what there is none of, and why.
+    """
     written: list[Part] = []
     for part in (part for each in made if each for part in (each if isinstance(each, Sequence) else [each])):
         if isinstance(part, Absent):
