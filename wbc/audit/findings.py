@@ -24,8 +24,8 @@ BLURRED: Final = 0.25
 """An image of less than this share of its split's median sharpness is blurred."""
 STRIP: Final = 0.05
 """From this share of a side on, what is of one colour and no part of the picture is a finding."""
-TOUCH: Final = 0.5
-"""From this share of a side on, the cell is cut off there."""
+TOUCH: Final = 0.3
+"""Where the nucleus covers this share of a side, the cell is cut off there."""
 TELLS: Final = 0.9
 """A class is confounded if this share of its images has a mark, and this share of the other images has it not."""
 FEWEST: Final = 10
@@ -145,7 +145,7 @@ def find_poor(part: Part) -> Iterator[Finding]:
             detail = f"{100 * each.strip:.0f} % of a side is of one colour"
             yield Finding(kind="cut off", splits=name, images=images, detail=detail)
         elif each.touch >= TOUCH:
-            detail = f"the cell covers {100 * each.touch:.0f} % of one side"
+            detail = f"the nucleus covers {100 * each.touch:.0f} % of one side"
             yield Finding(kind="cut off", splits=name, images=images, detail=detail)
 
 

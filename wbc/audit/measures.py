@@ -17,7 +17,7 @@ _QUALITY_PX: Final = 128
 _STRIP_LEVELS: Final = 16
 """How far the pixels of a row may differ, in levels of 255, for it to be of one colour: JPEG leaves some."""
 _STEP_LEVELS: Final = 8
-"""How far the picture beside a strip must differ from it: a white ground goes on, what was filled up does not."""
+"""How far nine tenths of the picture beside a strip must differ from it: a plain ground goes on behind it."""
 _BESIDE: Final = 4
 """How many rows behind a strip that is measured: JPEG mixes the first with the strip."""
 
@@ -37,7 +37,7 @@ class Measures:
     strip: float
     """The largest share of its height or width, at one side, that is of one colour and no part of the picture."""
     touch: float
-    """The largest share of one side that the cell, by its purple, covers."""
+    """The largest share of one side that the nucleus, by its purple, covers."""
 
 
 def measure(image: Image.Image) -> Measures:
@@ -65,7 +65,7 @@ def measure(image: Image.Image) -> Measures:
     )
 
 
-def otsu(values: UInt8[np.ndarray, "height width"]) -> int:
+def otsu(values: UInt8[np.ndarray, "..."]) -> int:
     """Returns the value that parts these bytes into two classes with the largest variance between them.
 
     Reference: Otsu 1979, IEEE Trans. SMC 9(1):62-66.
@@ -92,16 +92,20 @@ def _strip(content: UInt8[np.ndarray, "rows columns 3"]) -> float:
         return 0.0
     beside = content[min(count + _BESIDE, rows - 1)].astype(np.int64)
     step = np.abs(beside - np.median(content[count // 2], axis=0)).max(axis=1)
-    return count / rows if np.median(step) > _STEP_LEVELS else 0.0
+    return count / rows if np.quantile(step, 0.1) > _STEP_LEVELS else 0.0
 
 
 def _touch(colours: Int64[np.ndarray, "size size 3"]) -> float:
-    """Returns the share of a side that the cell covers: of what is more purple than green, the most central part."""
+    """Returns the share of a side that the nucleus covers: the most central part of what is most purple.
+
+    Purple is parted in two, and its upper part again, since red cells that touch the cell are purple too.
+    """
     purple = ((colours[..., 0] + colours[..., 2]) // 2 - colours[..., 1]).clip(0).astype(np.uint8)
-    parts, count = ndimage.label(purple > otsu(purple))
+    stained = purple > otsu(purple)
+    parts, count = ndimage.label(purple > otsu(purple[stained]) if stained.any() else stained)
     quarter = len(parts) // 4
     central = np.bincount(parts[quarter:-quarter, quarter:-quarter].ravel(), minlength=count + 1)[1:]
     if not central.any():
         return 0.0
-    cell = parts == 1 + central.argmax()
-    return float(max(side.mean() for side in (cell[0], cell[-1], cell[:, 0], cell[:, -1])))
+    nucleus = parts == 1 + central.argmax()
+    return float(max(side.mean() for side in (nucleus[0], nucleus[-1], nucleus[:, 0], nucleus[:, -1])))

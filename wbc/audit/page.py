@@ -152,15 +152,15 @@ def _sections(found: Sequence[Finding]) -> list[_Section]:
         ),
         _Section(
             "Classes that something else than the cell tells",
-            f"At least {100 * findings.TELLS:.0f} % of a class have a mark, which at least {100 * findings.TELLS:.0f} % "
-            "of the other images have not. A model may learn what comes with it, such as a camera.",
+            f"At least {100 * findings.TELLS:.0f} % of a class have a mark, which {100 * findings.TELLS:.0f} % of the "
+            "other images have not. A model may learn what comes with it, such as a camera.",
             of("confounded"),
         ),
         _Section(
             "Images that are blank, blurred or cut off",
             f"Blank: grey levels range over less than {findings.BLANK_LEVELS} of 255. Blurred: less than "
             f"{100 * findings.BLURRED:.0f} % of the split's median sharpness. Cut off: a strip of one colour takes "
-            f"{100 * findings.STRIP:.0f} % of a side or more, or the cell covers {100 * findings.TOUCH:.0f} % of one.",
+            f"{100 * findings.STRIP:.0f} % of a side or more, or the nucleus {100 * findings.TOUCH:.0f} %.",
             of("blank", "blurred", "cut off"),
         ),
     ]
