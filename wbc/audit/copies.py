@@ -4,9 +4,9 @@ Two images look the same if at most `MOST_COARSE` of the 63 signs of their lowes
 `MOST` of all 255. The distance is the least over the eight ways to turn and mirror one of them.
 
 Of the four public labs with a mirror here (3,251 images, 5.3 million pairs) 16 pairs come to 41 or less, and show the
-same cell. The next come to 61 or more and those looked at show different cells. Images saved again as JPEG (quality 75 and 30), at half
-the size, brighter or turned come to 21 at most. Of images that lost 2 % at each side 98 % come to 48 or less; of those
-that lost 5 % next to none do.
+same cell. The next come to 61 or more, and those looked at show different cells. Images saved again as JPEG (quality 75
+and 30), at half the size, brighter or turned come to 21 at most. Of images that lost 2 % at each side 98 % come to 48
+or less; of those that lost 5 % next to none do.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,8 @@ def _near(rows: UInt64[np.ndarray, "rows 4"], columns: UInt64[np.ndarray, "colum
     coarse = np.bitwise_count(rows[:, None, 0] ^ columns[None, :, 0])
     row, column = np.divmod(np.flatnonzero(coarse <= MOST_COARSE), len(columns))
     distance = np.bitwise_count(rows[row] ^ columns[column]).sum(axis=1, dtype=np.int64)
-    return np.stack([column, row, distance], axis=1)[distance <= MOST]
+    near: Int64[np.ndarray, "k 3"] = np.stack([column, row, distance], axis=1)[distance <= MOST]
+    return near
 
 
 def _nearest(pairs: pd.DataFrame, splits: Int64[np.ndarray, " n"]) -> pd.DataFrame:

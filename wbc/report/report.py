@@ -146,8 +146,9 @@ def _made(folder: Path, study: Study, made: Iterable[Made], not_run: list[str]) 
         elif isinstance(part, Gallery):
             written.append(part)  # it is on the page alone
         elif isinstance(part, Table):
-            written.append(mark_seen(study, part))
-            write_table(written[-1], folder / "tables")
+            marked = mark_seen(study, part)
+            write_table(marked, folder / "tables")
+            written.append(marked)
         elif part.figure:
             save(part.figure, folder / "figures", part.name)
             written.append(part)

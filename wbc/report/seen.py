@@ -21,7 +21,7 @@ def mark_seen(study: Study, table: Table) -> Table:
     column is of its heading's domain; else the table is of its title's, and the model's name takes the mark. CSV files
     stay as they are.
     """
-    seen = {arm: names for arm in study.arms if (names := _seen(study, arm))}
+    seen = {arm: domains for arm in study.arms if (domains := _seen(study, arm))}
     if not seen:
         return table
     arms = {name: arm for arm in study.arms for name in (spoken(study, arm), study.label(arm))}
@@ -32,11 +32,11 @@ def mark_seen(study: Study, table: Table) -> Table:
 
     def marked(row: tuple[Cell, ...]) -> tuple[Cell, ...]:
         models = [_of(cell, arms) for cell in row]
-        domains = [cell.text if cell.text in names else column for cell, column in zip(row, columns, strict=True)]
-        if not any(domains):
-            domains = [title if model else "" for model in models]
+        places = [cell.text if cell.text in names else column for cell, column in zip(row, columns, strict=True)]
+        if not any(places):
+            places = [title if model else "" for model in models]
         cells = []
-        for cell, model, domain in zip(row, models, domains, strict=True):
+        for cell, model, domain in zip(row, models, places, strict=True):
             hits = [arm for arm in ([model] if model else models) if arm and domain in seen.get(arm, ())]
             for arm in hits:
                 met.setdefault(study.label(arm), []).append(domain)
