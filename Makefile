@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train tune evaluate analyse reproduce report image server doctor repoint bench torture test check docs mlproject lock clean
+.PHONY: help setup data audit train tune evaluate analyse reproduce report image server doctor repoint bench torture test check docs mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,6 +42,9 @@ setup: $(if $(filter $(LOCK),$(STAMP)),,install)  ## make .venv with the locked 
 
 data: setup  ## prepare images, and fetch weights: make data DOMAINS="bccd tecom" [ARGS="--image_size 224"]
 	@$(RUN) -m entrypoints.prepare --profile $(call quoted,$(PROFILE)) --domains $(call quoted,$(DOMAINS)) $(ARGS)
+
+audit: setup  ## copies, labels and quality of images: make audit DOMAINS="bccd folder:slides" [PROFILE=study whose runs judge labels]
+	@$(RUN) -m entrypoints.audit --domains $(call quoted,$(DOMAINS)) --profile $(call quoted,$(PROFILE)) $(ARGS)
 
 train: setup  ## one run: make train MODEL=vgg16 SEED=1 [PROFILE=demo] [TARGETS="bccd tecom"] [ARGS="--epochs 5"]
 	@$(RUN) -m entrypoints.train --profile $(call quoted,$(PROFILE)) --model $(call quoted,$(MODEL)) --seed $(call quoted,$(SEED)) --targets $(call quoted,$(TARGETS)) $(ARGS)

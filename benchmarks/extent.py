@@ -20,9 +20,10 @@ import argparse
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
+from wbc.audit.measures import otsu
 from wbc.data.catalog import find_domain
 from wbc.data.decode import decode, map_images
 from wbc.data.prepare import image_root, prepare
@@ -68,19 +69,6 @@ def extent(image: UInt8[np.ndarray, "height width 3"]) -> float:
     kept: Bool[np.ndarray, "height width"] = np.isin(parts, central[sizes[central] >= sizes[central].max() / 10])
     box = [np.ptp(places) + 1 for places in np.nonzero(kept)]
     return float(np.sqrt(box[0] * box[1] / (height * width)))
-
-
-def otsu(values: UInt8[np.ndarray, "height width"]) -> int:
-    """Returns the value that parts these bytes into two classes with the largest variance between them.
-
-    Reference: Otsu 1979, IEEE Trans. SMC 9(1):62-66.
-    """
-    counts: Int64[np.ndarray, " 256"] = np.bincount(values.ravel(), minlength=256)
-    below, total = np.cumsum(counts), counts.sum()
-    sums = np.cumsum(counts * np.arange(256))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = (sums[-1] * below / total - sums) ** 2 / (below * (total - below))
-    return int(np.nanargmax(np.where(np.isfinite(between), between, np.nan)))
 
 
 if __name__ == "__main__":

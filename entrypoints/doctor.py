@@ -19,7 +19,7 @@ def doctor(options: DoctorConfig) -> None:
     from wbc.errors import WbcError
 
     if options.store:
-        from wbc.audit import find_faults
+        from wbc.store_check import find_faults
 
         faults = 0
         for line in find_faults():

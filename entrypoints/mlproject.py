@@ -6,10 +6,19 @@ import textwrap
 from pathlib import Path
 from typing import Any, Final
 
-from wbc.config import EvaluateConfig, PrepareConfig, ReportConfig, ReproduceConfig, TrainConfig, TuneConfig
+from wbc.config import (
+    AuditConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    ReportConfig,
+    ReproduceConfig,
+    TrainConfig,
+    TuneConfig,
+)
 
 ENTRIES: Final[dict[str, type[Any]]] = {
     "prepare": PrepareConfig,
+    "audit": AuditConfig,
     "train": TrainConfig,
     "tune": TuneConfig,
     "evaluate": EvaluateConfig,

@@ -20,9 +20,9 @@ from benchmarks.result import flops_per_image
 from benchmarks.show import print_report
 from benchmarks.stores import copy_runs, log_drawn, make_study
 from benchmarks.work import Bench, full_run
-from wbc.audit import find_faults
 from wbc.errors import ConfigError
 from wbc.report.statistics import seed_interval
+from wbc.store_check import find_faults
 from wbc.sweep.plan import survey
 from wbc.tracking.read import read_trainings
 

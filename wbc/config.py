@@ -117,6 +117,19 @@ class AnalyseConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """Options of `audit`: copies, labels and quality of images, before anybody trains on them. Findings are notes."""
+
+    domains: str | None = option(
+        None,
+        "Domains to look through, by commas: keys or folder:PATH. auto: the study's.",
+        choices="wbc.data.catalog:DOMAINS",
+    )
+    profile: str = option("demo", f"{_PROFILE} Its runs in the store judge labels.", choices=_STUDIES)
+    output: str | None = option(None, "Folder of the page and the CSV; auto: reports/audit.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanConfig:
     """The options that choose runs of a study, for the grid and for its report."""
 

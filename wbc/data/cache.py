@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Int64, UInt8
 from PIL import Image
 
-from wbc.data.decode import decode, map_images
+from wbc.data.decode import decode_known, map_images
 from wbc.data.disk import one_writer, whole_file
 from wbc.data.manifest import digest
 from wbc.errors import ConfigError, DataError
@@ -220,16 +220,8 @@ def _write(home: Path, geometry: Geometry, rows: pd.DataFrame, root: Path) -> No
 
 def _resized(rows: pd.DataFrame, root: Path, geometry: Geometry, name: str) -> Iterator[Image.Image]:
     def resize(item: tuple[str, str]) -> Image.Image:
-        path, expected = item
-        try:
-            image, sha256 = decode(root / path)
-        except (DataError, OSError) as error:
-            raise DataError(f"'{root / path}' cannot be read: {error}.") from error
-        if sha256 != expected:
-            raise DataError(
-                f"'{root / path}' has changed since the manifest was made: prepare again, and if it is not a folder of "
-                f"yours delete '{root}' first."
-            )
+        path, sha256 = item
+        image = decode_known(root / path, sha256)
         try:
             return geometry.apply(image)
         except DataError as error:

@@ -76,6 +76,24 @@ def decode_deep(path: Path) -> Image.Image:
     return rgb
 
 
+def decode_known(path: Path, sha256: str) -> Image.Image:
+    """Returns an image of a manifest, as `decode` does.
+
+    Raises:
+        DataError: As for `decode`, or the file is not the one whose SHA-256 the manifest holds.
+    """
+    try:
+        image, found = decode(path)
+    except (DataError, OSError) as error:
+        raise DataError(f"'{path}' cannot be read: {error}.") from error
+    if found != sha256:
+        raise DataError(
+            f"'{path}' has changed since the manifest was made: prepare again, and if it is not in a folder of yours "
+            "delete the file first."
+        )
+    return image
+
+
 def map_images(function: Callable[[Item], Result], items: Sequence[Item], what: str) -> Iterator[Result]:
     """Yields `function(item)` in order, computed by a pool of threads, with a progress bar; holds few results."""
     with progress(what, len(items), "images") as advance, ThreadPoolExecutor(WORKERS) as pool:

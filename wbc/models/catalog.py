@@ -34,6 +34,8 @@ class Model:
     """all: every parameter that is not a frozen norm's. last16: the last 16 convolutions and the head, as in row (iii),
     with the batch norms after them where norm="batch". head: a linear probe. Batch norms of what does not train are
     frozen too: weight, bias and statistics."""
+    seen: tuple[str, ...] = ()
+    """Keys of the domains whose images its weights have seen, without labels too: no test of what is new to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +243,18 @@ PAPER_ROWS: Final = (
 )
 
 
+SEEN: Final = {"dinobloom": ("raabin", "lisc", "bccd", "tecom", "cellavision")}
+"""What foundation models were pretrained on, of the catalogue's domains, by a part of their name in lower case.
+
+DinoBloom: Koch et al. 2024, MICCAI, arXiv:2404.05022, the table of its training sets.
+"""
+
+
+def images_seen(name: str) -> tuple[str, ...]:
+    """Returns the domains that a model or a file of weights has seen, as far as its name tells; none is not known."""
+    return next((seen for part, seen in SEEN.items() if part in name.lower()), ())
+
+
 def find_model(name: str) -> Model:
     """Returns the row called `name`, or one for timm's backbone where `name` is "timm:" and a timm name.
 
@@ -251,7 +265,7 @@ def find_model(name: str) -> Model:
         return MODELS[name]
     if name.startswith(TIMM_PREFIX):
         _check_timm_name(name.removeprefix(TIMM_PREFIX))
-        return Model(title=name.removeprefix(TIMM_PREFIX), backbone=name, norm="own")
+        return Model(title=name.removeprefix(TIMM_PREFIX), backbone=name, norm="own", seen=images_seen(name))
     import timm
 
     if name in [*timm.list_models(), *timm.list_pretrained()]:

@@ -14,7 +14,7 @@ _TEX: Final = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"},
     **{">": r"\textgreater{}", "±": r"$\pm$", "−": "$-$", "–": "--", "✓": r"$\checkmark$", "×": r"$\times$"},
     **{"→": r"$\rightarrow$", "'": "'", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "|": r"\textbar{}"},
-    **{"∞": r"$\infty$", "…": r"\ldots{}", "’": "'", "“": "``", "”": "''"},
+    **{"∞": r"$\infty$", "…": r"\ldots{}", "’": "'", "“": "``", "”": "''", "‡": r"$\ddagger$"},
 }
 
 

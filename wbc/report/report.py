@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from wbc.report.page import write_page
 from wbc.report.parts import Absent, Gallery, Headline, Parts
 from wbc.report.query import read_study
 from wbc.report.render import Table, write_table
+from wbc.report.seen import mark_seen
 from wbc.report.study import Study
 from wbc.report.style import Plot, figure_style, save
 from wbc.studies import study_name
@@ -67,7 +68,7 @@ def write_report(options: ReportConfig, contents: Contents, sweep: str | None = 
             "report of %d runs; %d cells without one; %d other runs left out, each with the reason on the page",
             *(len(study.runs), len(study.missing), len(study.excluded)),
         )
-        with _replacing(folder) as part:
+        with replacing(folder) as part:
             parts = _fill(part, study, contents)
         with open_report(study.profile, dataclasses.asdict(options)):
             log_report(folder, describe(study, parts), sweep)
@@ -84,11 +85,20 @@ def report_folder(options: ReportConfig) -> Path:
     Raises:
         ReportError: the folder holds something else, or cannot be there.
     """
-    folder = Path(options.output or f"reports/{study_name(options.profile)}").resolve()
+    return own_folder(options.output or f"reports/{study_name(options.profile)}", _CONTENTS)
+
+
+def own_folder(output: str, contents: Collection[str]) -> Path:
+    """Returns the folder that `output` names, having made sure that it holds nothing but `contents` and can be written.
+
+    Raises:
+        ReportError: the folder holds something else, or cannot be there.
+    """
+    folder = Path(output).resolve()
     with _refusals(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryDirectory(dir=folder.parent).cleanup()  # refused here and now, not after all the work
-        foreign = sorted({path.name for path in folder.iterdir()} - _CONTENTS) if folder.exists() else []
+        foreign = sorted({path.name for path in folder.iterdir()} - set(contents)) if folder.exists() else []
     if foreign:
         raise ReportError(
             f"output={folder}: holds '{foreign[0]}', which is no part of a report and would be lost; name another one."
@@ -103,7 +113,7 @@ def _fill(folder: Path, study: Study, contents: Contents) -> Parts:
     with figure_style():
         models = study.models
         first, rest = (
-            _made(folder, [make(study if make in contents.whole else models) for make in makes], not_run)
+            _made(folder, study, [make(study if make in contents.whole else models) for make in makes], not_run)
             for makes in (contents.first, contents.parts)
         )
     parts = Parts(
@@ -124,8 +134,11 @@ def _fill(folder: Path, study: Study, contents: Contents) -> Parts:
     return parts
 
 
-def _made(folder: Path, made: Iterable[Made], not_run: list[str]) -> list[Part]:
-    """Writes tables and figures and returns them; adds to `not_run` what there is none of, and why."""
+def _made(folder: Path, study: Study, made: Iterable[Made], not_run: list[str]) -> list[Part]:
+    """Writes tables and figures and returns them, with marks of what a model has seen.
+
+    Adds to `not_run` what there is none of, and why.
+    """
     written: list[Part] = []
     for part in (part for each in made if each for part in (each if isinstance(each, Sequence) else [each])):
         if isinstance(part, Absent):
@@ -133,8 +146,9 @@ def _made(folder: Path, made: Iterable[Made], not_run: list[str]) -> list[Part]:
         elif isinstance(part, Gallery):
             written.append(part)  # it is on the page alone
         elif isinstance(part, Table):
-            write_table(part, folder / "tables")
-            written.append(part)
+            marked = mark_seen(study, part)
+            write_table(marked, folder / "tables")
+            written.append(marked)
         elif part.figure:
             save(part.figure, folder / "figures", part.name)
             written.append(part)
@@ -144,7 +158,7 @@ def _made(folder: Path, made: Iterable[Made], not_run: list[str]) -> list[Part]:
 
 
 @contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path) -> Iterator[Path]:
     """Yields an empty folder to fill; `folder` becomes it when the block ends well, whoever else does the same."""
     with _refusals(folder):
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

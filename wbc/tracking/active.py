@@ -59,13 +59,24 @@ def active_run(run: StoredRun, name: str, *, measured: bool) -> Iterator[None]:
 def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
     """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it."""
     with store_errors():
-        experiment_id = connect()
-        prepare_views(experiment_id, profile)
-        tags = {schema.KIND: "report", schema.PROFILE: profile}
-        with new_run(experiment_id, f"report/{profile}", tags) as run_id:
-            typed = mlflow.get_run(run_id).data.params
-            mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
+        prepare_views(connect(), profile)
+        with _open("report", f"report/{profile}", profile, settings) as run_id:
             yield run_id
+
+
+@contextmanager
+def open_audit(images: str, profile: str, settings: dict[str, Any]) -> Iterator[str]:
+    """Yields the id of a run, as `open_report` does, that the audit of images is logged to."""
+    with store_errors(), _open("audit", f"audit/{images}", profile, settings) as run_id:
+        yield run_id
+
+
+@contextmanager
+def _open(kind: str, name: str, profile: str, settings: dict[str, Any]) -> Iterator[str]:
+    with new_run(connect(), name, {schema.KIND: kind, schema.PROFILE: profile}) as run_id:
+        typed = mlflow.get_run(run_id).data.params
+        mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
+        yield run_id
 
 
 def log_report(folder: Path, note: str, sweep: str | None) -> None:

@@ -10,8 +10,8 @@ import mlflow
 import pytest
 
 from tests.conftest import name_of
-from wbc.audit import find_faults
 from wbc.scoring import Outcome
+from wbc.store_check import find_faults
 
 _ROOT = Path(__file__).parents[1]
 
