@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ def write_report(options: ReportConfig, contents: Contents, sweep: str | None = 
             "report of %d runs; %d cells without one; %d other runs left out, each with the reason on the page",
             *(len(study.runs), len(study.missing), len(study.excluded)),
         )
-        with _replacing(folder) as part:
+        with replacing(folder) as part:
             parts = _fill(part, study, contents)
         with open_report(study.profile, dataclasses.asdict(options)):
             log_report(folder, describe(study, parts), sweep)
@@ -84,11 +84,20 @@ def report_folder(options: ReportConfig) -> Path:
     Raises:
         ReportError: the folder holds something else, or cannot be there.
     """
-    folder = Path(options.output or f"reports/{study_name(options.profile)}").resolve()
+    return checked_folder(Path(options.output or f"reports/{study_name(options.profile)}"), _CONTENTS)
+
+
+def checked_folder(folder: Path, contents: Collection[str]) -> Path:
+    """Returns a folder, absolute, that holds nothing but what a report of these `contents` may replace.
+
+    Raises:
+        ReportError: the folder holds something else, or cannot be there.
+    """
+    folder = folder.resolve()
     with _refusals(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryDirectory(dir=folder.parent).cleanup()  # refused here and now, not after all the work
-        foreign = sorted({path.name for path in folder.iterdir()} - _CONTENTS) if folder.exists() else []
+        foreign = sorted({path.name for path in folder.iterdir()} - set(contents)) if folder.exists() else []
     if foreign:
         raise ReportError(
             f"output={folder}: holds '{foreign[0]}', which is no part of a report and would be lost; name another one."
@@ -144,7 +153,7 @@ def _made(folder: Path, made: Iterable[Made], not_run: list[str]) -> list[Part]:
 
 
 @contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path) -> Iterator[Path]:
     """Yields an empty folder to fill; `folder` becomes it when the block ends well, whoever else does the same."""
     with _refusals(folder):
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

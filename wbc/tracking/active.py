@@ -1,6 +1,6 @@
 """The MLflow run that a process is in, from its making to its end; and the run that a report is logged to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,24 @@ def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
             typed = mlflow.get_run(run_id).data.params
             mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
             yield run_id
+
+
+@contextmanager
+def open_assessment(name: str, settings: dict[str, object]) -> Iterator[str]:
+    """Yields the id of a new run that an assessment of slides is logged to, or that of the run of `mlflow run`."""
+    with store_errors(), new_run(connect(), f"assess/{name}", {schema.KIND: "assess"}) as run_id:
+        typed = mlflow.get_run(run_id).data.params
+        mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
+        yield run_id
+
+
+def log_assessment(page: str, files: Iterable[Path], metrics: dict[str, float], note: str) -> None:
+    """Logs the page of an assessment, its figures of merit, a description, and files, to the run that is open."""
+    mlflow.log_text(page, "report.html")
+    for file in files:
+        mlflow.log_artifact(str(file))
+    mlflow.log_metrics(metrics)
+    mlflow.set_tag(schema.NOTE, note)
 
 
 def log_report(folder: Path, note: str, sweep: str | None) -> None:

@@ -11,6 +11,7 @@ from wbc.report.paper.answers import answers, differential_counts
 from wbc.report.paper.averages import averages
 from wbc.report.paper.certainty import certainty
 from wbc.report.paper.choice import advice, choice
+from wbc.report.paper.expected import expected_accuracy
 from wbc.report.paper.gains import gains
 from wbc.report.paper.gallery import galleries
 from wbc.report.paper.home_away import home_away
@@ -49,6 +50,7 @@ PAPER: Final = Contents(
         recall_slopes,
         differential_counts,
         certainty,
+        expected_accuracy,
         figures.samples,
         figures.seeds,
         projections,
