@@ -95,8 +95,12 @@ def assess(options: AssessConfig) -> str:
         with open_assessment(slides.name, _settings(options, evidence)) as run_id:
             log_assessment(bare, kept, _metrics(evidence, verdict), _note(page))
     return "\n".join(
-        [f"{slides.title}: {verdict.headline}.", *(f"  {each}" for each in verdict.sentences)]
-        + [f"  page {folder / 'report.html'}", f"  run {run_id[:8]}, {seconds:.0f} s"]
+        [
+            f"{slides.title}: {verdict.headline}.",
+            *(f"  {each}" for each in verdict.sentences),
+            f"  page {folder / 'report.html'}",
+            f"  run {run_id[:8]}, {seconds:.0f} s",
+        ]
     )
 
 

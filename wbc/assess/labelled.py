@@ -110,7 +110,7 @@ def find_truth(slides: Slides) -> Truth | None:
 
 
 def merits(answers: Answers, truth: Truth, home: ScoredDomain | None, error: float) -> Merits:
-    """Returns how a run does on the labelled cells; `home` stands for its home, and `error` is accepted among signed."""
+    """Returns how a run does on the labelled cells; `error` is the share of mistakes accepted among signed ones."""
     rows = truth.fair if len(truth.fair) else truth.rows
     labels, scores, calibrated = truth.labels[rows], answers.scores[rows], answers.calibrated[rows]
     hits, sure = scores.argmax(1) == labels, calibrated.max(1).astype(np.float64)

@@ -15,7 +15,10 @@ from wbc.report.latex import compile_document
 from wbc.report.render import Table, tex_escape, write_table
 from wbc.report.style import Plot, save
 
-NO_DEVICE: Final = "This is research software and no medical device. It must not be used for diagnosis, or for any decision about a patient."
+NO_DEVICE: Final = (
+    "This is research software and no medical device. "
+    "It must not be used for diagnosis, or for any decision about a patient."
+)
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _LATEX: Final = {
     "block_start_string": "<%",

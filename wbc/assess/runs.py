@@ -1,8 +1,9 @@
-"""The finished runs that answer, and what is known of them: their scores at home and in the other labs of their study."""
+"""The finished runs that answer, and what is known of them: their scores at home and in other labs."""
 
 import logging
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,15 +42,8 @@ class Known:
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
         """The models, the best first: by balanced accuracy away, the mean over labs and seeds; without labs at home."""
-        away = [each.name for each in self.away] or [each.name for each in self.homes]
-
-        def worth(arm: Arm) -> float:
-            found = [
-                run.metrics[name].balanced_accuracy for run in self.of(arm) for name in away if name in run.metrics
-            ]
-            return float(np.mean(found)) if found else 0.0
-
-        return tuple(sorted(dict.fromkeys(run.arm for run in self.runs), key=lambda arm: -worth(arm)))
+        worth = {arm: np.mean([self._worth(run) for run in self.of(arm)]) for arm in {run.arm: 0 for run in self.runs}}
+        return tuple(sorted(worth, key=lambda arm: -worth[arm]))
 
     @property
     def homes(self) -> tuple[ScoredDomain, ...]:
@@ -71,12 +65,15 @@ class Known:
 
     def representative(self, arm: Arm) -> ScoredRun:
         """Returns the run closest to its arm's mean balanced accuracy, over the labs away, or at home without."""
-        names = [each.name for each in self.away] or [each.name for each in self.homes]
         runs = self.of(arm)
-        worth = [
-            np.mean([run.metrics[name].balanced_accuracy for name in names if name in run.metrics]) for run in runs
-        ]
-        return runs[int(np.argmin(np.abs(np.array(worth) - np.mean(worth))))]
+        worth = np.array([self._worth(run) for run in runs])
+        return runs[int(np.argmin(np.abs(worth - worth.mean())))]
+
+    def _worth(self, run: ScoredRun) -> float:
+        """Returns a run's balanced accuracy, the mean over the labs away, at home where there is none, else 0."""
+        names = [each.name for each in self.away if each.name in run.metrics]
+        names = names or [each.name for each in self.homes if each.name in run.metrics]
+        return float(np.mean([run.metrics[name].balanced_accuracy for name in names])) if names else 0.0
 
     def without(self, name: str) -> "Known":
         """Returns what is known but for one lab."""
@@ -115,10 +112,10 @@ def _newest_study() -> str:
     return run.tags.get(schema.PROFILE, "")
 
 
-def _newest(runs: "object") -> list[StoredRun]:
+def _newest(runs: Iterable[StoredRun]) -> list[StoredRun]:
     """Returns the newest run of each model, source and seed."""
     found: dict[tuple[str | None, ...], StoredRun] = {}
-    for run in runs:  # type: ignore[attr-defined]
+    for run in runs:
         key = tuple(run.tags.get(name) for name in (schema.ARM, schema.SOURCE, schema.SEED))
         found.setdefault(key, run)
     return list(found.values())
@@ -153,15 +150,14 @@ def _read(stored: list[StoredRun]) -> Known:
                     read.append(found)
     if not read:
         raise TrackingError(f"of {len(stored)} finished runs none can be read: make doctor STORE=1 says why.")
-    digests = {
-        name: Counter(truth[name][0] for _, truth in read if name in truth) for _, truth in read for name in truth
-    }
+    names = dict.fromkeys(name for _, truth in read for name in truth)
+    digests = {name: Counter(truth[name][0] for _, truth in read if name in truth) for name in names}
     usual = {name: found.most_common(1)[0][0] for name, found in digests.items()}
-    runs, domains = [], {}
-    for run, truth in read:
-        same = [name for name in run.scores if truth[name][0] == usual[name]]
-        runs.append(replace(run, scores={name: run.scores[name] for name in same}))
-        roles = {each.name: each.role for each in run.stored.datasets if each.role != "training"}
+    runs, domains = [], dict[str, ScoredDomain]()
+    for scored, truth in read:
+        same = [name for name in scored.scores if truth[name][0] == usual[name]]
+        runs.append(replace(scored, scores={name: scored.scores[name] for name in same}))
+        roles = {each.name: each.role for each in scored.stored.datasets if each.role != "training"}
         for name in same:
             home = roles.get(name) == "home"
             domains[name] = ScoredDomain(name=name, home=home, same_lab=home, labels=truth[name][1])

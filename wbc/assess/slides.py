@@ -1,7 +1,6 @@
 """A laboratory's cells, as it brings them: a folder of any depth, or a table of path, label, slide and patient."""
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -122,7 +121,7 @@ def _read_table(path: Path, named: Slides, mapping: Mapping[str, int]) -> Slides
     cells, missing, strange, taken = [], list[str](), Counter[str](), Counter[tuple[str, str]]()
     for row in _rows(path):
         label = label_of(row["label"], mapping) if row["label"] else UNLABELLED
-        file = Path(row["path"]) if os.path.isabs(row["path"]) else path.parent / row["path"]
+        file = path.parent / row["path"]
         if label is None:
             strange[row["label"]] += 1
         elif not file.is_file():

@@ -19,8 +19,8 @@ def cluster_interval(
 ) -> tuple[float, float]:
     """Returns the 95 % percentile interval of a figure of rows, over slides drawn with replacement.
 
-    `clusters` names each row's slide; where all rows have another one, single cells are drawn. Draws whose figure is not
-    defined do not count. The draws are the same for every call.
+    `clusters` names each row's slide; where all rows have another one, single cells are drawn. Draws whose figure is
+    not defined do not count. The draws are the same for every call.
 
     Reference: Davison & Hinkley 1997, Bootstrap Methods, section 3.8.
     """

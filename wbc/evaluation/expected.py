@@ -38,8 +38,8 @@ def difference_of_confidences(home_labels: Labels, home: Scores, new: Float[np.n
 def agreement(scores: Sequence[Scores]) -> float:
     """Returns the share of images on which two runs agree, the mean over all pairs; nan for fewer than two runs.
 
-    Between seeds of one model it is an estimate of accuracy: Jiang et al. 2022, arXiv:2106.13799. Of two runs that agree
-    on a share a, the mean accuracy is at most (1 + a) / 2: where they differ, at most one is right.
+    Between seeds of one model it is an estimate of accuracy: Jiang et al. 2022, arXiv:2106.13799. Of two runs that
+    agree on a share a, the mean accuracy is at most (1 + a) / 2: where they differ, at most one is right.
     """
     said = np.array([each.argmax(1) for each in scores])
     pairs = [(said[a] == said[b]).mean() for a in range(len(said)) for b in range(a)]

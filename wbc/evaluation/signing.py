@@ -68,7 +68,7 @@ def signing(hits: Hits, sureness: Sureness, error: float, *, design_effect: floa
 
 
 def best_signing(hits: Hits, sureness: Sureness, error: float) -> Signing:
-    """Returns the largest share, surest first, whose observed share of mistakes is at most `error`: no bound is kept."""
+    """Returns the largest share, surest first, whose observed share of mistakes is at most `error`; no bound holds."""
     order = np.argsort(-sureness, kind="stable")
     last = np.append(np.diff(sureness[order]) != 0, True)  # cells of one confidence are signed together
     risk = np.cumsum(~hits[order]) / np.arange(1, len(hits) + 1)
