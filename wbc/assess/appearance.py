@@ -33,7 +33,8 @@ class Distance:
     parts: dict[str, float]
     """By part of the appearance: how far the means lie apart, in standard deviations of a cell at home."""
     told_apart: float
-    """The area under the ROC curve of a classifier that tells the two labs' cells apart; 0.5: it cannot."""
+    """The area under the ROC curve of a classifier that tells the two labs' cells apart; 0.5: it cannot; nan: one lab.
+    """
 
 
 def appearance(image: Image.Image, crop: float = 1.0) -> Float[np.ndarray, " features"]:
@@ -47,6 +48,8 @@ def appearance(image: Image.Image, crop: float = 1.0) -> Float[np.ndarray, " fea
 
 def distance(home: Looks, other: Looks) -> Distance:
     """Returns how far a lab's cells lie from those at home, by appearance."""
+    if other is home:
+        return Distance(parts=dict.fromkeys(PARTS, 0.0), told_apart=float("nan"))
     spread = home.std(0) + 1e-9
     apart = np.abs(other.mean(0) - home.mean(0)) / spread
     parts = {name: float(np.sqrt((apart[where] ** 2).mean())) for name, where in PARTS.items()}

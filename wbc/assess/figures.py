@@ -27,8 +27,8 @@ def lab_map(labs: list[Lab], model: str) -> Plot | None:
     figure = new_figure(PAGE_IN, 2.9)
     axis = figure.subplots()
     for lab in shown:
-        assert lab.distance and lab.embedded
-        x, y = float(np.mean(list(lab.distance.parts.values()))), lab.embedded
+        assert lab.distance
+        x, y = float(np.mean(list(lab.distance.parts.values()))), lab.embedded or 0.0
         ours = lab is labs[-1]
         axis.plot(x, y, "*" if ours else "o", color=_OURS if ours else _KNOWN, markersize=12 if ours else 6)
         right = "" if lab.accuracy is None else f", {100 * lab.accuracy:.0f} % right"

@@ -89,7 +89,7 @@ def more_table(model: str, found: Merits) -> Table | None:
         for where, (covered, size) in zip(("at home", "here"), found.sets, strict=True):
             what = f"sets of classes that promise {100 - 100 * MISSED:.0f} %, {where}"
             rows.append(
-                cells(what, f"the right class is in {_percent(covered)} of them; {size:.2f} classes on average")
+                cells(what, f"the right class is in {_percent(covered)} % of them; {size:.2f} classes on average")
             )
     for name, each in found.counted.items():
         found_at, slope = each.agreement, each.slope
@@ -98,7 +98,7 @@ def more_table(model: str, found: Merits) -> Table | None:
         said += f"; within the noise of counting on {each.within} of {found_at.slides} slides"
         rows.append(cells(f"count of {name}, slide by slide", said))
     for k, (value, n) in found.learned.items():
-        said = f"{_percent(value)} balanced over classes, on {n} other answers (5 draws)"
+        said = f"{_percent(value)} % balanced over classes, on {n} other answers (5 draws)"
         rows.append(cells(f"a head that learned from {k} of your cells a class", said))
     if not rows:
         return None
