@@ -22,6 +22,8 @@ from wbc.tracking.notes import model_card
 from wbc.tracking.runs import fetch_checkpoint
 
 CONTENTS: Final = frozenset({"model", "card.md", "example.py"})
+NEVER: Final = 2.0
+"""A threshold that no probability reaches: every cell is referred."""
 _EXAMPLE: Final = '''\
 """Asks the model of this folder: python example.py cell1.png cell2.png"""
 
@@ -66,13 +68,13 @@ def find_rules(known: Known, run: ScoredRun, threshold: float | None, error: flo
     """
     home = known.home_of(run)
     if home is None:
-        given = float("inf") if threshold is None else threshold
-        return {"temperature": 1.0, "threshold": min(given, 2.0), "fitted_on": "nothing", "error": error}
+        given = (NEVER, "nothing") if threshold is None else (threshold, "given")
+        return {"temperature": 1.0, "threshold": given[0], "fitted_on": given[1], "error": error}
     scores = run.scores[home.name]
     temperature = fit_temperature(home.labels, scores)
     sure = at_temperature(scores, temperature).max(1).astype(np.float64)
     found = signing(scores.argmax(1) == home.labels, sure, error)
-    chosen = min(found.threshold, 2.0) if threshold is None else threshold
+    chosen = min(found.threshold, NEVER) if threshold is None else threshold
     return {
         "temperature": temperature,
         "threshold": chosen,
@@ -83,9 +85,13 @@ def find_rules(known: Known, run: ScoredRun, threshold: float | None, error: flo
 
 def _said(rules: Mapping[str, Any]) -> str:
     """Returns in words which cells are referred, and what that rests on."""
-    shown = f"{rules['threshold']:.4f}" if rules["threshold"] <= 1 else "above 1, so all cells"
-    where = (
-        f"It was fitted on {rules['fitted_on']}, for {100 * rules['error']:g} % of mistakes; other labs need another."
+    accepted = f"{100 * rules['error']:g} %"
+    if rules["threshold"] > 1:
+        return f"Every cell is referred: on {rules['fitted_on']} no threshold keeps mistakes below {accepted} for sure."
+    source = (
+        "It was given."
+        if rules["fitted_on"] == "given"
+        else f"It was fitted on {rules['fitted_on']}, to keep mistakes below {accepted}; others need another."
     )
-    source = "It was given, such as by an assessment." if rules["fitted_on"] == "given" else where
-    return f"Cells below a calibrated probability of {shown} are referred (temperature {rules['temperature']:.3f}). {source}"
+    shown = f"{rules['threshold']:.4f} (temperature {rules['temperature']:.3f})"
+    return f"A cell below the threshold is referred, a calibrated probability of {shown}. {source}"

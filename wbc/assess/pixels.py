@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ LEAST_CELLS: Final = 10
 """With fewer cells nothing is said."""
 _REASONS: Final = {
     r"an empty file": "an empty file",
-    r"pixels; at most": "more than 40 million pixels: crop it to its cell",
+    r"pixels; at most|decompression bomb": "more than 40 million pixels: crop it to its cell",
     r"of pixel format": "more than 8 bits per channel",
     r"several images": "several images in one file",
     r"bytes; at most": "a file that is too large",
@@ -63,7 +64,8 @@ def decoded(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[Decoded]
     paths = [cell.path for cell in slides.cells]
     kept, looks, sha256, left_out = list[int](), [], dict[str, int](), Counter(slides.left_out)
     shapes: dict[Geometry, list[tuple[int, int]]] = {geometry: [] for geometry in geometries}
-    with tempfile.TemporaryDirectory(prefix="wbc-assess-") as folder:
+    with tempfile.TemporaryDirectory(prefix="wbc-assess-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such images are counted
         files = {geometry: Path(folder, str(geometry)) for geometry in geometries}
         handles = {geometry: files[geometry].open("wb") for geometry in geometries}
         for row, read in enumerate(map_images(lambda path: _read(path, geometries), paths, f"{slides.title}: reading")):
