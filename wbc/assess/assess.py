@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from wbc.assess import figures, tables
+from wbc.assess.advice import advise
 from wbc.assess.gallery import tiles
 from wbc.assess.labelled import Merits, Truth, find_truth, merits
 from wbc.assess.labs import Lab, is_same_lab, place, shared, training_splits
@@ -22,7 +23,7 @@ from wbc.assess.page import Assessment, Part, render, write_figures, write_pdf
 from wbc.assess.pixels import Decoded, decoded
 from wbc.assess.predict import Answers, ask, cropped_geometry, fetch_all
 from wbc.assess.runs import Known, read_known
-from wbc.assess.sheet import NAME, write_sheet
+from wbc.assess.sheet import NAME, keep_filled, write_sheet
 from wbc.assess.slides import Slides, counted, read_slides
 from wbc.assess.unlabelled import Model, between_models, counts_table, expected_table, models
 from wbc.assess.verdict import LEAST_LABELLED, Verdict, rules, with_labels, without_labels
@@ -87,7 +88,7 @@ def assess(options: AssessConfig) -> str:
             no_pdf = write_pdf(page, part)
             _cells_table(evidence, verdict).to_csv(part / "cells.csv", index=False, float_format="%.4f")
             write_sheet(evidence.slides, evidence.models[0].chosen.scores, part / NAME)
-            _keep_filled(folder / NAME, part / NAME)
+            keep_filled(folder / NAME, part / NAME)
             bare = render(page, part, cells=options.keep_cells)
         if no_pdf:
             _log.warning(no_pdf)
@@ -249,6 +250,14 @@ def _next_steps(evidence: Evidence, verdict: Verdict) -> list[tuple[str, str]]:
         )
     )
     few = [name for name, (_, n, _, _) in zip(CLASSES, _recall(evidence), strict=True) if n < 10]
+    advice = advise(evidence.known, evidence.models[0].arm)
+    if advice:
+        words = (
+            f"Try {advice.title}: on {advice.labs} known labs it raised balanced accuracy by "
+            f"{100 * advice.gain:.0f} points "
+            f"on average, and by {100 * advice.least:.0f} at least. On class folders this scores it:"
+        )
+        steps.append((words, f'make evaluate RUN_ID={run[:8]} TARGETS="folder:..." ADAPT={advice.adaptation}'))
     if evidence.truth is not None and few:
         steps.append((f"Add cells of {', '.join(few)}: ten labelled cells of a class are the least.", ""))
     return steps
@@ -276,13 +285,6 @@ def _cells_table(evidence: Evidence, verdict: Verdict) -> pd.DataFrame:
     threshold = np.inf if verdict.threshold is None else verdict.threshold
     table["second_look"] = np.where(calibrated.max(1) < threshold, "yes", "no")
     return table.assign(**{name: calibrated[:, place] for place, name in enumerate(CLASSES)})
-
-
-def _keep_filled(old: Path, new: Path) -> None:
-    """Keeps a sheet that somebody has begun to fill in, under its own name; the new one is not written then."""
-    if old.exists() and (kept := old.read_bytes()) != new.read_bytes():
-        _log.warning("%s has changed since it was written, and stays as it is", old)
-        new.write_bytes(kept)
 
 
 def _settings(options: AssessConfig, evidence: Evidence) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Which cells to label first: a table to fill in, that `assess` reads back as the slides."""
 
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ OF_CLASS: Final = 10
 """Cells of each class that the model names, so that rare ones are examined."""
 UNSURE: Final = 20
 """Cells that the model is least sure of: for learning, not for judging."""
+_log = logging.getLogger(__name__)
 
 
 def order(slides: Slides, scores: Float[np.ndarray, "cells 5"]) -> list[tuple[int, str]]:
@@ -57,3 +59,10 @@ def write_sheet(slides: Slides, scores: Float[np.ndarray, "cells 5"], path: Path
         for cell in [slides.cells[row]]
     ]
     pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+
+
+def keep_filled(old: Path, new: Path) -> None:
+    """Keeps an old sheet in the place of the new one where somebody has changed it since it was written."""
+    if old.exists() and (kept := old.read_bytes()) != new.read_bytes():
+        _log.warning("%s has changed since it was written, and stays as it is", old)
+        new.write_bytes(kept)
