@@ -78,6 +78,8 @@ def test_labelled_slides_get_an_answer_that_the_page_and_the_store_hold(two_runs
     assert "of 40 labelled cells" in kept
     assert "data:image/jpeg" not in kept
     assert "0.png" not in kept
+    assert "<td>one</td>" in page
+    assert "<td>one</td>" not in kept
     cells = pd.read_csv(store / "page/cells.csv", keep_default_na=False)
     assert set(cells["slide"]) == {"one", "two"}
     assert set(cells["second_look"]) <= {"yes", "no"}
