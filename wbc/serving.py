@@ -5,7 +5,6 @@ A model that was exported also says which cells to refer: it has a temperature a
 
 import json
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,8 @@ from wbc.data.cache import PixelCache
 from wbc.evaluation.calibration import at_temperature
 from wbc.evaluation.predict import predict_pixels
 from wbc.recipes import RECIPES
+from wbc.tracking import schema
 from wbc.training.checkpoint import read_checkpoint, restore_model
-
-CHECKPOINT: Final = "final.pt"
-RULES: Final = "rules.json"
-"""Of an exported model: its temperature and threshold, and where they are from."""
 
 
 class Scorer:
@@ -45,8 +41,8 @@ class Referrer:
     """Scores cells, and says of each whether it needs a second look."""
 
     def __init__(self, folder: Path) -> None:
-        rules = json.loads((folder / RULES).read_text(encoding="utf-8"))
-        self._scorer = Scorer(folder / CHECKPOINT)
+        rules = json.loads((folder / schema.RULES).read_text(encoding="utf-8"))
+        self._scorer = Scorer(folder / schema.WEIGHTS)
         self._temperature, self._threshold = float(rules["temperature"]), float(rules["threshold"])
 
     def predict(self, images: UInt8[np.ndarray, "images height width 3"]) -> pd.DataFrame:

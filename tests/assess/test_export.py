@@ -25,9 +25,9 @@ def test_exported_model_says_class_probability_and_whether_to_refer(trained: Any
     found = model.predict(cells)
     assert list(found.columns) == ["class", "probability", "refer", *CLASSES]
     assert set(found["class"]) <= set(CLASSES)
-    assert found["probability"].tolist() == pytest.approx(found[list(CLASSES)].max(1).tolist())
+    assert found["probability"].tolist() == pytest.approx(found[list(CLASSES)].max(axis=1).tolist())
     assert found["refer"].tolist() == (found["probability"] < 0.4).tolist()
-    assert found[list(CLASSES)].sum(1).tolist() == pytest.approx([1] * 6)
+    assert found[list(CLASSES)].sum(axis=1).tolist() == pytest.approx([1] * 6)
     logged = mlflow.pyfunc.load_model(f"models:/{mlflow.get_run(trained.run_id).data.tags['model_id']}")
     assert found[list(CLASSES)].to_numpy() == pytest.approx(logged.predict(cells), abs=1e-5)  # temperature 1: no home
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,6 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from wbc.cells import CLASSES
 from wbc.code import serving_requirements
 from wbc.errors import DamageError
-from wbc.serving import CHECKPOINT, RULES
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, fetch
 
@@ -34,16 +34,19 @@ def write_model(run: StoredRun, rules: Mapping[str, Any], folder: Path) -> None:
         found = fetch(run, schema.FINAL, Path(text))
         if found is None:
             raise DamageError(f"run {run.id} has lost its {schema.FINAL}.")
-        shutil.move(found, data / CHECKPOINT)
-        (data / RULES).write_text(json.dumps(rules, indent=2) + "\n", encoding="utf-8")
-        mlflow.pyfunc.save_model(
-            str(folder),
-            loader_module="wbc.serving",
-            data_path=str(data),
-            code_paths=[str(Path(__file__).parents[1])],
-            signature=ModelSignature(
-                Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
-                Schema([*(ColSpec(kind, name) for name, kind in _OUT), *(ColSpec("double", name) for name in CLASSES)]),
-            ),
-            pip_requirements=serving_requirements(),
+        shutil.move(found, data / schema.WEIGHTS)
+        (data / schema.RULES).write_text(json.dumps(rules, indent=2) + "\n", encoding="utf-8")
+        signature = ModelSignature(
+            Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
+            Schema([*(ColSpec(kind, name) for name, kind in _OUT), *(ColSpec("double", name) for name in CLASSES)]),
         )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
+            mlflow.pyfunc.save_model(
+                str(folder),
+                loader_module="wbc.serving",
+                data_path=str(data),
+                code_paths=[str(Path(__file__).parents[1])],
+                signature=signature,
+                pip_requirements=serving_requirements(),
+            )

@@ -39,4 +39,4 @@ def _row(lab: str, name: str, tried: pd.DataFrame) -> tuple[Cell, ...]:
         return ()
     error = tried["expected"] - tried["true"]
     values = [tried["expected"].mean(), tried["true"].mean(), error.mean(), error.abs().mean(), error.abs().max()]
-    return cells(lab, name, str(len(tried)), *(percent(float(value)) for value in values))
+    return cells(lab, name, str(len(tried)), *(percent(round(float(value), 9) + 0.0) for value in values))
