@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from wbc.assess.options import AssessConfig, ExportConfig
-from wbc.assess.runs import Known, read_known
+from wbc.assess.options import ExportConfig
+from wbc.assess.runs import Known, read_one
 from wbc.evaluation.calibration import at_temperature, fit_temperature
 from wbc.evaluation.signing import signing
 from wbc.processes import signals_exit
@@ -46,7 +46,7 @@ def export(options: ExportConfig) -> str:
         TrackingError: there is no such run, or it is not complete.
         ReportError: the folder holds something else.
     """
-    known = read_known(AssessConfig(slides="none", run=options.run))
+    known = read_one(options.run)
     (run,) = known.runs
     name = f"{run.arm.name}_seed{run.seed}_{run.stored.id[:8]}".replace("/", "_").replace(":", "_")
     folder = checked_folder(Path(options.output or f"exports/{name}"), CONTENTS)

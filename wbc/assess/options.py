@@ -14,7 +14,7 @@ class AssessConfig:
     run: str | None = option(None, "One run answers: its id, a name (vgg16/seed1), or latest; auto: a study's runs.")
     profile: str | None = option(None, "The study whose runs answer; auto: that of the newest finished run.")
     models: str | None = option(None, "Its models that answer, by commas; auto: the best on known labs.")
-    seeds: str | None = option(None, "Their seeds, by commas; auto: up to three of each.")
+    seeds: str | None = option(None, "Their seeds, by commas; auto: up to two of each.")
     classes: str | None = option(
         None, "What your names mean, by commas: Segs=Neutrophil,Band=Neutrophil; NAME=none: no label."
     )

@@ -24,9 +24,9 @@ from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, read_run, read_trainings
 from wbc.tracking.store import which_run
 
-MOST_SEEDS: Final = 3
-MOST_RUNS: Final = 12
-"""So many runs score 2,000 cells within three minutes on two cores, at the size of `cells`."""
+MOST_SEEDS: Final = 2
+MOST_RUNS: Final = 8
+"""So many answer unless others are asked for: 2,000 cells at 96 pixels take 100 s of CPU time then (lite0)."""
 _log = logging.getLogger(__name__)
 
 
@@ -87,16 +87,13 @@ def read_known(options: AssessConfig) -> Known:
         TrackingError: there is no such run, or no finished run of the study.
     """
     if options.run:
-        stored = [read_run(which_run(options.run))]
-        if not stored[0].complete or not stored[0].trained_as:
-            raise TrackingError(f"run {options.run} is no finished training run: name another, or train it on.")
-    else:
-        profile = study_name(options.profile) if options.profile else _newest_study()
-        stored = _newest(run for run in read_trainings(profile=profile) if run.complete)
-        if not stored:
-            raise TrackingError(f"no finished run of study {profile}: make reproduce PROFILE={profile} makes them.")
+        return read_one(options.run)
+    profile = study_name(options.profile) if options.profile else _newest_study()
+    stored = _newest(run for run in read_trainings(profile=profile) if run.complete)
+    if not stored:
+        raise TrackingError(f"no finished run of study {profile}: make reproduce PROFILE={profile} makes them.")
     known = _read(_chosen(stored, options))
-    if options.run or options.models or options.seeds:
+    if options.models or options.seeds:
         return known
     few = [run for arm in known.arms for run in known.of(arm)[:MOST_SEEDS]][:MOST_RUNS]
     if len(few) < len(known.runs):
@@ -105,6 +102,18 @@ def read_known(options: AssessConfig) -> Known:
             *(len(few), len(known.runs)),
         )
     return replace(known, runs=tuple(few))
+
+
+def read_one(name: str) -> Known:
+    """Returns one finished run: its id, the first digits of it, a name, or latest.
+
+    Raises:
+        TrackingError: there is no such run, or it is not finished.
+    """
+    stored = read_run(which_run(name))
+    if not stored.complete or not stored.trained_as:
+        raise TrackingError(f"run {name} is no finished training run: name another, or train it on.")
+    return _read([stored])
 
 
 def _newest_study() -> str:
