@@ -146,14 +146,15 @@ def _next_steps(evidence: Evidence, verdict: Verdict) -> list[tuple[str, str]]:
         steps.append(
             ("Take the model along, with the threshold found here:", f"make export RUN_ID={run[:8]}{threshold}")
         )
-    steps.append(
-        (
-            f"Label cells in the order of {NAME}: the first are drawn at random. Save it under another name, and "
-            "assess "
-            "that file:",
-            "make assess " + typed("SLIDES", "labelled.csv"),
+    if any(cell.label < 0 for cell in evidence.slides.cells):
+        steps.append(
+            (
+                f"Label cells in the order of {NAME}: the first are drawn at random. Save it under another name, and "
+                "assess "
+                "that file:",
+                "make assess " + typed("SLIDES", "labelled.csv"),
+            )
         )
-    )
     few = [name for name, (_, n, _, _) in zip(CLASSES, _recall(evidence), strict=True) if n < LEAST_OF_CLASS]
     advice = advise(evidence.known, evidence.models[0].arm)
     if advice:
