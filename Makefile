@@ -1,6 +1,6 @@
 # make reproduce and make test are the only two commands needed on a bare machine: each makes .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data audit train tune evaluate analyse reproduce report image server doctor repoint bench torture test check docs mlproject lock clean
+.PHONY: help setup data audit train tune evaluate analyse reproduce report image server doctor repoint assess export bench torture test check docs mlproject lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,6 +22,8 @@ ADAPT ?= none
 MODELS ?= auto
 METHODS ?= auto
 SEEDS ?= auto
+SLIDES ?=
+CLASSES ?= auto
 RUNNER ?= local
 JOBS ?= auto
 DRY_RUN ?= false
@@ -33,6 +35,8 @@ comma := ,
 # A single word for the shell, whatever it holds; and a list of such by commas. A folder's path may have spaces.
 quoted = '$(subst ','\'',$(1))'
 list = $(call quoted,$(subst $() ,$(comma),$(strip $(1))))
+# What the user gave a variable, auto where it has its default.
+asked = $(if $(filter file,$(origin $(1))),auto,$($(1)))
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +65,14 @@ analyse: setup  ## batch norms of a run against each split, by depth: make analy
 reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper|FILE.toml] [MODELS=...] [METHODS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
 	@$(RUN) -m entrypoints.reproduce --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
 		--seeds $(call list,$(SEEDS)) --runner $(call quoted,$(RUNNER)) --jobs $(call quoted,$(JOBS)) --dry_run $(call quoted,$(DRY_RUN)) $(ARGS)
+
+assess: setup  ## would it work on your slides? make assess SLIDES=folder [PROFILE=study or RUN_ID=...] [CLASSES="Segs=Neutrophil"]
+	@$(RUN) -m entrypoints.assess --slides $(call quoted,$(SLIDES)) --run $(call quoted,$(call asked,RUN_ID)) \
+		--profile $(call quoted,$(call asked,PROFILE)) --models $(call list,$(MODELS)) --seeds $(call list,$(SEEDS)) \
+		--classes $(call quoted,$(CLASSES)) $(ARGS)
+
+export: setup  ## a run's model to take along, with its threshold and card: make export RUN_ID=... [ARGS="--threshold 0.9"]
+	@$(RUN) -m entrypoints.export --run $(call quoted,$(RUN_ID)) $(ARGS)
 
 report: setup  ## tables, figures and a page from the tracked runs: make report [PROFILE=demo]
 	@$(RUN) -m entrypoints.report --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \

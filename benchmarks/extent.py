@@ -20,12 +20,10 @@ import argparse
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, UInt8
-from scipy import ndimage
 
-from wbc.audit.measures import otsu
 from wbc.data.catalog import find_domain
 from wbc.data.decode import decode, map_images
+from wbc.data.extent import extent
 from wbc.data.prepare import image_root, prepare
 from wbc.surroundings import data_dir
 
@@ -52,23 +50,6 @@ def extents(key: str) -> list[float]:
     paths = [rows["path"][row] for row in np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)]
     root = image_root(domain, data_dir() / domain.slug)
     return list(map_images(lambda path: extent(np.asarray(decode(root / path)[0])), paths, f"{key}: measuring"))
-
-
-def extent(image: UInt8[np.ndarray, "height width 3"]) -> float:
-    """Returns the side of what is stained in the middle of an image, as a share of the image's side, in [0, 1]."""
-    brightest = image.max(axis=2).astype(int)
-    saturation = (255 * (brightest - image.min(axis=2)) // np.maximum(brightest, 1)).astype(np.uint8)
-    smooth = ndimage.uniform_filter(saturation, size=max(3, min(saturation.shape) // 40))
-    parts, count = ndimage.label(smooth > otsu(smooth))
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    height, width = saturation.shape
-    central = np.unique(parts[height // 4 : -(height // 4), width // 4 : -(width // 4)])
-    central = central[central > 0]
-    if not len(central):
-        return 0.0
-    kept: Bool[np.ndarray, "height width"] = np.isin(parts, central[sizes[central] >= sizes[central].max() / 10])
-    box = [np.ptp(places) + 1 for places in np.nonzero(kept)]
-    return float(np.sqrt(box[0] * box[1] / (height * width)))
 
 
 if __name__ == "__main__":

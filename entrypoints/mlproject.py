@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, Final
 
+from wbc.assess.options import AssessConfig, ExportConfig
 from wbc.config import (
     AuditConfig,
     EvaluateConfig,
@@ -24,6 +25,8 @@ ENTRIES: Final[dict[str, type[Any]]] = {
     "evaluate": EvaluateConfig,
     "reproduce": ReproduceConfig,
     "report": ReportConfig,
+    "assess": AssessConfig,
+    "export": ExportConfig,
 }
 _FILE: Final = Path(__file__).parents[1] / "MLproject"
 _HEAD: Final = """\

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # A module may import those of its own rank and of the ranks after it; wbc itself and its surroundings come last.
 RANKS = (
     ("entrypoints",),
-    ("wbc.sweep", "wbc.doctor", "wbc.store_check", "wbc.audit"),
+    ("wbc.sweep", "wbc.assess", "wbc.doctor", "wbc.store_check", "wbc.audit"),
     ("wbc.report", "wbc.analysis"),
     ("wbc.run", "wbc.scoring", "wbc.inputs", "wbc.identity", "wbc.serving", "wbc.studies", "wbc.study_files"),
     ("wbc.tracking",),

@@ -13,7 +13,7 @@ _FORM: Final = r"(?:segmented|seg|band|stab|typical)"
 # the codes of AML-LMU (NGS, NGB, LYT). A word that is not understood, or a letter alone, could mean anything.
 _SPELLING: Final = re.compile(
     rf"(?:\d+[\s_.-]*)?(?:{_FORM}[\s_.-]*)?"  # 01_Neutrophil, band neutrophils
-    r"(?P<name>(?:baso|eosino|neutro)(?:ph|f)[iy]?l[a-z]{0,2}|(?:lympho|linfo|mono)[cz][yi]t[a-z]{0,3}"
+    r"(?P<name>(?:baso|eosino|neutro)(?:ph|f)[iy]?l[a-z]{0,2}|(?:lympho|lymfo|limfo|linfo|mono)[cz][yi]t[a-z]{0,3}"
     r"|ba|bas|baso|eo|eos|eosi|eosin|eosino|ly|lym|lymp|lymph|lympho|lyt|mo|mon|mono|ne|neu|neut|neutro|ngs|ngb)s?"
     rf"(?:[\s_.-]*granulo[cz]yt[a-z]{{0,2}})?(?:[\s_.-]+{_FORM}|[\s_.-]*\({_FORM}\))?(?:[\s_.-]*(?:\d+|\(\d+\)))?\.?"
 )

@@ -1,14 +1,22 @@
-"""The model that each run logs: `mlflow.pyfunc.load_model("models:/<id>").predict(images)`, `mlflow models serve`."""
+"""The model that each run logs: `mlflow.pyfunc.load_model("models:/<id>").predict(images)`, `mlflow models serve`.
 
+A model that was exported also says which cells to refer: it has a temperature and a threshold beside its weights.
+"""
+
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from wbc.cells import CLASSES
 from wbc.data.cache import PixelCache
+from wbc.evaluation.calibration import at_temperature
 from wbc.evaluation.predict import predict_pixels
 from wbc.recipes import RECIPES
+from wbc.tracking import schema
 from wbc.training.checkpoint import read_checkpoint, restore_model
 
 
@@ -29,6 +37,23 @@ class Scorer:
         return predict_pixels(self._model, pixels, self._config, device="cpu")[0]
 
 
-def _load_pyfunc(path: str) -> Scorer:
+class Referrer:
+    """Scores cells, and says of each whether it needs a second look."""
+
+    def __init__(self, folder: Path) -> None:
+        rules = json.loads((folder / schema.RULES).read_text(encoding="utf-8"))
+        self._scorer = Scorer(folder / schema.WEIGHTS)
+        self._temperature, self._threshold = float(rules["temperature"]), float(rules["threshold"])
+
+    def predict(self, images: UInt8[np.ndarray, "images height width 3"]) -> pd.DataFrame:
+        """Returns a row for each image: its class, the calibrated probability of it, refer or not; then all classes."""
+        scores = at_temperature(self._scorer.predict(images), self._temperature)
+        sure = scores.max(1)
+        said = [CLASSES[label] for label in scores.argmax(1)]
+        answer = pd.DataFrame({"class": said, "probability": sure, "refer": sure < self._threshold})
+        return answer.assign(**{name: scores[:, label] for label, name in enumerate(CLASSES)})
+
+
+def _load_pyfunc(path: str) -> Scorer | Referrer:
     """Returns what MLflow calls `predict` on; the name and argument are MLflow's."""
-    return Scorer(Path(path))
+    return Referrer(Path(path)) if Path(path).is_dir() else Scorer(Path(path))

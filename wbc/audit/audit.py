@@ -30,7 +30,7 @@ from wbc.report.report import own_folder, replacing
 from wbc.report.study import Study
 from wbc.studies import find_study
 from wbc.surroundings import data_dir
-from wbc.tracking.active import log_report, open_audit
+from wbc.tracking.active import log_report, open_page
 
 _CONTENTS: Final = ("audit.html", "findings.csv")
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def write_audit(options: AuditConfig) -> tuple[Path, list[str]]:
             write_page(audit, part / "audit.html", options.profile)
             write_table(audit.findings, part / "findings.csv")
         images = ",".join(domain.slug for domain in domains)
-        with open_audit(images, options.profile, dataclasses.asdict(options)):
+        with open_page("audit", images, dataclasses.asdict(options), options.profile):
             log_report(folder, "\n".join(f"- {line}" for line in audit.lines), None)
     return folder, list(audit.lines)
 

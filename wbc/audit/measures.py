@@ -10,6 +10,8 @@ from PIL import Image
 from scipy import ndimage
 from scipy.fft import dctn
 
+from wbc.data.extent import otsu
+
 SIDE: Final = 16
 """A look has SIDE × SIDE signs, of which the first, of the mean brightness, says nothing and is always false."""
 _LOOK_PX: Final = 64
@@ -63,19 +65,6 @@ def measure(image: Image.Image) -> Measures:
         strip=max(_strip(turned) for side in (content, content.swapaxes(0, 1)) for turned in (side, side[::-1])),
         touch=_touch(np.asarray(image.resize((_LOOK_PX, _LOOK_PX), Image.Resampling.BOX), np.int64)),
     )
-
-
-def otsu(values: UInt8[np.ndarray, "..."]) -> int:
-    """Returns the value that parts these bytes into two classes with the largest variance between them.
-
-    Reference: Otsu 1979, IEEE Trans. SMC 9(1):62-66.
-    """
-    counts: Int64[np.ndarray, " 256"] = np.bincount(values.ravel(), minlength=256)
-    below, total = np.cumsum(counts), counts.sum()
-    sums = np.cumsum(counts * np.arange(256))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = (sums[-1] * below / total - sums) ** 2 / (below * (total - below))
-    return int(np.argmax(np.where(np.isfinite(between), between, -1)))  # of one value alone: 0
 
 
 def _look(grey: Float[np.ndarray, "size size"]) -> Bool[np.ndarray, "16 16"]:

@@ -59,7 +59,7 @@ def read_class_folders(root: Path) -> list[Entry]:
 def read_split_folders(root: Path) -> list[Entry]:
     """Lists `<split>/**/<Class>/<image>`, whatever folders an archive puts between: Raabin, and the drawn smears."""
     entries = []
-    for image in (file for file, reason in _files(root) if not reason):
+    for image in (file for file, reason in files_below(root) if not reason):
         label = class_index(image.parent.name)
         if label is not None:
             entries.append(Entry(_named(_relative(image, root)), label, image.relative_to(root).parts[0]))
@@ -126,7 +126,7 @@ def read_anywhere(root: Path, skip: str = "") -> list[Entry]:
     Nothing is read below folders that have `skip` in their name, such as those of masks.
     """
     entries, others = [], Counter[str]()
-    for image in (file for file, reason in _files(root) if not reason):
+    for image in (file for file, reason in files_below(root) if not reason):
         path = image.relative_to(root)
         if skip and any(skip in part.lower() for part in path.parts[:-1]):
             continue
@@ -146,7 +146,7 @@ def read_pbc(root: Path) -> list[Entry]:
 
     Its tables `pbc_attr_v1_{train,val,test}.csv` have the columns `label` and `path`, which ends with folder and file.
     """
-    images = {"/".join(file.parts[-2:]): file for file, reason in _files(root) if not reason}
+    images = {"/".join(file.parts[-2:]): file for file, reason in files_below(root) if not reason}
     entries = []
     for split in ("train", "test", "val"):
         table = find(root, f"pbc_attr_v1_{split}.csv")
@@ -192,11 +192,11 @@ def _labelled(root: Path, image: Path, value: str, table: Path) -> Entry:
 
 
 def _list_classes(root: Path, labels: Mapping[Path, int]) -> list[Entry]:
-    excluded, left_out = _read_excluded(root), Counter[str]()
+    excluded, left_out = read_excluded(root), Counter[str]()
     entries: list[Entry] = []
     for folder, label in labels.items():
         before = len(entries)
-        for file, reason in _files(folder):
+        for file, reason in files_below(folder):
             path = _relative(file, root)
             if reason or path in excluded:
                 left_out[reason or f"named in {EXCLUDED}"] += 1
@@ -210,7 +210,7 @@ def _list_classes(root: Path, labels: Mapping[Path, int]) -> list[Entry]:
     return entries
 
 
-def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
     """Yields whatever lies below a folder, links followed, with the reason why it is not an image to read, or ""."""
     above = (*above, folder.resolve())
     try:
@@ -224,7 +224,7 @@ def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, s
         elif is_folder and child.resolve() in above:
             yield child, "a link to a folder above it"
         elif is_folder:
-            yield from _files(child, above)
+            yield from files_below(child, above)
         elif not is_file:
             yield child, "a broken link" if child.is_symlink() else "not a file"
         else:
@@ -232,7 +232,7 @@ def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, s
             yield child, "" if suffix in SUFFIXES else f"not an image: {suffix or 'no suffix'}"
 
 
-def _read_excluded(root: Path) -> frozenset[str]:
+def read_excluded(root: Path) -> frozenset[str]:
     """Returns the paths in the table of images to leave out."""
     table = root / EXCLUDED
     if not table.is_file():

@@ -1,6 +1,6 @@
 """The MLflow run that a process is in, from its making to its end; and the run that a report is logged to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,23 +60,27 @@ def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
     """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it."""
     with store_errors():
         prepare_views(connect(), profile)
-        with _open("report", f"report/{profile}", profile, settings) as run_id:
+        with open_page("report", profile, settings, profile) as run_id:
             yield run_id
 
 
 @contextmanager
-def open_audit(images: str, profile: str, settings: dict[str, Any]) -> Iterator[str]:
-    """Yields the id of a run, as `open_report` does, that the audit of images is logged to."""
-    with store_errors(), _open("audit", f"audit/{images}", profile, settings) as run_id:
-        yield run_id
-
-
-@contextmanager
-def _open(kind: str, name: str, profile: str, settings: dict[str, Any]) -> Iterator[str]:
-    with new_run(connect(), name, {schema.KIND: kind, schema.PROFILE: profile}) as run_id:
+def open_page(kind: str, subject: str, settings: dict[str, Any], profile: str | None = None) -> Iterator[str]:
+    """Yields the id of a run, as `open_report` does, for a page of another kind, such as an audit of images."""
+    tags = {schema.KIND: kind} | ({schema.PROFILE: profile} if profile else {})
+    with store_errors(), new_run(connect(), f"{kind}/{subject}", tags) as run_id:
         typed = mlflow.get_run(run_id).data.params
         mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)
         yield run_id
+
+
+def log_assessment(page: str, files: Iterable[Path], metrics: dict[str, float], note: str) -> None:
+    """Logs the page of an assessment, its figures of merit, a description, and files, to the run that is open."""
+    mlflow.log_text(page, "report.html")
+    for file in files:
+        mlflow.log_artifact(str(file))
+    mlflow.log_metrics(metrics)
+    mlflow.set_tag(schema.NOTE, note)
 
 
 def log_report(folder: Path, note: str, sweep: str | None) -> None:

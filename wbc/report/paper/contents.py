@@ -12,6 +12,7 @@ from wbc.report.paper.averages import averages
 from wbc.report.paper.certainty import certainty
 from wbc.report.paper.choice import advice, choice
 from wbc.report.paper.domains import data_sheets
+from wbc.report.paper.expected import expected_accuracy
 from wbc.report.paper.gains import gains
 from wbc.report.paper.gallery import galleries
 from wbc.report.paper.home_away import home_away
@@ -55,6 +56,7 @@ PAPER: Final = Contents(
         recall_slopes,
         differential_counts,
         certainty,
+        expected_accuracy,
         figures.samples,
         figures.seeds,
         projections,
