@@ -68,7 +68,8 @@ def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     if auto:
         settings |= {"metavar": f"{kind.__name__}|auto", "show_default": "auto"}
     if kind is bool:  # Typer would take no word after it
-        hint, settings["metavar"], settings["show_default"] = str, "on|off", "on" if field.default else "off"
+        hint, settings["metavar"] = str, "on|off|auto" if auto else "on|off"
+        settings["show_default"] = "auto" if auto else "on" if field.default else "off"
     annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
 

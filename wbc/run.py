@@ -1,10 +1,14 @@
 """The main path: identify a run, open it, train it, score it at home and away, complete it; everything tracked."""
 
+from itertools import chain
+
 import torch
 
 from wbc.compute import enough_memory, settle
 from wbc.config import RunConfig
+from wbc.data.catalog import find_domain
 from wbc.data.images import join
+from wbc.data.prepare import check_folder
 from wbc.identity import suited, trained_as, wanted_scores
 from wbc.inputs import load_inputs, splits_of
 from wbc.models.build import build, check_image_size
@@ -51,7 +55,9 @@ def check_run(config: RunConfig) -> None:
     Raises:
         TrackingError: the store does not answer.
         ConfigError: a domain or split is not known, a target is trained on, or the network does not take the size.
+        DataError: a folder of images is not there.
     """
-    splits_of(config)
+    for split in chain(*splits_of(config)):
+        check_folder(find_domain(split.key))
     check_image_size(config)
     connect()

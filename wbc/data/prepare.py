@@ -28,6 +28,12 @@ _VERSION_FILE: Final = ".version"
 _log = logging.getLogger(__name__)
 
 
+def check_folder(domain: Domain) -> None:
+    """Raises a DataError if a domain is a folder that is not there."""
+    if domain.path is not None and not domain.path.is_dir():
+        raise DataError(f"there is no folder '{domain.path}'.")
+
+
 def prepare(domain: Domain, geometry: Geometry | None, *, data_dir: Path, archive: Path | None = None) -> pd.DataFrame:
     """Does whatever is missing until the domain is ready, and returns its manifest.
 
@@ -38,8 +44,7 @@ def prepare(domain: Domain, geometry: Geometry | None, *, data_dir: Path, archiv
         DataError: An archive, image or folder is missing, wrong or unreadable; nothing half-written is left.
     """
     home = data_dir / domain.slug
-    if domain.path is not None and not domain.path.is_dir():
-        raise DataError(f"there is no folder '{domain.path}'.")
+    check_folder(domain)
     with disk_errors(data_dir):
         rows = standing_manifest(domain, home)
         if rows is None:

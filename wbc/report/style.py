@@ -3,6 +3,7 @@
 Colours are Okabe & Ito's (2008). Normalisation has a colour and a marker, so that grey print tells it too.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,11 @@ class Plot:
     """None where the runs do not hold what it shows."""
     narrow: bool = False
     """Whether it takes half the page's width."""
+
+    @property
+    def title(self) -> str:
+        """The caption's beginning, up to its first stop or colon."""
+        return re.split(r"(?<!Fig)(?<!Fig\. \d)[.:]( |$)|, in ", self.caption)[0]
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def test_lines_are_means_over_the_runs_that_were_analysed(
         log_distances(golden_runs["resnet50", seed], tmp_path / str(seed), distances)
     (plot,) = norms_by_depth(read_study(options))
     assert plot.name == "batch_norm_resnet50"
-    assert "Mean over 2 runs" in plot.caption
+    assert "Mean over the 2 of 2 seeds whose run was analysed." in plot.caption
     assert plot.figure
     means, spreads = plot.figure.axes
     assert [line.get_label() for line in means.lines] == list(SPLITS)

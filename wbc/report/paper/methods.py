@@ -54,18 +54,18 @@ def what_helps(study: Study) -> str:
 def _said(access: str, tests: Sequence[Effect]) -> str:
     """Returns what the tests of one access say."""
     by_size = sorted(tests, key=lambda each: -abs(each.difference or 0))
-    untold = [each for each in by_size if not each.told]
+    away = [each for each in by_size if not each.domain.home]
+    untold = [each for each in away if not each.told]
     parts = []
     for word, sign in (("help", 1), ("hurt", -1)):
-        found = [each for each in by_size if each.told and sign * (each.difference or 0) > 0]
+        found = [each for each in away if each.told and sign * (each.difference or 0) > 0]
         parts.append(f"{_listed(found)} {word}{'s' if len(found) == 1 else ''}" if found else f"nothing {word}s")
     if untold:
-        which = (
-            f"{len(untold)} of {len(tests)} differences"
-            if len(untold) < len(tests)
-            else f"all {len(tests)} differences"
-        )
-        parts.append(f"not known are {which}, of which the largest is {_named(untold[0])}")
+        which = f"{len(untold)} of {len(away)}" if len(untold) < len(away) else f"all {len(away)}"
+        parts.append(f"not known are {which} differences, of which the largest is {_named(untold[0])}")
+    costs = [each for each in by_size if each.domain.home and each.told and (each.difference or 0) < 0]
+    if costs:
+        parts.append(f"at home {len(costs)} hurt{'s' if len(costs) == 1 else ''}, most {_named(costs[0])}")
     collapsed = sum(each.collapsed > 0 for each in tests)
     told = f" {collapsed} of the means hold a model that collapsed to one or two answers." if collapsed else ""
     return f"From {SEES[access]}: {'; '.join(parts)}.{told}"
@@ -77,8 +77,8 @@ def _listed(found: Sequence[Effect]) -> str:
 
 
 def _named(effect: Effect) -> str:
-    where = "at home" if effect.domain.home else f"on {effect.domain.name}"
-    return f"{effect.way.name} of {effect.way.arm.model} {where} ({signed(100 * (effect.difference or 0))})"
+    where = "" if effect.domain.home else f" on {effect.domain.name}"
+    return f"{effect.way.name} of {effect.way.arm.model}{where} ({signed(100 * (effect.difference or 0))})"
 
 
 def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from wbc.analysis.by_depth import DISTANCES, draw
 from wbc.errors import DamageError
+from wbc.report.names import spoken
 from wbc.report.study import ScoredRun, Study
 from wbc.report.style import Plot
 from wbc.tracking import schema
@@ -21,14 +22,14 @@ def norms_by_depth(study: Study) -> list[Plot]:
         tables = [table for run in study.runs if run.arm == arm and (table := _read(run)) is not None]
         if not tables:
             continue
-        runs = "1 run" if len(tables) == 1 else f"{len(tables)} runs"
+        runs = f"Mean over the {len(tables)} of {len(study.seeds)} seeds whose run was analysed"
         plots.append(
             Plot(
                 name=f"batch_norm_{arm.name}".replace("+", "_").replace(":", "_"),
                 caption=(
-                    f"{study.label(arm)}: how far what arrives at each batch norm lies from what the layer stored in "
-                    "training; root mean square over its channels (docs/tracking.md has the formulas). 0: the layer "
-                    f"meets what it was fitted to. Mean over {runs}."
+                    f"Batch norms of {spoken(study, arm)} by depth: how far what arrives at each lies from what it "
+                    "stored in training; root mean square over its channels (wbc/analysis/batch_norm.py has the "
+                    f"formulas). 0: the layer meets what it was fitted to. {runs}."
                 ),
                 figure=draw(pd.concat(tables).groupby(["split", "depth"], sort=False).mean().reset_index()),
             )
