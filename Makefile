@@ -62,7 +62,7 @@ evaluate: setup  ## score a run elsewhere: make evaluate RUN_ID=... TARGETS="bcc
 analyse: setup  ## batch norms of a run against each split, by depth: make analyse RUN_ID=...
 	@$(RUN) -m entrypoints.analyse --run $(call quoted,$(RUN_ID)) $(ARGS)
 
-reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=demo|open|paper|FILE.toml] [MODELS=...] [METHODS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
+reproduce: setup  ## the grid, then the report: make reproduce [PROFILE=cells|FILE.toml] [MODELS=...] [METHODS=...] [SEEDS=...] [RUNNER=local|docker|ray] [JOBS=n] [DRY_RUN=1]
 	@$(RUN) -m entrypoints.reproduce --profile $(call quoted,$(PROFILE)) --models $(call list,$(MODELS)) --methods $(call list,$(METHODS)) \
 		--seeds $(call list,$(SEEDS)) --runner $(call quoted,$(RUNNER)) --jobs $(call quoted,$(JOBS)) --dry_run $(call quoted,$(DRY_RUN)) $(ARGS)
 

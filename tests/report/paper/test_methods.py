@@ -37,8 +37,8 @@ def test_paragraph_says_what_helps_what_hurts_and_what_is_not_known() -> None:
     assert what_helps(mixed_study()) == (
         f"{OPENING} From the source's labelled images, and one image at a time: mixup of resnet50 on smears_target "
         "(+100.0) helps; nothing hurts; not known are 2 of 3 differences, of which the largest is balanced of resnet50 "
-        "on smears_target (+15.0); at home 1 hurts, most balanced of resnet50 (−100.0). From all images of the lab that "
-        "is scored, too, without labels: em of resnet50 on smears_target (+100.0) helps; nothing hurts."
+        "on smears_target (+15.0); at home 1 hurts, most balanced of resnet50 (−100.0). From all images of the lab "
+        "that is scored, too, without labels: em of resnet50 on smears_target (+100.0) helps; nothing hurts."
     )
 
 
