@@ -69,7 +69,13 @@ def _draw(study: Study, panels: Sequence[ScoredDomain]) -> Figure:
             axes[0].text(0, row - 0.22, spoken(study, arm), va="bottom", fontsize=6.5, bbox=_GROUND)
     else:
         axes[0].set_yticks(list(rows.values()), [style.label(study, arm, 34) for arm in rows], fontsize=6.5)
-    figure.legend(handles=_legend(study), loc="outside lower center", ncols=3, handletextpad=0.3, columnspacing=1.2)
+    figure.legend(
+        handles=_legend(study),
+        loc="outside lower center",
+        ncols=5 if len(panels) > 1 else 3,
+        handletextpad=0.3,
+        columnspacing=1.2,
+    )
     return figure
 
 
@@ -140,6 +146,10 @@ def _legend(study: Study) -> list[Line2D]:
         Line2D([], [], marker=".", color="black", linestyle="", markersize=2.5, label="a seed")
         if few
         else Line2D([], [], color="#444444", linewidth=2.2, alpha=0.5, label="95 %, seeds and images"),
+        *(
+            Line2D([], [], color=_GREY, linestyle=line, linewidth=0.9, label=name)
+            for name, line in (("largest class", "--"), ("chance", ":"))
+        ),
     ]
 
 
