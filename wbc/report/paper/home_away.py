@@ -146,10 +146,8 @@ def _legend(study: Study) -> list[Line2D]:
         Line2D([], [], marker=".", color="black", linestyle="", markersize=2.5, label="a seed")
         if few
         else Line2D([], [], color="#444444", linewidth=2.2, alpha=0.5, label="95 %, seeds and images"),
-        *(
-            Line2D([], [], color=_GREY, linestyle=line, linewidth=0.9, label=name)
-            for name, line in (("largest class", "--"), ("chance", ":"))
-        ),
+        Line2D([], [], color=_GREY, linestyle="--", linewidth=0.9, label="largest class"),
+        Line2D([], [], color=_GREY, linestyle=":", linewidth=0.9, label="chance"),
     ]
 
 
