@@ -19,7 +19,7 @@ _LOCK: Final = ROOT / "requirements.lock"
 _LIBRARIES: Final = ("torch", "torchvision", "timm", "numpy", "pillow", "mlflow")
 _SERVING: Final = (
     *(*_LIBRARIES, "filelock", "gdown", "huggingface-hub", "jaxtyping", "pandas", "psutil"),
-    *("requests", "rich", "safetensors", "threadpoolctl"),
+    *("requests", "rich", "safetensors", "scipy", "threadpoolctl"),
 )
 
 

@@ -82,7 +82,7 @@ def test_training_split_is_no_test_split(domain: Domain) -> None:
 def test_cells_are_shown_only_of_rows_whose_licence_lets_anybody_hand_them_on() -> None:
     shown = {row.licence for row in DOMAINS.values() if row.pictures}
     free = {"MIT.", "CC BY 4.0.", "CC BY 4.0; WBCAtt's tables: MIT.", "CC BY 3.0.", "CC0."}
-    assert shown == free | {"That of this project: drawn by its code."}
+    assert shown == free | {"MIT, as this project, whose code draws them."}
     assert not any(DOMAINS[key].pictures for key in ("raabin", "lisc", "lisc_fields", "tecom", "krd", "ku_optofil"))
     assert find_domain("folder:slides").pictures
 

@@ -69,7 +69,7 @@ def test_runs_left_out_are_named_with_the_reason(
     all_wrong = {HOME: list(range(10)), AWAY: list(range(10))}
     client = mlflow.MlflowClient()
     left = {
-        "other settings: epochs=2": log_run("resnet50", 0, all_wrong, epochs=2),
+        "other settings: epochs=11": log_run("resnet50", 0, all_wrong, epochs=11),
         "ended without being complete": log_run("resnet50", 0, all_wrong, fingerprint="a", complete=False),
         "not among the models and seeds of this report": log_run("resnet50", 7, all_wrong),
         "failed": log_run("resnet50", 0, all_wrong, fingerprint="b", complete=False),
