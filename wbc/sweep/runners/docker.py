@@ -174,7 +174,8 @@ class _Sweep:
     def _create(self, config: RunConfig, name: str, gpu: str | None) -> Container:
         inside = for_elsewhere(config)
         values = asdict(inside) | {"targets": ",".join(inside.targets), "adapt": ",".join(inside.adapt) or "none"}
-        typed = [word for option, value in values.items() for word in (f"--{option}", str(value))]
+        words = {option: "auto" if value is None else str(value) for option, value in values.items()}
+        typed = [word for option, value in words.items() for word in (f"--{option}", value)]
         devices = [DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])] if gpu and config.device == "cuda" else None
         return self._engine.containers.create(
             self._image,
