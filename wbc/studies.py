@@ -107,7 +107,7 @@ STUDIES: Final = {
         sources=("pbc2500",),
         targets=("bccd", "tecom", "cellavision"),
         models=("lite0", "lite0_frozenbn_last16", "squeezenet"),
-        methods=tuple(_OF_ONE_LAB),
+        methods=_OF_ONE_LAB,
         adapt=tuple(name for name in ADAPTATIONS if name != PLAIN_SCORE),
         unadapted=tuple(name for name in _OF_ONE_LAB if name != PLAIN),
         seeds=3,
