@@ -29,6 +29,7 @@ from wbc.report.parts import Absent, Parts
 from wbc.report.query import read_study
 from wbc.report.render import Table, to_markdown
 from wbc.report.report import write_report
+from wbc.tracking.active import log_report
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -484,6 +485,19 @@ def test_two_reports_at_once_both_end_well(
         process.join(300)
     assert [process.exitcode for process in both] == [0, 0]
     assert (Path(str(options.output)) / "report.html").exists()
+
+
+def test_report_whose_folder_another_replaces_meanwhile_is_logged_whole(
+    golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log(folder: Path, note: str, sweep: str | None) -> None:
+        shutil.rmtree(str(options.output))
+        log_report(folder, note, sweep)
+
+    monkeypatch.setattr("wbc.report.report.log_report", log)
+    write_report(replace(options, models="resnet50"), PAPER)
+    logged = {item.path for item in mlflow.MlflowClient().list_artifacts(latest_report().info.run_id)}
+    assert {"report.html", "report.tex", "numbers.tex", "tables", "figures"} <= logged
 
 
 def test_model_that_is_not_known_is_refused(store: Path) -> None:

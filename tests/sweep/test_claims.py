@@ -242,6 +242,40 @@ def test_runs_that_several_processes_claim_at_once_go_to_one_each(store: Path) -
     assert len(mlflow.search_runs(search_all_experiments=True, output_format="list")) == 5
 
 
+def test_run_that_is_given_up_is_never_without_its_claim(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another process might go on with a run that is about to be deleted."""
+    experiment, deleted = connect(), dict[str, list[str]]()
+    other = claims.create_run(experiment, "run a", {"trained_as": "a"})
+    create, delete = claims.create_run, mlflow.MlflowClient.delete_run
+
+    def create_beside(*arguments: object) -> str:
+        leave_claim(other, age_s=0, pid=4242)
+        return create(*arguments)  # type: ignore[arg-type]
+
+    def delete_run(client: mlflow.MlflowClient, run_id: str) -> None:
+        deleted[run_id] = [tag for tag in client.get_run(run_id).data.tags if tag.startswith("claim")]
+        delete(client, run_id)
+
+    monkeypatch.setattr(claims, "create_run", create_beside)
+    monkeypatch.setattr(claims, "search", searches_that_miss_at_first(other))
+    monkeypatch.setattr(mlflow.MlflowClient, "delete_run", delete_run)
+    with pytest.raises(BusyError, match="gpu7:4242"):
+        claim_run("a", "run a", experiment, lambda _: False)
+    assert [len(tags) for tags in deleted.values()] == [1]
+
+
+def searches_that_miss_at_first(run_id: str) -> Callable[[str], list[mlflow.entities.Run]]:
+    """Returns `search`, the first call of which does not see a run yet."""
+    calls = list[str]()
+
+    def search(text: str) -> list[mlflow.entities.Run]:
+        calls.append(text)
+        return [run for run in find(text) if len(calls) > 1 or run.info.run_id != run_id]
+
+    find = claims.search
+    return search
+
+
 def _claim_all(environment: dict[str, str], barrier: Barrier, won: "multiprocessing.Queue[list[str]]") -> None:
     os.environ.update(environment)
     experiment, names = connect(), []

@@ -7,6 +7,8 @@ Findings are notes: they change no image and no score, and the exit code is 0.
 
 import dataclasses
 import logging
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,16 +51,17 @@ def write_audit(options: AuditConfig) -> tuple[Path, list[str]]:
     keys = dict.fromkeys(split_list(options.domains)) if options.domains else known.domains()
     domains = list({domain.key: domain for domain in map(find_domain, keys)}.values())
     folder = own_folder(options.output or "reports/audit", _CONTENTS)
-    with signals_exit():
+    with signals_exit(), tempfile.TemporaryDirectory() as copy:
         study = _study(options)
         parts = [part for domain in domains for part in _measured(domain)]
         audit = _look_through(parts, study, options.profile)
         with replacing(folder) as part:
             write_page(audit, part / "audit.html", options.profile)
             write_table(audit.findings, part / "findings.csv")
+            shutil.copytree(part, copy, dirs_exist_ok=True)  # another audit may replace the folder while it is logged
         images = ",".join(domain.slug for domain in domains)
         with open_page("audit", images, dataclasses.asdict(options), options.profile):
-            log_report(folder, "\n".join(f"- {line}" for line in audit.lines), None)
+            log_report(Path(copy), "\n".join(f"- {line}" for line in audit.lines), None)
     return folder, list(audit.lines)
 
 

@@ -62,7 +62,7 @@ def write_report(options: ReportConfig, contents: Contents, sweep: str | None = 
         ReportError: there is no run to report, or the folder holds something else or cannot be written.
     """
     folder = report_folder(options)
-    with signals_exit():
+    with signals_exit(), tempfile.TemporaryDirectory() as copy:
         study = read_study(options)
         _log.info(
             "report of %d runs; %d cells without one; %d other runs left out, each with the reason on the page",
@@ -70,8 +70,9 @@ def write_report(options: ReportConfig, contents: Contents, sweep: str | None = 
         )
         with replacing(folder) as part:
             parts = _fill(part, study, contents)
+            shutil.copytree(part, copy, dirs_exist_ok=True)  # another report may replace the folder while it is logged
         with open_report(study.profile, dataclasses.asdict(options)):
-            log_report(folder, describe(study, parts), sweep)
+            log_report(Path(copy), describe(study, parts), sweep)
     if study.missing:
         _log.warning(
             "%d cells of the grid have no completed run; this fills them: %s", len(study.missing), study.command()

@@ -162,8 +162,9 @@ def claim_run(trained_as: str, name: str, experiment_id: str, done: Callable[[Ru
             if earlier:
                 _log.info("going on with the run %s", run_id)
             return next(run for run in now if run.info.run_id == run_id), claim
-        withdraw(run_id, claim.tag)
-        if adopted is None:
+        if adopted:
+            withdraw(run_id, claim.tag)
+        else:  # with its claim, else another process might go on with it
             client.delete_run(run_id)
         time.sleep(random.SystemRandom().uniform(0.1, 1.0))
     raise BusyError(f"{name} is being run by {', '.join(rivals)}: wait for it, or stop it.")

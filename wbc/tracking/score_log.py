@@ -79,14 +79,14 @@ class ScoreLog:
         name = images.name
         with tempfile.TemporaryDirectory() as text:
             record = schema.records(name)
-            for artifact in (*record, schema.samples(name), schema.confusion(name)):
+            pictures = [schema.samples(name), schema.confusion(name)] if schema.embeddings(name) in record else []
+            for artifact in (*record, *pictures):
                 Path(text, artifact).parent.mkdir(parents=True, exist_ok=True)
             write_predictions(predictions, *(Path(text, artifact) for artifact in record))
-            draw_confusion(metrics, f"{self._config.name} on {name}").savefig(
-                Path(text, schema.confusion(name)), dpi=150
-            )
-            if schema.embeddings(name) in record:
-                draw_samples(images.ids, images.labels, images.pixels).save(Path(text, schema.samples(name)))
+            if pictures:  # of a plain score
+                samples, confusion = (Path(text, picture) for picture in pictures)
+                draw_samples(images.ids, images.labels, images.pixels).save(samples)
+                draw_confusion(metrics, f"{self._config.name} on {name}").savefig(confusion, dpi=150)
             tags = {schema.sha256(artifact): file_sha256(Path(text, artifact)) for artifact in record}
             self._confirm()
             with store_errors():
