@@ -43,7 +43,7 @@ def test_findings_are_printed_written_and_logged_with_exit_code_0(run: Run, slid
     assert code == 0
     lines = out.splitlines()
     assert lines[0].startswith("61 images of folder_slides_")
-    assert lines[1] == "1 same file within a split, with two labels"
+    assert lines[1] == "1 pair: same file, within a split, two labels"
     assert lines[2].startswith("labels not judged: no two models of study demo were scored on folder_slides_")
     assert lines[-1] == f"{Path('found').resolve()}/audit.html"
     page = Path("found/audit.html").read_text()

@@ -92,7 +92,7 @@ def fetch_members(url: str, part: Path, members: str, what: str) -> None:
         for span in spans:
             ask(lambda span=span, begin=begin: _append(url, span, part, begin, advance), what)  # type: ignore[misc]
             begin += span.size
-    with part.open("ab") as handle, zipfile.ZipFile(handle, "w") as index:
+    with part.open("ab") as end, zipfile.ZipFile(end, "w") as index:
         index.infolist().extend(infos)
 
 
