@@ -1,5 +1,6 @@
 """The report of several labs: the matrix, the worst lab, a lab left out beside one source; small studies by hand."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def test_left_out_table_has_gains_over_one_lab() -> None:
     assert isinstance(table, Table)
     line = next(line for line in to_markdown(table).splitlines() if "all other labs | group\\_dro" in line)
     assert "100.00<br>+90.0" in line
-    assert "95 % interval over 3 labs" in line
+    assert re.search(r"<br>\+\d+\.\d to \+\d+\.\d \|$", line)
     assert len(table.data) == 4 * 3
     assert table.header[3:] == (*(f"{lab} (n = 10)" for lab in TARGETS), "worst lab", "gain, mean over labs")
     first = table.groups[0][0]

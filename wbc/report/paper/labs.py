@@ -193,11 +193,16 @@ def points(interval: Interval) -> str:
 
 def interval_words(interval: Interval) -> str:
     """Returns the ends of an interval over labs, in points."""
+    over = "" if interval.half_width is None else f"95 % interval over {interval.n} labs: "
+    return f"{over}{ends(interval)}"
+
+
+def ends(interval: Interval) -> str:
+    """Returns the ends of an interval in points: "−4.4 to +2.9"."""
     if interval.half_width is None:
         return "one lab, so no interval"
-    ends = (interval.mean - interval.half_width, interval.mean + interval.half_width)
-    low, high = (signed(_PERCENT * end) for end in ends)
-    return f"95 % interval over {interval.n} labs: {low} to {high}"
+    sides = (interval.mean - interval.half_width, interval.mean + interval.half_width)
+    return " to ".join(signed(_PERCENT * side) for side in sides)
 
 
 def sentences(study: Study) -> tuple[str, ...]:

@@ -96,6 +96,6 @@ def _field(axis: Axes, place: int, row: int, field: of.Field, *, worst: bool, ma
     look: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
     axis.text(place, row - 0.14, f"{100 * field.mean:.1f}{mark}", fontsize=7, **look)
     some = f", {len(CLASSES) - len(of.lacking(field.domain))} classes" if of.lacking(field.domain) else ""
-    axis.text(place, row + 0.25, f"n={len(field.domain.labels)}{some}", fontsize=4.8, **look)
+    axis.text(place, row + 0.25, f"n={len(field.domain.labels)}{some}", fontsize=5.3, **look)
     if worst:
         axis.plot([place - 0.2, place + 0.2], [row + 0.06] * 2, color=ink, linewidth=0.8)

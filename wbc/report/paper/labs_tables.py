@@ -65,8 +65,9 @@ def left_out_table(study: Study) -> Table | None:
         title="A lab left out: trained on one other lab, or on all others; balanced accuracy in %",
         note=(
             "Means over seeds; of one other lab also over which one it is, in brackets the lowest and highest of them. "
-            "Second lines: points above plain training on one other lab. Worst: the lab of the lowest mean. Last column: "
-            f"the mean of these gains, with its 95 % interval over labs (Student t). {steps}{of.lacking_words(study)}"
+            "Second lines: points above plain training on one other lab. Worst: the lab of the lowest mean. Last "
+            "column: the mean of these gains, with its 95 % interval over labs (Student t). "
+            f"{steps}{of.lacking_words(study)}"
         ),
         header=("model", "trained on", "method", *_headings(study), "worst lab", "gain, mean over labs"),
         groups=tuple(rows),
@@ -115,4 +116,4 @@ def _over_labs(gains: dict[str, float], *, plain: bool) -> Cell:
     if plain or not gains:
         return Cell(text=NOTHING)
     interval = seed_interval(list(gains.values()))
-    return Cell(text=of.points(interval), second=of.interval_words(interval), sort=interval.mean)
+    return Cell(text=of.points(interval), second=of.ends(interval), sort=interval.mean)
