@@ -165,8 +165,9 @@ def worth(study: Study) -> str:
         return told
     (kind, method), by_method = best
     count = len([way for way in levels(study) if way[1] != PLAIN])
+    chosen = f", the best of {count} by these labs' own scores," if count > 1 else ""
     return (
-        f"{told} A better method: {method} on {kind}, the best of {count} by these labs' own scores, adds "
+        f"{told} A better method: {method} on {kind}{chosen} adds "
         f"{_over_labs(by_method)} to plain training on as many labs. More labs minus the method: "
         f"{_over_labs(difference)}. {_verdict(list(difference.values()))}"
     )
