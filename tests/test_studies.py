@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wbc.arms import Arm, parse_arm
+from wbc.arms import Arm, parse_arm, short_names
 from wbc.config import PlanConfig, TrainConfig
 from wbc.errors import ConfigError
 from wbc.inputs import splits_of
@@ -93,6 +93,18 @@ def test_models_may_name_their_method() -> None:
     arms = plan_arms(PlanConfig(models="resnet50,resnet50+mixup", methods="erm"))
     assert [arm.name for arm in arms] == ["resnet50", "resnet50+mixup"]
     assert arms[1].full_name == "resnet50+mixup@smears_source"
+
+
+def test_terminal_names_arms_of_all_labs_but_one_by_the_one() -> None:
+    labs = ("a", "b:train", "c")
+    alone = [Arm("lite0", "erm", (lab,)) for lab in labs]
+    rest = [Arm("lite0", "coral", tuple(lab for lab in labs if lab != left)) for left in labs]
+    assert list(short_names(alone + rest).values()) == [
+        *("lite0@a", "lite0@b:train", "lite0@c"),
+        *("lite0+coral@all but a", "lite0+coral@all but b:train", "lite0+coral@all but c"),
+    ]
+    assert list(short_names(alone[:1]).values()) == ["lite0"]
+    assert list(short_names(alone[:2]).values()) == ["lite0@a", "lite0@b:train"]
 
 
 @pytest.mark.parametrize(

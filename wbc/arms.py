@@ -1,5 +1,6 @@
 """Arms: a model, a method and the splits that it trains on. With a seed, an arm is a run of a study."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,23 @@ class Arm:
     def full_name(self) -> str:
         """Its name with the splits it trains on: "resnet50_gn+mixup@pbc2500,tecom"."""
         return f"{self.name}@{','.join(self.sources)}"
+
+
+def short_names(arms: Iterable[Arm]) -> dict[Arm, str]:
+    """Returns what a terminal calls arms: by their names, with the splits they train on where these differ.
+
+    An arm of all splits but one goes by the one: "resnet50_gn@all but tecom".
+    """
+    known = list(dict.fromkeys(arms))
+    if len({arm.sources for arm in known}) < 2:
+        return {arm: arm.name for arm in known}
+    every = {source for arm in known for source in arm.sources}
+    names = {}
+    for arm in known:
+        left = sorted(every - set(arm.sources))
+        several = len(arm.sources) > 1 and len(left) == 1
+        names[arm] = f"{arm.name}@all but {left[0]}" if several else arm.full_name
+    return names
 
 
 def parse_arm(text: str, sources: tuple[str, ...], method: str = PLAIN) -> Arm:

@@ -25,7 +25,8 @@ from wbc.methods.adapt import predict_adapted
 from wbc.methods.adapt_norms import gather_statistics
 from wbc.methods.catalog import PLAIN_SCORE, find_adaptation, unsuited
 from wbc.models.build import Classifier
-from wbc.models.catalog import find_model
+from wbc.models.catalog import find_model, seen_by
+from wbc.models.seen import is_seen, marked, meaning
 from wbc.models.surgery import live_batch_norms
 from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_scoring
@@ -53,19 +54,31 @@ class Outcome:
 
     def line(self) -> str:
         """Returns the run's name and its accuracy on each domain in %, as one line for a terminal."""
-        scores = "  ".join(f"{domain} {100 * accuracy:.1f} %" for domain, accuracy in self.accuracies.items())
+        named = {domain: marked(domain, seen(self.config)) for domain in self.accuracies}
+        scores = "  ".join(f"{named[domain]} {100 * accuracy:.1f} %" for domain, accuracy in self.accuracies.items())
         return f"{self.config.name}  {scores}"
 
     def lines(self) -> list[str]:
-        """Returns the run and then each split: its accuracy and that of guessing, or `in_full` where that is known."""
+        """Returns the run and then each split: its accuracy and that of guessing, or `in_full` where that is known.
+
+        A split whose lab the model's weights have seen before has a mark, and a last line says what it means.
+        """
         done = " (done already)" if self.done_already else ""
-        width = max(map(len, self.accuracies))
+        keys = seen(self.config)
+        width = max(len(marked(domain, keys)) for domain in self.accuracies)
         splits = [
-            f"  {domain:{width}}  {100 * accuracy:6.2f} %   (largest class: {100 * self.guessing[domain]:.2f} %)"
+            f"  {marked(domain, keys):{width}}  {100 * accuracy:6.2f} %   "
+            f"(largest class: {100 * self.guessing[domain]:.2f} %)"
             for domain, accuracy in self.accuracies.items()
         ]
         name = self.config.name if self.averaged == 1 else f"{self.config.arm.name}, average of {self.averaged} runs"
-        return [f"{name}  run {self.run_id[:8]}{done}", *(self.in_full or splits)]
+        told = [f"  {meaning(self.config.model)}"] if any(is_seen(each, keys) for each in self.accuracies) else []
+        return [f"{name}  run {self.run_id[:8]}{done}", *(self.in_full or splits), *told]
+
+
+def seen(config: RunConfig) -> tuple[str, ...]:
+    """Returns the keys of the domains that a run's model and its starting weights have seen before."""
+    return seen_by(config.model, config.pretrained)
 
 
 def score_splits(
@@ -139,14 +152,18 @@ def score_run(options: EvaluateConfig) -> Outcome:
         found = outcome(log, config, inputs, done_already=False)
         recalls = log.recalls(found.accuracies)
         lines = [
-            _in_full(each, found.accuracies[each.name], recalls[each.name]) + _collapse(each, each.name, log)
+            _in_full(each, found.accuracies[each.name], recalls[each.name], marked(each.name, seen(config)))
+            + _collapse(each, each.name, log)
             for each in inputs.tests
         ]
-        lines += [_adapted(each, adaptation, log) for adaptation, each in product(adapt, inputs.tests)]
+        lines += [
+            _adapted(each, adaptation, log, marked(each.name, seen(config)))
+            for adaptation, each in product(adapt, inputs.tests)
+        ]
         return dataclasses.replace(found, in_full=tuple(lines), averaged=len(checkpoints))
 
 
-def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float]) -> str:
+def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float], named: str) -> str:
     """Returns the accuracy on a split with its interval (Wilson's, 95 %), and each class's recall with its images."""
     total = len(images.labels)
     low, high = binomtest(round(accuracy * total), total).proportion_ci(method="wilson")
@@ -156,7 +173,7 @@ def _in_full(images: Images, accuracy: float, recalls: Mapping[str, float]) -> s
         for name, count in zip(CLASSES, counts, strict=True)
     )
     return (
-        f"  {images.name}: {100 * accuracy:.2f} % of {total} images "
+        f"  {named}: {100 * accuracy:.2f} % of {total} images "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f}; largest class {100 * images.guessing:.2f} %). "
         f"Recall: {shown}."
     )
@@ -171,7 +188,7 @@ def _chosen(adapt: str, config: RunConfig) -> tuple[str, ...]:
     return chosen
 
 
-def _adapted(images: Images, adaptation: str, log: ScoreLog) -> str:
+def _adapted(images: Images, adaptation: str, log: ScoreLog, named: str) -> str:
     """Returns balanced accuracy and accuracy of a split under an adaptation, and what that saw of the split."""
     name = score_name(images.name, adaptation)
     balanced, accuracy = log.figure(name, "balanced_accuracy"), log.figure(name, "accuracy")
@@ -181,7 +198,7 @@ def _adapted(images: Images, adaptation: str, log: ScoreLog) -> str:
         "labels": "labels of a few images, which are not scored",
     }[find_adaptation(adaptation).access]
     return (
-        f"  {images.name} under {adaptation}: balanced accuracy {100 * balanced:.2f} %, "
+        f"  {named} under {adaptation}: balanced accuracy {100 * balanced:.2f} %, "
         f"accuracy {100 * accuracy:.2f} %. It sees {sees}.{_collapse(images, name, log)}"
     )
 

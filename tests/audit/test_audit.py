@@ -11,8 +11,11 @@ import pytest
 
 from entrypoints.audit import audit
 from entrypoints.command import main
+from wbc.audit.findings import Finding, Image
+from wbc.audit.page import Section
 from wbc.config import AuditConfig
 from wbc.data.catalog import DOMAINS, find_domain
+from wbc.data.splits import Split
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -43,7 +46,7 @@ def test_findings_are_printed_written_and_logged_with_exit_code_0(run: Run, slid
     assert code == 0
     lines = out.splitlines()
     assert lines[0].startswith("61 images of folder_slides_")
-    assert lines[1] == "1 same file within a split, with two labels"
+    assert lines[1] == "1 pair: same file, within a split, two labels"
     assert lines[2].startswith("labels not judged: no two models of study demo were scored on folder_slides_")
     assert lines[-1] == f"{Path('found').resolve()}/audit.html"
     page = Path("found/audit.html").read_text()
@@ -68,6 +71,15 @@ def test_cells_that_no_licence_shows_are_named_by_digest(
     page = Path("reports/audit/audit.html").read_text()
     assert "data:image/jpeg" not in page
     assert len(re.findall("<code>[0-9a-f]{16}</code>", page)) == 2
+
+
+def test_of_more_findings_than_fit_those_with_pictures_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wbc.audit.page.MOST_SHOWN", 2)
+    splits = [Split("tecom", "all"), Split("tecom", "all"), Split("bccd", "all")]
+    images = [Image(split=split, path=f"{number}.bmp", label=0, content="") for number, split in enumerate(splits)]
+    found = [Finding(kind="blank", splits=(each.split.name,), images=(each,), detail="") for each in images]
+    assert [each.images[0].path for each in Section("", "", tuple(found)).shown] == ["2.bmp", "0.bmp"]
+    assert Section("", "", tuple(found[:2])).shown == tuple(found[:2])
 
 
 def spoil(slides: Path) -> None:

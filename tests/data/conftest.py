@@ -30,8 +30,9 @@ def _handler(site: Site) -> type[http.server.BaseHTTPRequestHandler]:
                 self.send_error(404)
                 return
             content = site.files[self.path]
-            begin = re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) if site.ranges else None
+            begin = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if site.ranges else None
             offset = int(begin[1]) if begin else 0
+            last = int(begin[2]) if begin and begin[2] else len(content) - 1
             if begin and offset >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")
@@ -40,11 +41,12 @@ def _handler(site: Site) -> type[http.server.BaseHTTPRequestHandler]:
                 return
             self.send_response(206 if begin else 200)
             if begin:
-                self.send_header("Content-Range", f"bytes {offset}-{len(content) - 1}/{len(content)}")
-            self.send_header("Content-Length", str(len(content) - offset))
+                self.send_header("Content-Range", f"bytes {offset}-{last}/{len(content)}")
+            self.send_header("Content-Length", str(last + 1 - offset))
             self.end_headers()
             cuts = site.cuts.get(self.path, [])
-            self.wfile.write(content[offset : offset + cuts.pop(0)] if cuts else content[offset:])
+            end = min(last + 1, offset + cuts.pop(0)) if cuts else last + 1
+            self.wfile.write(content[offset:end])
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -69,4 +71,4 @@ def site() -> Iterator[Site]:
 def _local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WBC_MIRROR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("wbc.data.fetch.download.RETRY_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("wbc.data.fetch.asking.RETRY_WAITS_S", (0.0, 0.0))

@@ -74,6 +74,8 @@ def test_ids_are_each_defined_once_and_references_lead_to_them(rows: pd.DataFram
     ids = _ids(body)
     assert len(set(ids)) == len(ids)
     assert set(_references(body)) <= set(ids)
+    label = next(each for each in body["recordSet"][1]["field"] if each["name"] == "label")
+    assert label["references"] == {"field": {"@id": "classes/label"}}
     assert {"images/path", "images/label", "classes/label", "basophil.zip", "manifest.csv"} <= set(ids)
 
 

@@ -109,7 +109,7 @@ def _parts(evidence: Evidence, error: float) -> list[Part]:
             title="How far your slides are",
             words="The further your slides lie from home, the less of what a model learned can be relied on.",
             plots=(sides,) if sides else (),
-            tables=(tables.labs_table(evidence.labs),),
+            tables=(tables.labs_table(evidence.labs, first.name, evidence.known.seen(first.chosen.run)),),
         ),
         Part(
             title="What the models count",

@@ -17,7 +17,8 @@ from wbc.assess.options import AssessConfig
 from wbc.config import numbers, split_names
 from wbc.data.corrupt import is_held
 from wbc.errors import TrackingError
-from wbc.report.files import Truth, read_scored
+from wbc.models.catalog import seen_by
+from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.study import ScoredDomain, ScoredRun
 from wbc.studies import study_name
 from wbc.tracking import schema
@@ -74,6 +75,12 @@ class Known:
         names = [each.name for each in self.away if each.name in run.metrics]
         names = names or [each.name for each in self.homes if each.name in run.metrics]
         return float(np.mean([run.metrics[name].balanced_accuracy for name in names])) if names else 0.0
+
+    def seen(self, run: ScoredRun) -> tuple[str, ...]:
+        """Returns the keys of the domains that the weights of a run's model have seen before, as far as is known."""
+        with tempfile.TemporaryDirectory() as folder:
+            config = read_config(run.stored, Path(folder)) or {}
+        return seen_by(run.arm.model, str(config.get("pretrained", "")))
 
     def without(self, name: str) -> "Known":
         """Returns what is known but for one lab."""

@@ -9,6 +9,7 @@ from wbc.assess.unlabelled import Model
 from wbc.cells import CLASSES
 from wbc.evaluation.conformal import MISSED
 from wbc.evaluation.metrics import Metrics
+from wbc.models.seen import is_seen, marked, meaning
 from wbc.report.render import NOTHING, Cell, Table, cells
 
 
@@ -117,15 +118,16 @@ def more_table(model: str, found: Merits) -> Table | None:
     )
 
 
-def labs_table(labs: list[Lab]) -> Table:
-    """Returns how far each known lab and the slides lie from home."""
+def labs_table(labs: list[Lab], model: str, seen: tuple[str, ...]) -> Table:
+    """Returns how far each known lab and the slides lie from home; labs of domains that the model has `seen` marked."""
     rows = []
+    mark = f" {meaning(model)}" if any(is_seen(lab.name, seen) for lab in labs) else ""
     for lab in labs:
         parts = lab.distance.parts if lab.distance else {}
         told = lab.distance.told_apart if lab.distance else float("nan")
         rows.append(
             cells(
-                Cell(text=lab.name, bold=lab is labs[-1]),
+                Cell(text=marked(lab.name, seen), bold=lab is labs[-1]),
                 str(lab.images),
                 *(_number(parts.get(name)) for name in ("colour", "sharpness", "size")),
                 _number(told),
@@ -143,6 +145,7 @@ def labs_table(labs: list[Lab]) -> Table:
             "cell at home. Told apart: a classifier of labs, 0.5 cannot tell, 1 always can. Model: how far it sees "
             "the cells "
             "from home's, class by class; 1 is like home. Accuracy in %."
+            f"{mark}"
         ),
         header=("lab", "cells", "colour", "sharpness", "size", "told apart", "model", "accuracy", "balanced"),
         groups=(tuple(rows),),

@@ -35,6 +35,7 @@ from wbc.surroundings import data_dir
 from wbc.tracking.active import log_report, open_page
 
 _CONTENTS: Final = ("audit.html", "findings.csv")
+_IMAGES: Final = ("image", "images")
 _log = logging.getLogger(__name__)
 
 
@@ -104,14 +105,17 @@ def _look_through(parts: list[Part], study: Study | None, profile: str) -> Audit
     findings += [finding for part in parts for finding in (*find_confounded(part), *find_poor(part))]
     by_models = judged(study, parts) if study else []
     lines = [f"{sum(len(part.measures) for part in parts)} images of {', '.join(part.split.name for part in parts)}"]
-    lines += [f"{count} {words}" for words, count in _counted(findings)] or ["no finding"]
+    lines += list(_counted(findings)) or ["no finding"]
     left = [part.split.name for part in parts if part.split.name not in by_models]
     if left:
         lines.append(f"labels not judged: no two models of study {profile} were scored on {', '.join(left)}")
     return Audit(parts=parts, findings=findings, judged=by_models, lines=tuple(lines))
 
 
-def _counted(findings: list[Finding]) -> Iterator[tuple[str, int]]:
+def _counted(findings: list[Finding]) -> Iterator[str]:
+    """Yields for each kind of finding how many pairs, classes or images it is of: "2 pairs: same file, two labs"."""
     kinds = Counter((each.kind, each.scope, each.two_labels) for each in findings)
     for (kind, scope, two_labels), count in kinds.items():
-        yield " ".join(filter(None, (kind, scope))) + (", with two labels" if two_labels else ""), count
+        one, several = ("pair", "pairs") if scope else ("class", "classes") if kind == "confounded" else _IMAGES
+        words = filter(None, (kind, scope, "two labels" if two_labels else ""))
+        yield f"{count} {one if count == 1 else several}: {', '.join(words)}"

@@ -40,14 +40,24 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
+    """Findings that stand together on the page, below a title and what is to be known of them."""
+
     title: str
     note: str
     findings: tuple[Finding, ...]
 
     @property
     def shown(self) -> tuple[Finding, ...]:
-        return self.findings[:MOST_SHOWN]
+        """Those on the page: all, or the first `MOST_SHOWN`, those with pictures before those without."""
+        if len(self.findings) <= MOST_SHOWN:
+            return self.findings
+        return tuple(sorted(self.findings, key=lambda each: not _is_pictured(each))[:MOST_SHOWN])
+
+
+def _is_pictured(finding: Finding) -> bool:
+    """Returns whether the page may show the finding's images."""
+    return all(find_domain(image.split.key).pictures for image in finding.images)
 
 
 def write_page(audit: Audit, path: Path, profile: str) -> None:
@@ -123,7 +133,7 @@ def _overview(audit: Audit) -> list[tuple[str | int, ...]]:
     return rows
 
 
-def _sections(found: Sequence[Finding]) -> list[_Section]:
+def _sections(found: Sequence[Finding]) -> list[Section]:
     def pairs(scope: str) -> tuple[Finding, ...]:
         return tuple(each for each in found if each.scope == scope and not each.two_labels)
 
@@ -132,31 +142,31 @@ def _sections(found: Sequence[Finding]) -> list[_Section]:
 
     look = f"Of one look: at most {copies.MOST} of 255 signs differ, in the best of eight positions."
     return [
-        _Section(
+        Section(
             "One image under two labels",
             f"At least one of the two labels is wrong. {look}",
             tuple(each for each in found if each.two_labels),
         ),
-        _Section(
+        Section(
             "Copies in two splits of one lab",
             f"A score on one split says less where the model trained on the other. {look}",
             pairs("one lab"),
         ),
-        _Section("Copies in two labs", f"One lab's images are no other lab's test. {look}", pairs("two labs")),
-        _Section("Copies within a split", f"Such images count twice. {look}", pairs("within a split")),
-        _Section(
+        Section("Copies in two labs", f"One lab's images are no other lab's test. {look}", pairs("two labs")),
+        Section("Copies within a split", f"Such images count twice. {look}", pairs("within a split")),
+        Section(
             "Labels that all models contradict",
             "Every model of the study names the same other class, and finds it at least "
             f"{contradicted.SURE} probable (mean over its seeds). Under a shift all models may err alike: look.",
             of("contradicted"),
         ),
-        _Section(
+        Section(
             "Classes that something else than the cell tells",
             f"At least {100 * findings.TELLS:.0f} % of a class have a mark, which {100 * findings.TELLS:.0f} % of the "
             "other images have not. A model may learn what comes with it, such as a camera.",
             of("confounded"),
         ),
-        _Section(
+        Section(
             "Images that are blank, blurred or cut off",
             f"Blank: grey levels range over less than {findings.BLANK_LEVELS} of 255. Blurred: less than "
             f"{100 * findings.BLURRED:.0f} % of the split's median sharpness. Cut off: a strip of one colour takes "

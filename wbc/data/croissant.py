@@ -16,6 +16,11 @@ from wbc.data.domain import NOT_STATED, Archive, Domain
 from wbc.data.fetch.checksums import expected_sha256, file_sha256
 
 NAME: Final = "croissant.json"
+_TERMS: Final = (
+    *("citeAs", "column", "equivalentProperty", "extract", "field", "fileObject", "fileProperty", "fileSet", "format"),
+    *("includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references"),
+    *("regex", "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
+)
 _CONTEXT: Final = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -24,18 +29,12 @@ _CONTEXT: Final = {
     "rai": "http://mlcommons.org/croissant/RAI/",
     "dct": "http://purl.org/dc/terms/",
     "conformsTo": "dct:conformsTo",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "key": "cr:key",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "source": "cr:source",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    **{term: f"cr:{term}" for term in _TERMS},
 }
+"""The specification's own, whole: readers warn of another one."""
 _FIELDS: Final = {
     "path": ("sc:Text", "Path below the folder images"),
     "label": ("sc:Integer", "Class, by its number"),
@@ -85,13 +84,15 @@ def describe(domain: Domain, rows: pd.DataFrame, home: Path) -> dict[str, Any]:
 
 
 def _file(archive: Archive, domain: Domain, home: Path) -> dict[str, Any]:
-    sha256 = expected_sha256(archive, home)
+    sha256, here = expected_sha256(archive, home), f"archives/{archive.basename}"
+    part = archive.in_parts and (home / here).exists()
     kind = mimetypes.guess_type(archive.basename)[0] or "application/octet-stream"
     return {
         "@type": "cr:FileObject",
         "@id": archive.basename,
         "name": archive.basename,
-        "contentUrl": archive.origin or domain.page,
+        **({"description": f"The members that are used, of {archive.origin}"} if part else {}),
+        "contentUrl": here if part else archive.origin or domain.page,
         "encodingFormat": kind,
         **({"sha256": sha256} if sha256 else {}),
     }
@@ -133,7 +134,7 @@ def _images() -> dict[str, Any]:
             "description": description,
             "dataType": kind,
             "source": {"fileObject": {"@id": "manifest.csv"}, "extract": {"column": name}},
-            **({"references": {"@id": "classes/label"}} if name == "label" else {}),
+            **({"references": {"field": {"@id": "classes/label"}}} if name == "label" else {}),
         }
         for name, (kind, description) in _FIELDS.items()
     ]

@@ -46,6 +46,8 @@ class Archive:
     """What the file is called here, where its address does not end so; its kind is found by its first bytes."""
     members: str = ""
     """Pattern of the members of a zip or tar that are unpacked, found anywhere in their names; empty: all."""
+    in_parts: bool = False
+    """Whether only these members of a zip are downloaded, by range requests: for archives of tens of GB."""
     about_mb: int | None = None
     """Size in MB as others quote it: for the reader of an error, not checked."""
     sha256: str | None = None

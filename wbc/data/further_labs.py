@@ -208,9 +208,14 @@ FURTHER_LABS: Final = (
         archives=(
             Archive(
                 folder="Ostrava",
+                urls=(
+                    "https://springernature.figshare.com/ndownloader/files/40260787",
+                    "https://ndownloader.figshare.com/files/40260787",
+                ),
                 name="bodzas.zip",
                 about_mb=46_000,
                 members=_FIVE,
+                in_parts=True,
                 by_hand="open https://springernature.figshare.com/articles/dataset/"
                 "A_large-scale_high-resolution_WBC_image_dataset/22680517 and download its one zip with a tool that "
                 "goes on after a break, such as wget -c",
@@ -223,7 +228,8 @@ FURTHER_LABS: Final = (
         "Sci. Data (2023), doi:10.1038/s41597-023-02378-7.",
         page="https://doi.org/10.6084/m9.figshare.22680517",
         pictures=True,
-        caution=f"It takes 46 GB to download and 45 GB more unpacked, as BMP of 1200 × 1200 pixels. {_UNSEEN}",
+        caution="Of 46 GB only the members of the five classes are downloaded. Unpacked they take 45 GB more, as BMP "
+        f"of 1200 × 1200 pixels. {_UNSEEN}",
         sheet=Sheet(
             creator="A. Bodzas et al.",
             published="2023",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from wbc.errors import ConfigError, unknown
+from wbc.models.seen import images_seen
 
 Norm = Literal["batch", "frozen_batch", "group", "layer", "none", "own"]
 
@@ -243,16 +244,10 @@ PAPER_ROWS: Final = (
 )
 
 
-SEEN: Final = {"dinobloom": ("raabin", "lisc", "bccd", "tecom", "cellavision")}
-"""What foundation models were pretrained on, of the catalogue's domains, by a part of their name in lower case.
-
-DinoBloom: Koch et al. 2024, MICCAI, arXiv:2404.05022, the table of its training sets.
-"""
-
-
-def images_seen(name: str) -> tuple[str, ...]:
-    """Returns the domains that a model or a file of weights has seen, as far as its name tells; none is not known."""
-    return next((seen for part, seen in SEEN.items() if part in name.lower()), ())
+def seen_by(model: str, pretrained: str) -> tuple[str, ...]:
+    """Returns the keys of the domains that a model and the weights it starts from have seen, as far as is known."""
+    row = MODELS.get(model)
+    return (*(row.seen if row else images_seen(model)), *images_seen(pretrained))
 
 
 def find_model(name: str) -> Model:

@@ -15,7 +15,7 @@ from wbc.arms import PLAIN, Arm
 from wbc.config import PlanConfig, split_names
 from wbc.data.corrupt import SUFFIX
 from wbc.evaluation.metrics import Metrics
-from wbc.models.catalog import MODELS, Model, images_seen
+from wbc.models.catalog import MODELS, Model
 from wbc.report.adapted import AdaptedScore
 from wbc.report.statistics import ALPHA, PairedTest, SeedSpread, holm, paired_test, seed_spread, seeds_to_find
 from wbc.studies import study_name
@@ -294,7 +294,5 @@ def describe_arm(arm: Arm) -> Model:
 
     A model outside the catalogue goes by its name (timm, which knows more, takes PyTorch).
     """
-    model = MODELS.get(arm.model) or Model(
-        title=arm.model.removeprefix("timm:"), backbone=arm.model, norm="own", seen=images_seen(arm.model)
-    )
+    model = MODELS.get(arm.model) or Model(title=arm.model.removeprefix("timm:"), backbone=arm.model, norm="own")
     return model if arm.method == PLAIN else replace(model, index="")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wbc.arms import short_names
 from wbc.config import RunConfig
 from wbc.identity import suited
 from wbc.methods.catalog import find_adaptation, model_changes
@@ -69,11 +70,8 @@ def print_forecast(cells: Sequence[Cell], rates: Mapping[str, Rates], runner: st
     """Prints a grid of the cells, arms by seeds, then totals and the hours that are left, by each device's rates."""
     seeds = sorted({cell.config.seed for cell in cells})
     states = {(cell.config.arm, cell.config.seed): cell.state for cell in cells}
-    several = len({cell.config.source for cell in cells}) > 1
-    rows = [
-        [arm.full_name if several else arm.name, *(states.get((arm, seed), "") for seed in seeds)]
-        for arm in dict.fromkeys(cell.config.arm for cell in cells)
-    ]
+    names = short_names(cell.config.arm for cell in cells)
+    rows = [[name, *(states.get((arm, seed), "") for seed in seeds)] for arm, name in names.items()]
     print_table(["model", *(f"seed {seed}" for seed in seeds)], rows)
     counts = {state: sum(cell.state == state for cell in cells) for state in _STATES}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from typing import Final
 
+from wbc.arms import short_names
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.data.catalog import find_domain
 from wbc.data.corrupt import is_held
@@ -95,17 +96,15 @@ def print_outcomes(configs: Sequence[RunConfig], outcomes: Sequence[Outcome]) ->
     guessing = {
         domain: share for outcome in outcomes for domain, share in outcome.guessing.items() if not is_held(domain)
     }
-    arms = list(dict.fromkeys(config.arm for config in configs))
+    names = short_names(config.arm for config in configs)
     seeds = sorted({config.seed for config in configs})
-    several = len({arm.sources for arm in arms}) > 1
-    indices = {arm: find_model(arm.model).index for arm in arms}
+    indices = {arm: find_model(arm.model).index for arm in names}
     width = max(map(len, indices.values()))
     rows, samples = list[list[str]](), list[list[list[float]]]()
-    for arm in arms:
+    for arm, name in names.items():
         runs = [outcome for outcome in outcomes if outcome.config.arm == arm]
         samples.append([_over(runs, domain) for domain in guessing])
         cells = [over_seeds(each, len(seeds)) if each else "" if runs else "failed" for each in samples[-1]]
-        name = arm.full_name if several else arm.name
         rows.append([f"{indices[arm]:{width}} {name}" if width else name, *cells])
     how = how_over_seeds((values for row in samples for values in row), ", ".join(map(str, seeds)))
     print(f"Accuracy in %. {how}")

@@ -10,6 +10,8 @@ from wbc.config import RunConfig
 from wbc.data.catalog import find_domain
 from wbc.data.corrupt import is_held
 from wbc.data.splits import expand_targets, parse_sources
+from wbc.models.catalog import seen_by
+from wbc.models.seen import is_seen, marked, meaning
 from wbc.tracking import schema
 from wbc.tracking.read import StoredDataset, StoredRun
 
@@ -45,7 +47,7 @@ def run_note(run: StoredRun, config: RunConfig) -> str:
         f"{_epochs(config)}."
     )
     kept = run.tags.get(schema.NOTE, opening)
-    return fitted([opening, "", *_scores(run)]) if kept.startswith(opening) else kept
+    return fitted([opening, "", *_scores(run, config)]) if kept.startswith(opening) else kept
 
 
 def model_card(run: StoredRun, config: RunConfig) -> str:
@@ -64,7 +66,7 @@ def model_card(run: StoredRun, config: RunConfig) -> str:
             "",
             "**Tested on**",
             "",
-            *_scores(run),
+            *_scores(run, config),
             "",
             "**Must not be used for**",
             "",
@@ -100,8 +102,9 @@ def fitted(lines: Iterable[str]) -> str:
     return "\n".join(kept)
 
 
-def _scores(run: StoredRun) -> list[str]:
-    """Returns the main figures of a run and the table of its scores, home before away."""
+def _scores(run: StoredRun, config: RunConfig) -> list[str]:
+    """Returns the main figures of a run and the table of its scores, home before away, with marks of labs seen."""
+    keys = seen_by(config.model, config.pretrained)
     said = {schema.AT_HOME: "at home", schema.AWAY: "away"}
     main = [f"{_percent(run.metrics[name])} {words}" for name, words in said.items() if name in run.metrics]
     main += [f"a drop of {100 * run.metrics[schema.DROP]:.1f} points"] if schema.DROP in run.metrics else []
@@ -109,7 +112,10 @@ def _scores(run: StoredRun) -> list[str]:
     lines += ["| scored on | role | images | accuracy | balanced accuracy |", "|---|---|---:|---:|---:|"]
     for each in sorted(_tested(run), key=lambda each: (each.role != "home", each.name)):
         accuracy, balanced = (run.metrics[schema.score(each.name, name)] for name in ("accuracy", "balanced_accuracy"))
-        lines.append(f"| {each.name} | {each.role} | {_images(each)} | {_percent(accuracy)} | {_percent(balanced)} |")
+        values = (marked(each.name, keys), each.role, _images(each), _percent(accuracy), _percent(balanced))
+        lines.append(f"| {' | '.join(values)} |")
+    if any(is_seen(each.name, keys) for each in _tested(run)):
+        lines += ["", meaning(config.model)]
     return lines
 
 

@@ -1,5 +1,6 @@
 """The report of several labs: the matrix, the worst lab, a lab left out beside one source; small studies by hand."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,8 +140,13 @@ def test_left_out_table_has_gains_over_one_lab() -> None:
     assert isinstance(table, Table)
     line = next(line for line in to_markdown(table).splitlines() if "all other labs | group\\_dro" in line)
     assert "100.00<br>+90.0" in line
-    assert "95 % interval over 3 labs" in line
+    assert re.search(r"<br>\+\d+\.\d to \+\d+\.\d \|$", line)
     assert len(table.data) == 4 * 3
+    assert table.header[3:] == (*(f"{lab} (n = 10)" for lab in TARGETS), "worst lab", "gain, mean over labs")
+    first = table.groups[0][0]
+    low = min(first[3:6], key=lambda cell: cell.sort or 0)
+    assert f"{first[6].text} (n = 10)" == table.header[first.index(low)]
+    assert low.text.startswith(first[6].second)
 
 
 def test_figure_frames_home_and_underlines_the_worst_of_several_labs_away() -> None:
@@ -183,6 +189,7 @@ def test_report_is_written_of_logged_runs_and_no_run_is_asked_for_scores_on_its_
     assert (folder / "figures/labs.pdf").is_file()
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "all but cellavision" in page
+    assert "Data sheets" in page
     assert "12 epochs of 64 images each" in page
     assert "cellavision (10 images): balanced accuracy 100.0 % from all other labs, 70.0 % from one other lab." in page
 

@@ -155,7 +155,7 @@ def test_ensemble_is_right_where_its_mean_probability_is() -> None:
     study = study_of({"resnet50": [{AWAY: 5}, {AWAY: 1}, {AWAY: 1}]})
     table = averages(study)
     assert table is not None
-    assert table.header[1:] == (f"{AWAY}: one seed, mean", "ensemble")
+    assert table.header[1:] == (f"{AWAY}: one seed, mean", f"{AWAY}: ensemble")
     _, single, joint = table.groups[0][0]
     assert (single.text, joint.text) == ("76.67", "90.00")
     assert joint.second.startswith("[")

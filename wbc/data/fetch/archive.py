@@ -99,6 +99,11 @@ def extract(path: Path, folder: Path, limits: Limits = Limits(), members: str = 
         raise DataError(f"'{path}' is damaged ({path.stat().st_size:,} bytes): {error}. Fetch it again.") from error
 
 
+def is_wanted(name: str, wanted: re.Pattern[str]) -> bool:
+    """Returns whether a member is unpacked: the pattern is found in its name, or it is an archive."""
+    return wanted.search(name) is not None or _is_packed(name)
+
+
 def _unpack(path: Path, folder: Path, limits: Limits, members: str) -> None:
     kind = check_archive(path)
     if kind == "rar":
@@ -110,7 +115,7 @@ def _unpack(path: Path, folder: Path, limits: Limits, members: str) -> None:
 
 def _extract_zip(path: Path, folder: Path, limits: Limits, wanted: re.Pattern[str]) -> None:
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if wanted.search(info.filename) or _is_packed(info.filename)]
+        infos = [info for info in archive.infolist() if is_wanted(info.filename, wanted)]
         locked = next((info.filename for info in infos if info.flag_bits & 1), None)
         if locked is not None:
             raise DataError(f"'{locked}' asks for a password.")
@@ -120,9 +125,9 @@ def _extract_zip(path: Path, folder: Path, limits: Limits, wanted: re.Pattern[st
 
 def _extract_tar(path: Path, folder: Path, limits: Limits, wanted: re.Pattern[str]) -> None:
     with tarfile.open(path) as archive:
-        infos = (info for info in archive if wanted.search(info.name) or _is_packed(info.name))
+        infos = (info for info in archive if is_wanted(info.name, wanted))
         _check_members((_tar_member(info) for info in infos), path, limits)
-        kept = [info for info in archive.getmembers() if wanted.search(info.name) or _is_packed(info.name)]
+        kept = [info for info in archive.getmembers() if is_wanted(info.name, wanted)]
         archive.extractall(folder, kept, filter="data")
 
 

@@ -1,25 +1,21 @@
 """Fetches a domain's archives: from a hand-downloaded file, a mirror (WBC_MIRROR), the host, or Google Drive."""
 
 import logging
-import re
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import requests
 
 from wbc.data.domain import Archive, Domain
 from wbc.data.fetch.archive import check_archive
+from wbc.data.fetch.asking import CHUNK, TIMEOUT_S, ask, short
 from wbc.data.fetch.checksums import check_sha256, expected_sha256
-from wbc.errors import DataError, first_line
+from wbc.data.fetch.members import fetch_members
+from wbc.errors import DataError
 from wbc.surroundings import mirror
 from wbc.terminal import progress
 
-RETRY_WAITS_S: Final = (1.0, 4.0)
-_TIMEOUT_S: Final = (10.0, 60.0)
-_CHUNK: Final = 1 << 16
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +51,7 @@ def fetch(archive: Archive, domain: Domain, home: Path, given: Path | None = Non
         if not one_file:  # what one address left is no beginning of what another has
             part.unlink(missing_ok=True)
         try:
-            _fetch_from(source, part, f"{domain.key}: {archive.basename}")
+            _fetch_from(source, part, f"{domain.key}: {archive.basename}", archive)
             accepted = _accept(part, target, archive, home)
             _warn_of_http(source, archive, domain, home, accepted[1])
             return accepted
@@ -115,12 +111,15 @@ def _sources(archive: Archive, domain: Domain) -> Iterator[str]:
     yield from archive.urls or filter(None, (archive.origin,))
 
 
-def _fetch_from(source: str, part: Path, what: str) -> None:
+def _fetch_from(source: str, part: Path, what: str, archive: Archive) -> None:
     if source.startswith("https://drive.google.com/"):
         _fetch_from_drive(source.rpartition("=")[2], part, what)
     elif source.startswith(("http://", "https://")):
         _log.info("%s: downloading from %s", what, source)
-        _fetch_from_url(source, part, what)
+        if archive.in_parts:
+            fetch_members(source, part, archive.members, what)
+        else:
+            ask(lambda: _stream(source, part, what), what)
     else:
         _log.info("%s: copying from %s", what, source)
         try:
@@ -130,25 +129,11 @@ def _fetch_from(source: str, part: Path, what: str) -> None:
             raise
 
 
-def _fetch_from_url(url: str, part: Path, what: str) -> None:
-    for wait_s in (*RETRY_WAITS_S, None):
-        try:
-            _stream(url, part, what)
-            return
-        except requests.RequestException as error:
-            answer = error.response.status_code if error.response is not None else None
-            refused = answer is not None and answer < 500 and answer not in (408, 416, 429)
-            if wait_s is None or refused:
-                raise DataError(f"{_short(error)}.") from error
-            _log.warning("%s: %s; again in %.0f s", what, _short(error), wait_s)
-            time.sleep(wait_s)
-
-
 def _stream(url: str, part: Path, what: str) -> None:
     """Appends to what is there of the file, if the server agrees on where to go on; else starts over."""
     offset = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
         if response.status_code == 416:  # nothing beyond what is there: all of it, or of another file
             if response.headers.get("Content-Range") == f"bytes */{offset}":
                 return
@@ -162,7 +147,7 @@ def _stream(url: str, part: Path, what: str) -> None:
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else None
         with part.open("ab" if offset else "wb") as handle, progress(what, total, "bytes", start=offset) as advance:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in response.iter_content(CHUNK):
                 handle.write(chunk)
                 advance(len(chunk))
     if total is not None and part.stat().st_size != total:
@@ -183,17 +168,10 @@ def _fetch_from_drive(drive_id: str, part: Path, what: str) -> None:
 
         try:
             gdown.download(
-                id=drive_id, output=handle, quiet=True, use_cookies=False, progress=report, timeout=_TIMEOUT_S
+                id=drive_id, output=handle, quiet=True, use_cookies=False, progress=report, timeout=TIMEOUT_S
             )
         except (gdown.exceptions.DownloadError, requests.RequestException) as error:
-            raise DataError(f"Google Drive gave no file: {_short(error)}.") from error
-
-
-def _short(error: Exception) -> str:
-    """Returns the first line of what went wrong, without the layers of objects that requests wraps it in."""
-    line = first_line(error)
-    cause = re.search(r"\[Errno [^\]]*\] ([^'\")]+)|IncompleteRead\(([^)]+)\)|(timed out)", line)
-    return next(filter(None, cause.groups())) if cause else line.rstrip(".")
+            raise DataError(f"Google Drive gave no file: {short(error)}.") from error
 
 
 def _by_hand(archive: Archive, domain: Domain, home: Path) -> str:

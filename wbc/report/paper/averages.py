@@ -47,7 +47,7 @@ def averages(study: Study) -> Table | None:
         ),
         header=(
             "model",
-            *(text for domain in shown_domains(study) for text in (f"{domain.name}: one seed, mean", *kinds)),
+            *(f"{domain.name}: {text}" for domain in shown_domains(study) for text in ("one seed, mean", *kinds)),
         ),
         groups=(tuple(rows),),
         left=1,

@@ -125,7 +125,7 @@ def _end(axis: Axes, study: Study, arm: Arm, domain: ScoredDomain, row: float) -
 
 def signed(points: float) -> str:
     """Returns a change in points to one decimal, with its sign."""
-    return f"{points:+.1f}".replace("-", "−")
+    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")  # what rounds to zero has no minus
 
 
 def _title(study: Study, domain: ScoredDomain, *, alone: bool) -> str:

@@ -165,8 +165,9 @@ def worth(study: Study) -> str:
         return told
     (kind, method), by_method = best
     count = len([way for way in levels(study) if way[1] != PLAIN])
+    chosen = f", the best of {count} by these labs' own scores," if count > 1 else ""
     return (
-        f"{told} A better method: {method} on {kind}, the best of {count} by these labs' own scores, adds "
+        f"{told} A better method: {method} on {kind}{chosen} adds "
         f"{_over_labs(by_method)} to plain training on as many labs. More labs minus the method: "
         f"{_over_labs(difference)}. {_verdict(list(difference.values()))}"
     )
@@ -193,11 +194,16 @@ def points(interval: Interval) -> str:
 
 def interval_words(interval: Interval) -> str:
     """Returns the ends of an interval over labs, in points."""
+    over = "" if interval.half_width is None else f"95 % interval over {interval.n} labs: "
+    return f"{over}{ends(interval)}"
+
+
+def ends(interval: Interval) -> str:
+    """Returns the ends of an interval in points: "−4.4 to +2.9"."""
     if interval.half_width is None:
         return "one lab, so no interval"
-    ends = (interval.mean - interval.half_width, interval.mean + interval.half_width)
-    low, high = (signed(_PERCENT * end) for end in ends)
-    return f"95 % interval over {interval.n} labs: {low} to {high}"
+    sides = (interval.mean - interval.half_width, interval.mean + interval.half_width)
+    return " to ".join(signed(_PERCENT * side) for side in sides)
 
 
 def sentences(study: Study) -> tuple[str, ...]:

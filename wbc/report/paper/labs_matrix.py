@@ -10,9 +10,11 @@ from matplotlib.patches import Rectangle
 
 from wbc.arms import PLAIN, Arm
 from wbc.cells import CLASSES
+from wbc.models.seen import MARK, is_seen
 from wbc.report import style
 from wbc.report.names import spoken
 from wbc.report.paper import labs as of
+from wbc.report.seen import keys_seen
 from wbc.report.statistics import CHANCE
 from wbc.report.study import Study
 from wbc.report.style import Plot
@@ -29,13 +31,15 @@ _FULL: Final = 0.8
 def matrix(study: Study) -> Plot:
     """Returns the matrix of plain training, a panel for each model: sources in rows, labs in columns."""
     arms = [arm for arm in study.arms if arm.method == PLAIN] or list(study.arms)
+    met = {arm.model for arm in arms for lab in of.fields(study, arm) if is_seen(lab, keys_seen(study, arm))}
+    seen = f" {MARK} The weights of {', '.join(sorted(met))} have seen images of this lab before." if met else ""
     seeds = "one seed" if len(study.seeds) == 1 else f"mean of {len(study.seeds)} seeds"
     return Plot(
         name="labs",
         caption=(
             f"Balanced accuracy in % by source (row) and lab (column), {seeds}; below it the number of images. Framed: "
             "a lab that was trained on, scored on the part held out. Underlined: the worst of several labs away. "
-            f"A class at random has {100 * CHANCE:.0f} %.{of.lacking_words(study)}"
+            f"A class at random has {100 * CHANCE:.0f} %.{of.lacking_words(study)}{seen}"
         ),
         figure=_draw(study, arms),
         narrow=len({arm.model for arm in arms}) == 1,
@@ -68,7 +72,8 @@ def _panel(axis: Axes, study: Study, arms: list[Arm], rows: list[tuple[str, ...]
         low = of.worst(away) if len(away) > 1 else None
         for place, lab in enumerate(columns):
             if lab in on:
-                _field(axis, place, rows.index(arm.sources), on[lab], worst=on[lab] is low)
+                mark = MARK if is_seen(lab, keys_seen(study, arm)) else ""
+                _field(axis, place, rows.index(arm.sources), on[lab], worst=on[lab] is low, mark=mark)
             else:
                 axis.text(place, rows.index(arm.sources), "missing", ha="center", va="center", fontsize=6, color=_GREY)
     axis.set_xlim(-0.5, len(columns) - 0.5)
@@ -80,7 +85,7 @@ def _panel(axis: Axes, study: Study, arms: list[Arm], rows: list[tuple[str, ...]
     axis.set_title(f"{network}\n{rest}", fontsize=7)
 
 
-def _field(axis: Axes, place: int, row: int, field: of.Field, *, worst: bool) -> None:
+def _field(axis: Axes, place: int, row: int, field: of.Field, *, worst: bool, mark: str) -> None:
     """Draws a field, its balanced accuracy and the number of images."""
     ground = mpl.colormaps["Blues"](_FULL * field.mean)
     axis.add_patch(Rectangle((place - 0.48, row - 0.47), 0.96, 0.94, facecolor=ground, linewidth=0))
@@ -89,8 +94,8 @@ def _field(axis: Axes, place: int, row: int, field: of.Field, *, worst: bool) ->
         axis.add_patch(Rectangle((place - 0.46, row - 0.45), 0.92, 0.9, **frame))
     ink = style.ink(list(ground))
     look: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
-    axis.text(place, row - 0.14, f"{100 * field.mean:.1f}", fontsize=7, **look)
-    mark = f", {len(CLASSES) - len(of.lacking(field.domain))} classes" if of.lacking(field.domain) else ""
-    axis.text(place, row + 0.25, f"n={len(field.domain.labels)}{mark}", fontsize=4.8, **look)
+    axis.text(place, row - 0.14, f"{100 * field.mean:.1f}{mark}", fontsize=7, **look)
+    some = f", {len(CLASSES) - len(of.lacking(field.domain))} classes" if of.lacking(field.domain) else ""
+    axis.text(place, row + 0.25, f"n={len(field.domain.labels)}{some}", fontsize=5.3, **look)
     if worst:
         axis.plot([place - 0.2, place + 0.2], [row + 0.06] * 2, color=ink, linewidth=0.8)

@@ -50,7 +50,8 @@ def left_out_table(study: Study) -> Table | None:
             base = found[of.ONE, PLAIN].get(model, {})
             gains = {lab: float(np.mean(by_lab[lab]) - np.mean(base[lab])) for lab in names if lab in by_lab}
             shown = [_left_out_cell(by_lab.get(lab, []), gains.get(lab)) for lab in names]
-            group.append(cells(model, kind, method, *shown, _over_labs(gains, plain=(kind, method) == (of.ONE, PLAIN))))
+            gain = _over_labs(gains, plain=(kind, method) == (of.ONE, PLAIN))
+            group.append(cells(model, kind, method, *shown, _worst(by_lab), gain))
             data += [
                 {"model": model, "trained_on": kind, "method": method, "lab": lab, "n_sources": len(by_lab[lab])}
                 | {"balanced_accuracy": float(np.mean(by_lab[lab])), "lowest_source": min(by_lab[lab])}
@@ -64,10 +65,11 @@ def left_out_table(study: Study) -> Table | None:
         title="A lab left out: trained on one other lab, or on all others; balanced accuracy in %",
         note=(
             "Means over seeds; of one other lab also over which one it is, in brackets the lowest and highest of them. "
-            "Second lines: points above plain training on one other lab. Last column: the mean of these gains, with "
-            f"its 95 % interval over labs (Student t). {steps}"
+            "Second lines: points above plain training on one other lab. Worst: the lab of the lowest mean. Last "
+            "column: the mean of these gains, with its 95 % interval over labs (Student t). "
+            f"{steps}{of.lacking_words(study)}"
         ),
-        header=("model", "trained on", "method", *names, "gain, mean over labs"),
+        header=("model", "trained on", "method", *_headings(study), "worst lab", "gain, mean over labs"),
         groups=tuple(rows),
         left=3,
         data=pd.DataFrame(data),
@@ -96,8 +98,22 @@ def _left_out_cell(means: list[float], gain: float | None) -> Cell:
     return Cell(text=f"{percent(mean)}{spread}", second=signed(100 * gain) if gain else "", sort=mean)
 
 
+def _headings(study: Study) -> list[str]:
+    """Returns the labs, each with the number of images that it is scored on by arms that have not seen it."""
+    found = (field for arm in study.arms for field in of.fields(study, arm).values() if not field.home)
+    away = {field.lab: len(field.domain.labels) for field in found}
+    return [f"{lab} (n = {away[lab]})" if lab in away else lab for lab in of.labs(study)]
+
+
+def _worst(by_lab: dict[str, list[float]]) -> Cell:
+    if not by_lab:
+        return Cell(text=NOTHING)
+    mean, lab = min((float(np.mean(means)), lab) for lab, means in by_lab.items())
+    return Cell(text=lab, second=percent(mean), sort=mean)
+
+
 def _over_labs(gains: dict[str, float], *, plain: bool) -> Cell:
     if plain or not gains:
         return Cell(text=NOTHING)
     interval = seed_interval(list(gains.values()))
-    return Cell(text=of.points(interval), second=of.interval_words(interval), sort=interval.mean)
+    return Cell(text=of.points(interval), second=of.ends(interval), sort=interval.mean)
