@@ -10,8 +10,9 @@ from tests.report.studies import at_home_and_away
 from wbc.arms import parse_arm
 from wbc.assess.labelled import Merits, find_truth, merits
 from wbc.assess.predict import Answers
+from wbc.assess.reading import read_slides
 from wbc.assess.sheet import keep_filled, order
-from wbc.assess.slides import Cell, Slides, read_slides
+from wbc.assess.slides import Cell, Slides
 from wbc.assess.unlabelled import Model
 from wbc.assess.verdict import Verdict, rules, with_labels, without_labels
 from wbc.report.trials import Range

@@ -52,6 +52,8 @@ class Assessment:
     parts: tuple[Part, ...]
     tiles: tuple[Tile, ...]
     taken_for: tuple[tuple[str, str, int], ...]
+    found: str
+    """What boxes there were, in a sentence; empty: none."""
     left_out: str
     how_to_map: str
     """The option that would map names that were left out; empty: none was."""
