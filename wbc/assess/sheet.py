@@ -15,8 +15,8 @@ from wbc.evaluation.selective import least_sure
 from wbc.seeding import generator
 
 NAME: Final = "label_first.csv"
-DRAWN: Final = 100
-"""Cells at random, at the top: of all others accuracy could not be told."""
+DRAWN: Final = 200
+"""Cells at random, at the top: of all others accuracy could not be told. So many may show that a model is fit."""
 OF_CLASS: Final = 10
 """Cells of each class that the model names, so that rare ones are examined."""
 UNSURE: Final = 20
