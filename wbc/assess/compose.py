@@ -161,8 +161,8 @@ def _next_steps(evidence: Evidence, verdict: Verdict, error: float) -> list[tupl
     if any(cell.label < 0 for cell in evidence.slides.cells):
         steps.append(
             (
-                f"Label cells in the order of {NAME}: the first {DRAWN} are drawn at random. 100 labelled cells tell the "
-                f"accuracy to ±10 points, 400 to ±5; the answer fit takes {least_labelled(error)} at least. Save the "
+                f"Label cells in the order of {NAME}: the first {DRAWN} are drawn at random. 100 labelled cells tell "
+                f"the accuracy to ±10 points, 400 to ±5; the answer fit takes {least_labelled(error)} at least. Save the "
                 "table under another name, and assess that file:",
                 "make assess " + typed("SLIDES", "labelled.csv"),
             )

@@ -37,13 +37,11 @@ def models_table(models: list[Model], merits: dict[str, Merits]) -> Table:
         title="How right each model is, in %",
         note=(
             f"Of {n} labelled cells, by the run of each model that is closest to its mean on the known labs. Below: "
-            "95 % "
-            "intervals, over slides or patients where they are named. Confidence error: how far confidence lies from accuracy, "
-            "in points (ECE). "
-            "AUGRC: mistakes that confidence lets through; 0 is best. May be signed: the share of cells with the "
-            "accepted "
-            "error kept at 95 % confidence. At prevalence: for 62 % neutrophils, 30 % lymphocytes, 5 % monocytes, 2 % "
-            f"eosinophils, 0.4 % basophils. Slides blow up the variance by {effect:.1f}."
+            "95 % intervals, over slides or patients where they are named. Confidence error: how far confidence lies "
+            "from accuracy, in points (ECE). AUGRC: mistakes that confidence lets through; 0 is best. May be signed: "
+            "the share of cells with the accepted error kept at 95 % confidence. At prevalence: for 62 % neutrophils, "
+            "30 % lymphocytes, 5 % monocytes, 2 % eosinophils, 0.4 % basophils. "
+            f"Slides blow up the variance by {effect:.1f}."
         ),
         header=(
             "model",
@@ -115,9 +113,8 @@ def more_table(model: str, found: Merits) -> Table | None:
         name="more",
         title=f"What more the labels show of {model}",
         note="Sets: Sadinle 2019; the promise holds at home and breaks with the lab. Bias and limits of agreement: "
-        "Bland "
-        "and Altman 1986. Slope: Passing and Bablok 1983, with its 95 % limits. Noise of counting: Rümke. A last layer: a "
-        "logistic regression on what the network makes of a cell; cells it learned from are not scored.",
+        "Bland and Altman 1986. Slope: Passing and Bablok 1983, with its 95 % limits. Noise of counting: Rümke. A last "
+        "layer: a logistic regression on what the network makes of a cell; cells it learned from are not scored.",
         header=("what", "found"),
         groups=(tuple(rows),),
         left=2,
