@@ -42,7 +42,8 @@ def applied(name: str, slides: Path, home: Callable[[str], bool] | None = None) 
     known = read_known(AssessConfig(slides=str(slides)))
     if home:
         domains = (replace(each, home=True) for each in known.domains if home(each.name))
-        known = replace(known, domains=tuple(domains))
+        runs = (replace(run, stored=replace(run.stored, datasets=())) for run in known.runs)  # as if it logged no roles
+        known = replace(known, runs=tuple(runs), domains=tuple(domains))
     (checkpoint,) = checkpoints = tuple(fetch_all(known).values())
     with decoded(read_slides(str(slides), {}), [cropped_geometry(checkpoint.config, 1.0)]) as cells:
         (answers,) = ask(known, {known.runs[0].stored.id: checkpoint}, cells, 1.0, "cpu")

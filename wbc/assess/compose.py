@@ -162,8 +162,8 @@ def _next_steps(evidence: Evidence, verdict: Verdict, error: float) -> list[tupl
         steps.append(
             (
                 f"Label cells in the order of {NAME}: the first {DRAWN} are drawn at random. 100 labelled cells tell "
-                f"the accuracy to ±10 points, 400 to ±5; the answer fit takes {least_labelled(error)} at least. Save the "
-                "table under another name, and assess that file:",
+                f"the accuracy to ±10 points, 400 to ±5. The answer fit takes {least_labelled(error)} at least. Save "
+                "the table under another name, and assess that file:",
                 "make assess " + typed("SLIDES", "labelled.csv"),
             )
         )

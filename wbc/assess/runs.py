@@ -19,6 +19,7 @@ from wbc.data.corrupt import SUFFIX, is_held
 from wbc.errors import TrackingError
 from wbc.report.files import Truth, read_scored
 from wbc.report.study import ScoredDomain, ScoredRun
+from wbc.report.trials import is_home
 from wbc.studies import study_name
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, read_run, read_trainings
@@ -52,11 +53,11 @@ class Known:
 
     def away_of(self, run: ScoredRun) -> list[ScoredDomain]:
         """Returns the labs that a run was scored on and not trained on."""
-        return [each for each in self.domains if each.name in run.scores and not run.is_home(each)]
+        return [each for each in self.domains if each.name in run.scores and not is_home(run, each)]
 
     def home_of(self, run: ScoredRun) -> ScoredDomain | None:
         """Returns the images that stand for a run's home; None where it was scored on none."""
-        return next((each for each in self.domains if each.name in run.scores and run.is_home(each)), None)
+        return next((each for each in self.domains if each.name in run.scores and is_home(run, each)), None)
 
     def of(self, arm: Arm) -> list[ScoredRun]:
         """Returns an arm's runs, by seed."""

@@ -1,5 +1,7 @@
 """The tables of the page: models side by side, labs, and what the labels show of the chosen model."""
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
@@ -10,6 +12,8 @@ from wbc.cells import CLASSES
 from wbc.evaluation.conformal import MISSED
 from wbc.evaluation.metrics import Metrics
 from wbc.report.render import NOTHING, Cell, Table, cells
+
+_MERITS: Final = ("accuracy", "balanced", "macro F1", "confidence error", "AUGRC", "may be signed", "at prevalence")
 
 
 def models_table(models: list[Model], merits: dict[str, Merits]) -> Table:
@@ -43,16 +47,7 @@ def models_table(models: list[Model], merits: dict[str, Merits]) -> Table:
             "30 % lymphocytes, 5 % monocytes, 2 % eosinophils, 0.4 % basophils. "
             f"Slides blow up the variance by {effect:.1f}."
         ),
-        header=(
-            "model",
-            "accuracy",
-            "balanced",
-            "macro F1",
-            "confidence error",
-            "AUGRC",
-            "may be signed",
-            "at prevalence",
-        ),
+        header=("model", *_MERITS),
         groups=(tuple(rows),),
         left=1,
         data=pd.DataFrame(data),

@@ -42,11 +42,6 @@ class ScoredRun:
     adapted: dict[tuple[str, str], AdaptedScore] = field(default_factory=dict)
     """By domain and adaptation."""
 
-    def is_home(self, domain: "ScoredDomain") -> bool:
-        """Returns whether a domain is of a lab that this run was trained on; runs made before logged no roles."""
-        roles = {each.role for each in self.stored.datasets if each.name == domain.name} - {"", "training"}
-        return "home" in roles if roles else domain.home
-
     @property
     def identity(self) -> str:
         """What the run's weights are known by."""

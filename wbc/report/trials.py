@@ -46,6 +46,12 @@ def expect(labels: Labels, home: Scores, new: Scores, seeds: Sequence[Scores]) -
     return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
+def is_home(run: ScoredRun, domain: ScoredDomain) -> bool:
+    """Returns whether a domain is of a lab that a run was trained on; runs made before logged no roles."""
+    roles = {each.role for each in run.stored.datasets if each.name == domain.name} - {"", "training"}
+    return "home" in roles if roles else domain.home
+
+
 def trials(runs: Iterable[ScoredRun], domains: Sequence[ScoredDomain]) -> pd.DataFrame:
     """Returns a row for each run, lab away and estimator: expected and true accuracy, in [0, 1].
 
@@ -58,8 +64,8 @@ def trials(runs: Iterable[ScoredRun], domains: Sequence[ScoredDomain]) -> pd.Dat
     for arm, alike in by_arm.items():
         for run in alike:
             scored = [each for each in domains if each.name in run.scores]
-            homes = _homes([each for each in scored if run.is_home(each)])
-            for lab in (each for each in scored if homes and not run.is_home(each)):
+            homes = _homes([each for each in scored if is_home(run, each)])
+            for lab in (each for each in scored if homes and not is_home(run, each)):
                 seeds = [each.scores[lab.name] for each in alike if lab.name in each.scores]
                 true = float((run.scores[lab.name].argmax(1) == lab.labels).mean())
                 labels = np.concatenate([each.labels for each in homes])
