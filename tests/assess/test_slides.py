@@ -8,7 +8,8 @@ from PIL import Image
 
 from wbc.assess.names import UNLABELLED, label_of, read_mapping
 from wbc.assess.pixels import decoded
-from wbc.assess.slides import counted, read_slides
+from wbc.assess.reading import read_slides
+from wbc.assess.slides import counted
 from wbc.data.cache import Geometry
 from wbc.errors import ConfigError, DataError
 
@@ -122,3 +123,52 @@ def test_format_is_read(tmp_path: Path, suffix: str) -> None:
         draw(tmp_path / f"{index}.{suffix}")
     with decoded(read_slides(str(tmp_path), {}), [Geometry("squash", 32)]) as cells:
         assert len(cells.slides.cells) == 10
+
+
+def test_masks_beside_cells_are_left_out_by_their_colours_or_their_name(tmp_path: Path) -> None:
+    for index in range(10):
+        draw(tmp_path / f"{index}.bmp")
+        shape = np.zeros((24, 24), np.uint8)
+        shape[6:18, 6:18], shape[9:15, 9 : 12 + index % 4] = 128, 255
+        Image.fromarray(shape).save(tmp_path / f"{index}.png")
+    draw(tmp_path / "0_mask.jpg")
+    draw(tmp_path / "masks/1.jpg")
+    draw(tmp_path / "masks/alone.jpg")
+    with decoded(read_slides(str(tmp_path), {}), [Geometry("squash", 32)]) as cells:
+        assert {cell.path.suffix for cell in cells.slides.cells} == {".bmp", ".jpg"}
+        assert [cell.id for cell in cells.slides.cells if cell.path.suffix == ".jpg"] == ["masks/alone.jpg"]
+    assert cells.slides.left_out == {
+        "a mask, not a cell: 16 colours or fewer": 10,
+        "a mask, by its name": 2,
+    }
+
+
+def test_class_folders_of_one_name_in_several_places_are_taken_together_and_their_slides_kept_apart(
+    tmp_path: Path,
+) -> None:
+    for name in ("a/Neutrophil/1.png", "b/x/neutrophil/1.png", "b/x/Neutrophil/1.png", "Neutrophil/Neutrophil/1.png"):
+        draw(tmp_path / name)
+    draw(tmp_path / "Ba/Monocyte/1.png")
+    draw(tmp_path / "train/images/Monocyte/2.png")
+    slides = read_slides(str(tmp_path), {})
+    assert {cell.id: (cell.label, cell.slide) for cell in slides.cells} == {
+        "a/Neutrophil/1.png": (4, "a"),
+        "b/x/neutrophil/1.png": (4, "b/x"),
+        "b/x/Neutrophil/1.png": (4, "b/x"),
+        "Neutrophil/Neutrophil/1.png": (4, ""),
+        "Ba/Monocyte/1.png": (3, "Ba"),
+        "train/images/Monocyte/2.png": (3, ""),
+    }
+    assert ("Neutrophil", "Neutrophil", 3) in slides.taken_for
+    assert ("neutrophil", "Neutrophil", 1) in slides.taken_for
+
+
+def test_copy_under_another_label_is_told_from_a_copy(tmp_path: Path) -> None:
+    for index in range(11):
+        draw(tmp_path / f"Neutrophil/{index}.png")
+    draw(tmp_path / "Monocyte/other.png", seed=99)
+    for name, of in (("Neutrophil/copy.png", "Neutrophil/0.png"), ("Neutrophil/same.png", "Monocyte/other.png")):
+        (tmp_path / name).write_bytes((tmp_path / of).read_bytes())
+    with decoded(read_slides(str(tmp_path), {}), [Geometry("squash", 32)]) as cells:
+        assert len(cells.slides.cells) == 12
+    assert cells.slides.left_out == {"a copy of another file": 1, "a copy of another file, under another label": 1}

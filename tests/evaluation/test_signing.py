@@ -6,7 +6,7 @@ import pytest
 from wbc.evaluation.clusters import cluster_interval, design_effect
 from wbc.evaluation.conformal import class_sets, set_threshold
 from wbc.evaluation.counts import limits_of_agreement, passing_bablok
-from wbc.evaluation.signing import best_signing, error_limits, signed_at, signing
+from wbc.evaluation.signing import best_signing, error_limits, least_labelled, signed_at, signing
 from wbc.seeding import generator
 
 
@@ -20,6 +20,13 @@ def test_all_cells_are_signed_when_none_is_wrong() -> None:
     found = signing(np.ones(500, bool), np.linspace(0.5, 1, 500), 0.05)
     assert (found.coverage, found.error, found.cells) == (1, 0, 500)
     assert found.bound < 0.05
+
+
+def test_fewest_labelled_cells_are_those_from_which_some_are_signed() -> None:
+    least = least_labelled(0.05)
+    assert least == 198  # 99 signed ones without a mistake, by the first of eight looks
+    signed = [signing(np.ones(n, bool), np.linspace(0.5, 1, n), 0.05).cells for n in (least - 8, least)]
+    assert signed == [0, least]
 
 
 def test_none_is_signed_when_cells_are_too_few_for_the_bound() -> None:

@@ -29,7 +29,7 @@ def advise(known: Known, arm: Arm) -> Advice | None:
     Adaptations that learn from labels are left out: the heads on labelled cells show what these are worth.
     """
     gains: dict[str, dict[str, list[float]]] = {}
-    away = {each.name for each in known.away}
+    away = {each.name for run in known.of(arm) for each in known.away_of(run)}
     for run in known.of(arm):
         for (lab, name), score in run.adapted.items():
             if lab in away and lab in run.metrics and find_adaptation(name).access != "labels":

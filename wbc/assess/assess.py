@@ -5,10 +5,13 @@ make assess SLIDES=our_slides
 
 import logging
 import time
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from wbc.assess.adapted import adapt
+from wbc.assess.advice import advise
 from wbc.assess.compose import Evidence, cells_table, compose
 from wbc.assess.labelled import find_truth, merits
 from wbc.assess.labs import is_same_lab, place, shared, training_splits
@@ -17,9 +20,9 @@ from wbc.assess.options import AssessConfig
 from wbc.assess.page import Assessment, render, write_figures, write_pdf
 from wbc.assess.pixels import Decoded, decoded
 from wbc.assess.predict import Answers, ask, cropped_geometry, fetch_all
+from wbc.assess.reading import read_slides
 from wbc.assess.runs import Known, read_known
 from wbc.assess.sheet import NAME, keep_filled, write_sheet
-from wbc.assess.slides import read_slides
 from wbc.assess.unlabelled import between_models, models
 from wbc.assess.verdict import LEAST_LABELLED, Verdict, with_labels, without_labels
 from wbc.processes import signals_exit
@@ -52,6 +55,10 @@ def assess(options: AssessConfig) -> str:
             known, warnings = _apart(known, cells)
             answers = ask(known, checkpoints, cells, options.crop, options.device)
             evidence = _weigh(known, cells, answers, options.error, warnings)
+            if advice := advise(known, evidence.models[0].arm):
+                chosen = evidence.models[0].chosen
+                checkpoint = checkpoints[chosen.run.stored.id]
+                evidence = replace(evidence, adapted=adapt(advice, chosen, checkpoint, cells, known, options.crop))
         verdict = _answer(evidence, options.error)
         seconds = time.perf_counter() - began
         with replacing(folder) as part, figure_style():
@@ -107,6 +114,7 @@ def _weigh(known: Known, cells: Decoded, answers: list[Answers], error: float, w
         between=between_models(found),
         truth=truth,
         merits=given,
+        adapted=None,
         warnings=warnings,
     )
 
@@ -140,6 +148,8 @@ def _metrics(evidence: Evidence, verdict: Verdict) -> dict[str, float]:
         own = evidence.merits[first.name]
         found |= {"labelled": float(len(evidence.truth.rows)), "accuracy": own.metrics.accuracy, "ece": own.ece[0]}
         found |= {"balanced_accuracy": own.metrics.balanced_accuracy, "signed": own.signed.coverage, "augrc": own.augrc}
+    if evidence.adapted and not evidence.adapted.failed:
+        found["changed_by_adaptation"] = float(evidence.adapted.changed(first.chosen).mean())
     if verdict.referred is not None:
         found["referred"] = verdict.referred
     return {name: value for name, value in found.items() if np.isfinite(value)}

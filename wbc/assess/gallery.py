@@ -3,14 +3,13 @@
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from wbc.assess.labelled import Truth
 from wbc.assess.pixels import thumbnail
-from wbc.assess.slides import Slides
+from wbc.assess.slides import Cell, Slides
 from wbc.assess.unlabelled import Model
 from wbc.cells import CLASSES
 from wbc.evaluation.selective import least_sure, surest_mistakes
@@ -52,7 +51,7 @@ def tiles(models: list[Model], slides: Slides, truth: Truth | None) -> list[Tile
         for kind, rows in (("mistake", mistakes), ("unsure", least_sure(chosen, UNSURE))):
             for row in rows.tolist():
                 cell, said = slides.cells[row], int(chosen[row].argmax())
-                small[row] = small.get(row) or _jpeg(cell.path)
+                small[row] = small.get(row) or _jpeg(cell)
                 found.append(
                     Tile(
                         kind=kind,
@@ -67,7 +66,7 @@ def tiles(models: list[Model], slides: Slides, truth: Truth | None) -> list[Tile
     return found
 
 
-def _jpeg(path: Path) -> str:
+def _jpeg(cell: Cell) -> str:
     content = io.BytesIO()
-    thumbnail(path, SIZE_PX).save(content, "jpeg", quality=_QUALITY, optimize=True)
+    thumbnail(cell, SIZE_PX).save(content, "jpeg", quality=_QUALITY, optimize=True)
     return base64.b64encode(content.getvalue()).decode()

@@ -79,7 +79,7 @@ def place(known: Known, answers: Answers, looks: Looks) -> list[Lab]:
     home_embedded = read_embeddings(run, home.name) if home else None
     said = run.scores[home.name].argmax(1) if home else None
     labs = []
-    for lab in (each for each in known.domains if each.name in run.scores and (each is home or not each.home)):
+    for lab in ([home] if home else []) + known.away_of(run):
         seen = home_looks if lab is home else _looks(lab.name)
         embedded = home_embedded if lab is home else read_embeddings(run, lab.name)
         apart = embedded_distance(home_embedded, said, embedded, run.scores[lab.name].argmax(1))

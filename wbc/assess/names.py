@@ -1,6 +1,8 @@
 """What a laboratory's names of classes mean: its own mapping first, then the common spellings."""
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from wbc.cells import CLASSES, class_index
 from wbc.config import split_names
@@ -9,6 +11,8 @@ from wbc.errors import ConfigError
 UNLABELLED = -1
 """The label of a cell that has none."""
 _NONE = "none"
+_ANY_CELL: Final = re.compile(r"(wbcs?|white[\s_-]?blood[\s_-]?cells?|leu[ck]o[cz]yt\w{0,3}|cells?)")
+"""What a box is called where nobody has said which white blood cell it holds."""
 
 
 def read_mapping(text: str | None) -> dict[str, int]:
@@ -34,6 +38,12 @@ def read_mapping(text: str | None) -> dict[str, int]:
 def label_of(name: str, mapping: Mapping[str, int]) -> int | None:
     """Returns the class that a name means, UNLABELLED where the mapping says so; None for a name that means none."""
     return mapping.get(_key(name), class_index(name))
+
+
+def label_of_box(name: str, mapping: Mapping[str, int]) -> int | None:
+    """Returns the class that a box's name means, UNLABELLED for any white blood cell; None for a name of others."""
+    label = label_of(name, mapping)
+    return UNLABELLED if label is None and _ANY_CELL.fullmatch(_key(name)) else label
 
 
 def how_to_map(names: Iterable[str]) -> str:

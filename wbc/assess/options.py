@@ -10,7 +10,9 @@ from wbc.settings import given, option
 class AssessConfig:
     """Options of `assess`: would a model do on your slides? One page answers, from finished runs."""
 
-    slides: str = option("", "Your cells: a folder of any depth, or a CSV of path, label, slide and patient.")
+    slides: str = option(
+        "", "Your cells: a folder of any depth, of fields with boxes too, or a CSV of path, label, slide."
+    )
     run: str | None = option(None, "One run answers: its id, a name (vgg16/seed1), or latest; auto: a study's runs.")
     profile: str | None = option(None, "The study whose runs answer; auto: that of the newest finished run.")
     models: str | None = option(None, "Its models that answer, by commas; auto: the best on known labs.")

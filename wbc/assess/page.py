@@ -19,6 +19,8 @@ NO_DEVICE: Final = (
     "This is research software and no medical device. "
     "It must not be used for diagnosis, or for any decision about a patient."
 )
+MOST_ROWS: Final = 14
+"""A table of more rows is not printed: the page and a CSV have it."""
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _LATEX: Final = {
     "block_start_string": "<%",
@@ -52,6 +54,8 @@ class Assessment:
     parts: tuple[Part, ...]
     tiles: tuple[Tile, ...]
     taken_for: tuple[tuple[str, str, int], ...]
+    found: str
+    """What boxes there were, in a sentence; empty: none."""
     left_out: str
     how_to_map: str
     """The option that would map names that were left out; empty: none was."""
@@ -96,6 +100,11 @@ def write_pdf(assessment: Assessment, folder: Path) -> str | None:
         loader=jinja2.FileSystemLoader(_TEMPLATES), undefined=jinja2.StrictUndefined, **options
     )
     environment.filters["tex"] = tex_escape
-    text = environment.get_template("assess.tex.jinja").render(it=assessment, no_device=NO_DEVICE)
+    text = environment.get_template("assess.tex.jinja").render(
+        it=assessment,
+        printed=[part for part in assessment.parts if part.printed],
+        most_rows=MOST_ROWS,
+        no_device=NO_DEVICE,
+    )
     (folder / "report.tex").write_text(text, encoding="utf-8")
     return compile_document(folder)

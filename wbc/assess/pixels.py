@@ -1,5 +1,6 @@
 """The slides' images, decoded once: how they look, and their pixels at each size that a model takes."""
 
+import hashlib
 import re
 import tempfile
 import warnings
@@ -7,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -16,20 +18,24 @@ from PIL import Image
 
 from wbc.assess.appearance import appearance
 from wbc.assess.names import UNLABELLED
-from wbc.assess.slides import Slides, counted
+from wbc.assess.slides import Cell, Slides, counted
 from wbc.cells import CLASSES
 from wbc.data.cache import LEAST_PX, Geometry, PixelCache
+from wbc.data.cut import Box, square_crop
 from wbc.data.decode import decode, map_images
 from wbc.errors import DataError
 
 LEAST_CELLS: Final = 10
 """With fewer cells nothing is said."""
+MASK_COLOURS: Final = 16
+"""An image of so few colours shows no cell."""
 _REASONS: Final = {
     r"an empty file": "an empty file",
     r"pixels; at most|decompression bomb": "more than 40 million pixels: crop it to its cell",
     r"of pixel format": "more than 8 bits per channel",
     r"several images": "several images in one file",
     r"bytes; at most": "a file that is too large",
+    r"lies on no part": "a box that lies on no part of its image",
 }
 """By a part of a decoder's sentence, the words under which its images are counted."""
 
@@ -56,21 +62,21 @@ class _Read:
 def decoded(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[Decoded]:
     """Yields what was read of slides. Pixels lie in a temporary file, which goes as the block ends.
 
-    Images that are damaged, too small or copies of others are left out and counted.
+    Images that are damaged, too small, masks or copies of others are left out and counted.
 
     Raises:
         DataError: fewer than `LEAST_CELLS` images can be read, or all labels are one class.
     """
-    paths = [cell.path for cell in slides.cells]
     kept, looks, sha256, left_out = list[int](), [], dict[str, int](), Counter(slides.left_out)
     shapes: dict[Geometry, list[tuple[int, int]]] = {geometry: [] for geometry in geometries}
     with tempfile.TemporaryDirectory(prefix="wbc-assess-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such images are counted
         files = {geometry: Path(folder, str(geometry)) for geometry in geometries}
         handles = {geometry: files[geometry].open("wb") for geometry in geometries}
-        for row, read in enumerate(map_images(lambda path: _read(path, geometries), paths, f"{slides.title}: reading")):
+        for row, read in enumerate(_all(slides, geometries)):
             if isinstance(read, _Read) and read.sha256 in sha256:
-                read = "a copy of another file"
+                same = slides.cells[row].label == slides.cells[sha256[read.sha256]].label
+                read = "a copy of another file" if same else "a copy of another file, under another label"
             if isinstance(read, str):
                 left_out[read] += 1
                 continue
@@ -88,18 +94,49 @@ def decoded(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[Decoded]
         yield Decoded(slides=rest, looks=np.array(looks), sha256=tuple(sha256), pixels=caches)
 
 
-def _read(path: Path, geometries: Sequence[Geometry]) -> _Read | str:
-    """Returns what is known of an image, or why it is left out."""
+def _all(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[_Read | str]:
+    """Yields what is known of each cell, or why it is left out; a field of several cells is decoded once."""
+    fields = [(path, [cell.box for cell in cells]) for path, cells in groupby(slides.cells, lambda cell: cell.path)]
+    for found in map_images(lambda field: _read(*field, geometries), fields, f"{slides.title}: reading"):
+        yield from found
+
+
+def _read(path: Path, boxes: Sequence[Box | None], geometries: Sequence[Geometry]) -> list[_Read | str]:
     try:
         image, sha256 = decode(path)
+    except DataError as error:
+        return [_reason(error)] * len(boxes)
+    except OSError:
+        return ["not readable"] * len(boxes)
+    return [_cell(image, sha256, box, geometries) for box in boxes]
+
+
+def _cell(image: Image.Image, sha256: str, box: Box | None, geometries: Sequence[Geometry]) -> _Read | str:
+    try:
+        if box:
+            image = cut(image, box)
+            sha256 = hashlib.sha256(image.tobytes()).hexdigest()
         if min(image.size) < LEAST_PX:
             return f"fewer than {LEAST_PX} pixels high or wide"
+        if image.getcolors(MASK_COLOURS):
+            return f"a mask, not a cell: {MASK_COLOURS} colours or fewer"
         sized = tuple(np.asarray(geometry.apply(image)) for geometry in geometries)
     except DataError as error:
-        return next((said for part, said in _REASONS.items() if re.search(part, str(error))), "damaged, or no image")
-    except OSError:
-        return "not readable"
+        return _reason(error)
     return _Read(looks=appearance(image, geometries[0].crop), sha256=sha256, pixels=sized)
+
+
+def _reason(error: DataError) -> str:
+    return next((said for part, said in _REASONS.items() if re.search(part, str(error))), "damaged, or no image")
+
+
+def cut(image: Image.Image, box: Box) -> Image.Image:
+    """Returns the square around a box, as cells of `chula` are cut.
+
+    Raises:
+        DataError: no part of the box lies on the image.
+    """
+    return Image.fromarray(np.ascontiguousarray(square_crop(np.asarray(image), box)))
 
 
 def _check(slides: Slides) -> None:
@@ -122,9 +159,10 @@ def _shaped(shapes: list[tuple[int, int]]) -> Int64[np.ndarray, "cells 2"]:
     return np.array(shapes, np.int64)
 
 
-def thumbnail(path: Path, size_px: int) -> Image.Image:
-    """Returns the middle of an image, square and small."""
-    image, _ = decode(path)
+def thumbnail(cell: Cell, size_px: int) -> Image.Image:
+    """Returns the middle of a cell's image, square and small."""
+    image, _ = decode(cell.path)
+    image = cut(image, cell.box) if cell.box else image
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side)).resize((size_px, size_px), Image.Resampling.BILINEAR)

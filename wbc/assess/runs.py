@@ -15,11 +15,12 @@ import numpy as np
 from wbc.arms import PLAIN, Arm, parse_arm
 from wbc.assess.options import AssessConfig
 from wbc.config import numbers, split_names
-from wbc.data.corrupt import is_held
+from wbc.data.corrupt import SUFFIX, is_held
 from wbc.errors import TrackingError
 from wbc.models.catalog import seen_by
 from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.study import ScoredDomain, ScoredRun
+from wbc.report.trials import is_home
 from wbc.studies import study_name
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, read_run, read_trainings
@@ -38,7 +39,7 @@ class Known:
     study: str
     runs: tuple[ScoredRun, ...]
     domains: tuple[ScoredDomain, ...]
-    """Home first; no images that were corrupted, nor any held out where there is a test split."""
+    """Home to all runs first; no images that were corrupted, nor any held out where there is a test split."""
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
@@ -47,18 +48,17 @@ class Known:
         return tuple(sorted(worth, key=lambda arm: -worth[arm]))
 
     @property
-    def homes(self) -> tuple[ScoredDomain, ...]:
-        """The test images of the labs that were trained on."""
-        return tuple(domain for domain in self.domains if domain.home)
-
-    @property
     def away(self) -> tuple[ScoredDomain, ...]:
-        """The other labs."""
+        """The labs that not every run which was scored there was trained on."""
         return tuple(domain for domain in self.domains if not domain.home)
+
+    def away_of(self, run: ScoredRun) -> list[ScoredDomain]:
+        """Returns the labs that a run was scored on and not trained on."""
+        return [each for each in self.domains if each.name in run.scores and not is_home(run, each)]
 
     def home_of(self, run: ScoredRun) -> ScoredDomain | None:
         """Returns the images that stand for a run's home; None where it was scored on none."""
-        return next((domain for domain in self.homes if domain.name in run.scores), None)
+        return next((each for each in self.domains if each.name in run.scores and is_home(run, each)), None)
 
     def of(self, arm: Arm) -> list[ScoredRun]:
         """Returns an arm's runs, by seed."""
@@ -72,9 +72,9 @@ class Known:
 
     def _worth(self, run: ScoredRun) -> float:
         """Returns a run's balanced accuracy, the mean over the labs away, at home where there is none, else 0."""
-        names = [each.name for each in self.away if each.name in run.metrics]
-        names = names or [each.name for each in self.homes if each.name in run.metrics]
-        return float(np.mean([run.metrics[name].balanced_accuracy for name in names])) if names else 0.0
+        home = self.home_of(run)
+        labs = self.away_of(run) or ([home] if home else [])
+        return float(np.mean([run.metrics[each.name].balanced_accuracy for each in labs])) if labs else 0.0
 
     def seen(self, run: ScoredRun) -> tuple[str, ...]:
         """Returns the keys of the domains that the weights of a run's model have seen before, as far as is known."""
@@ -169,17 +169,18 @@ def _read(stored: list[StoredRun]) -> Known:
     names = dict.fromkeys(name for _, truth in read for name in truth)
     digests = {name: Counter(truth[name][0] for _, truth in read if name in truth) for name in names}
     usual = {name: found.most_common(1)[0][0] for name, found in digests.items()}
-    runs, domains = [], dict[str, ScoredDomain]()
+    runs, domains, homes = [], dict[str, ScoredDomain](), set[str]()
     for scored, truth in read:
         same = [name for name in scored.scores if truth[name][0] == usual[name]]
         runs.append(replace(scored, scores={name: scored.scores[name] for name in same}))
         roles = {each.name: each.role for each in scored.stored.datasets if each.role != "training"}
         for name in same:
             home = roles.get(name) == "home"
-            domains[name] = ScoredDomain(name=name, home=home, same_lab=home, labels=truth[name][1])
+            homes |= {name} if home else set()
+            home = home and (name not in domains or domains[name].home)
+            domains[name] = ScoredDomain(name=name, home=home, same_lab=name in homes, labels=truth[name][1])
     plain = [each for each in domains.values() if not is_held(each.name)]
-    homes = [each for each in plain if each.home] or [
-        each for each in domains.values() if each.home and not each.name.endswith("_corrupted")
-    ]
+    if not any(each.name in homes for each in plain):
+        plain += [each for each in domains.values() if each.home and not each.name.endswith(SUFFIX)]
     study = runs[0].stored.tags.get(schema.PROFILE, "")
-    return Known(study=study, runs=tuple(runs), domains=(*homes, *(each for each in plain if not each.home)))
+    return Known(study=study, runs=tuple(runs), domains=tuple(sorted(plain, key=lambda each: not each.home)))

@@ -15,8 +15,8 @@ from wbc.evaluation.selective import least_sure
 from wbc.seeding import generator
 
 NAME: Final = "label_first.csv"
-DRAWN: Final = 100
-"""Cells at random, at the top: of all others accuracy could not be told."""
+DRAWN: Final = 200
+"""Cells at random, at the top: of all others accuracy could not be told. So many may show that a model is fit."""
 OF_CLASS: Final = 10
 """Cells of each class that the model names, so that rare ones are examined."""
 UNSURE: Final = 20
@@ -43,7 +43,7 @@ def order(slides: Slides, scores: Float[np.ndarray, "cells 5"]) -> list[tuple[in
 
 
 def write_sheet(slides: Slides, scores: Float[np.ndarray, "cells 5"], path: Path) -> None:
-    """Writes the table: path, label to fill in, slide, patient, and why the cell stands there.
+    """Writes the table: path, label to fill in, slide, patient, box on a field, and why the cell stands there.
 
     A label that is known stands there already. What a model says does not: it would lead who labels.
     """
@@ -53,6 +53,7 @@ def write_sheet(slides: Slides, scores: Float[np.ndarray, "cells 5"], path: Path
             "label": "" if cell.label == UNLABELLED else CLASSES[cell.label],
             "slide": cell.slide,
             "patient": cell.patient,
+            "box": " ".join(f"{edge:g}" for edge in cell.box or ()),
             "draw": why if cell.label == UNLABELLED else cell.draw,
         }
         for row, why in order(slides, scores)

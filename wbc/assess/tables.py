@@ -1,5 +1,7 @@
 """The tables of the page: models side by side, labs, and what the labels show of the chosen model."""
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,8 @@ from wbc.evaluation.conformal import MISSED
 from wbc.evaluation.metrics import Metrics
 from wbc.models.seen import is_seen, marked, meaning
 from wbc.report.render import NOTHING, Cell, Table, cells
+
+_MERITS: Final = ("accuracy", "balanced", "macro F1", "confidence error", "AUGRC", "may be signed", "at prevalence")
 
 
 def models_table(models: list[Model], merits: dict[str, Merits]) -> Table:
@@ -38,15 +42,13 @@ def models_table(models: list[Model], merits: dict[str, Merits]) -> Table:
         title="How right each model is, in %",
         note=(
             f"Of {n} labelled cells, by the run of each model that is closest to its mean on the known labs. Below: "
-            "95 % "
-            "intervals, over slides or patients where they are named. ECE: how far confidence lies from accuracy, "
-            "in points. "
-            "AUGRC: mistakes that confidence lets through; 0 is best. May be signed: the share of cells with the "
-            "accepted "
-            "error kept at 95 % confidence. At prevalence: for 62 % neutrophils, 30 % lymphocytes, 5 % monocytes, 2 % "
-            f"eosinophils, 0.4 % basophils. Slides blow up the variance by {effect:.1f}."
+            "95 % intervals, over slides or patients where they are named. Confidence error: how far confidence lies "
+            "from accuracy, in points (ECE). AUGRC: mistakes that confidence lets through; 0 is best. May be signed: "
+            "the share of cells with the accepted error kept at 95 % confidence. At prevalence: for 62 % neutrophils, "
+            "30 % lymphocytes, 5 % monocytes, 2 % eosinophils, 0.4 % basophils. "
+            f"Slides blow up the variance by {effect:.1f}."
         ),
-        header=("model", "accuracy", "balanced", "macro F1", "ECE", "AUGRC", "may be signed", "at prevalence"),
+        header=("model", *_MERITS),
         groups=(tuple(rows),),
         left=1,
         data=pd.DataFrame(data),
@@ -100,16 +102,15 @@ def more_table(model: str, found: Merits) -> Table | None:
         rows.append(cells(f"count of {name}, slide by slide", said))
     for k, (value, n) in found.learned.items():
         said = f"{_percent(value)} % balanced over classes, on {n} other answers (5 draws)"
-        rows.append(cells(f"a head that learned from {k} of your cells a class", said))
+        rows.append(cells(f"a last layer that learned from {k} of your cells of each class", said))
     if not rows:
         return None
     return Table(
         name="more",
         title=f"What more the labels show of {model}",
         note="Sets: Sadinle 2019; the promise holds at home and breaks with the lab. Bias and limits of agreement: "
-        "Bland "
-        "and Altman 1986. Slope: Passing and Bablok 1983, with its 95 % limits. Noise of counting: Rümke. A head: a "
-        "logistic regression on what the network makes of a cell; cells it learned from are not scored.",
+        "Bland and Altman 1986. Slope: Passing and Bablok 1983, with its 95 % limits. Noise of counting: Rümke. A last "
+        "layer: a logistic regression on what the network makes of a cell; cells it learned from are not scored.",
         header=("what", "found"),
         groups=(tuple(rows),),
         left=2,

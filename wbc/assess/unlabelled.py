@@ -103,43 +103,49 @@ def expected_table(found: list[Model], tried: pd.DataFrame) -> Table:
     )
 
 
-def counts_table(found: list[Model], slide_of: tuple[str, ...], labels: np.ndarray | None) -> Table:
-    """Returns the differential count of each model, with the limits of counting; of the first also slide by slide."""
-    total = len(slide_of)
-    rows = [_count_row(model.name, "all", model.chosen.scores.argmax(1)) for model in found]
+def counts_table(found: list[Model], labels: np.ndarray | None) -> Table:
+    """Returns the differential count of each model, and of the labels, with the limits of counting."""
+    rows = [_count_row(model.name, model.chosen.scores.argmax(1)) for model in found]
     if labels is not None:
-        rows.insert(0, _count_row("the labels", f"{int((labels >= 0).sum())} labelled", labels[labels >= 0]))
-    first, groups = found[0], [tuple(rows)]
+        rows.insert(0, _count_row("the labels", labels[labels >= 0]))
+    return _counts("counts", "Differential count, in %", "counted by", rows)
+
+
+def slides_table(model: Model, slide_of: tuple[str, ...]) -> Table | None:
+    """Returns the differential count of a model slide by slide; None where there are not two."""
     names = sorted(set(slide_of) - {""})
-    if len(names) > 1:
-        said = first.chosen.scores.argmax(1)
-        member = np.array(slide_of)
-        groups.append(tuple(_count_row(first.name, name, said[member == name]) for name in names))
+    if len(names) < 2:
+        return None
+    said, member = model.chosen.scores.argmax(1), np.array(slide_of)
+    rows = [_count_row(name, said[member == name]) for name in names]
+    return _counts("slides", f"Differential count of {model.name} slide by slide, in %", "slide", rows)
+
+
+def _counts(name: str, title: str, first: str, rows: list[tuple[Cell, ...]]) -> Table:
     data = [
-        {"counted_by": row[0].text, "slide": row[1].text, "cells": int(row[2].text)}
-        | {name: cell.sort for name, cell in zip(CLASSES, row[3:], strict=True)}
-        for group in groups
-        for row in group
+        {first.replace(" ", "_"): row[0].text, "cells": int(row[1].text)}
+        | {name: cell.sort for name, cell in zip(CLASSES, row[2:], strict=True)}
+        for row in rows
     ]
     return Table(
-        name="counts",
-        title="Differential count, in %",
+        name=name,
+        title=title,
         note=(
-            f"Of {total} cells. Below each share the 95 % limits of counting so many cells (Rümke; exact, binomial). "
-            "They hold no mistake of a model."
+            "Below each share the 95 % limits of counting so many cells (Rümke; exact, binomial). They hold no mistake "
+            "of a model."
         ),
-        header=("counted by", "slide", "cells", *ABBREVIATIONS),
-        groups=tuple(groups),
-        left=2,
+        header=(first, "cells", *ABBREVIATIONS),
+        groups=(tuple(rows),),
+        left=1,
         data=pd.DataFrame(data),
     )
 
 
-def _count_row(who: str, slide: str, said: np.ndarray) -> tuple[Cell, ...]:
+def _count_row(who: str, said: np.ndarray) -> tuple[Cell, ...]:
     shares = class_shares(said)
     low, high = 100 * counting_limits(shares, len(said))
     return (
-        *cells(who, slide, str(len(said))),
+        *cells(who, str(len(said))),
         *(
             Cell(text=f"{100 * share:.1f}", second=f"{a:.1f} to {b:.1f}", sort=float(share))
             for share, a, b in zip(shares, low, high, strict=True)

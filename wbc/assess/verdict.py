@@ -6,6 +6,7 @@ from typing import Final, Literal
 import numpy as np
 
 from wbc.assess.labelled import Merits
+from wbc.assess.sheet import DRAWN, NAME
 from wbc.assess.unlabelled import TRUSTED, Model
 from wbc.cells import CLASSES
 
@@ -110,26 +111,29 @@ def with_labels(model: Model, found: Merits, error: float, others: dict[str, Mer
 def without_labels(found: list[Model], between: float, cells: int, labelled: int, error: float) -> Verdict:
     """Returns the answer where fewer than `LEAST_LABELLED` cells have labels."""
     model = found[0]
-    ranges = [model.expected[name] for name in TRUSTED if name in model.expected]
-    labs = f"{labelled} of {cells} cells have a label" if labelled else f"None of {cells} cells has a label"
+    trusted = {name: model.expected[name] for name in TRUSTED if name in model.expected}
+    ranges = list(trusted.values())
+    labels = f"{labelled} of {cells} cells have a label" if labelled else f"None of {cells} cells has a label"
     expected = " and ".join(
-        f"{_percent(model.expected[name].expected)} by {name} ({_percent(model.expected[name].low)} to "
-        f"{_percent(model.expected[name].high)})"
-        for name in TRUSTED
-        if name in model.expected
+        f"{_percent(value.expected)} by {name} ({_percent(value.low)} to {_percent(value.high)})"
+        for name, value in trusted.items()
     )
-    first = f"{labs}; expected of {model.name} is an accuracy of {expected or 'unknown size: it was scored nowhere'}."
+    first = f"{labels}. Estimators expect {model.name} to be right on {expected}."
+    if not expected:
+        first = f"{labels}. What accuracy to expect of {model.name} is not known: it was scored nowhere."
     tried = ranges[0].tried if ranges else 0
-    second = (
-        f"The ranges hold the largest errors of {tried} trials on known labs. "
-        if tried
-        else "No known lab tells how far these estimates err. "
-    )
+    second = "No known lab tells how far these estimates err. "
+    if tried:
+        bias = 100 * float(np.mean([each.bias for each in ranges]))
+        second = (
+            f"The ranges hold the largest errors of {tried} trials on known labs, where the estimates were "
+            f"{abs(bias):.0f} points too {'high' if bias >= 0 else 'low'} on average. "
+        )
     if not np.isnan(between):
         second += f"{len(found)} models agree on {_percent(between)} of the cells (mean over pairs)."
     elif not np.isnan(model.agree):
         second += f"{len(model.answers)} seeds of it agree on {_percent(model.agree)} of the cells."
-    third = "Label the first 100 rows of label_first.csv, and assess that file: then the labels decide."
+    third = f"Label the first {min(DRAWN, cells)} rows of {NAME}, and assess that file: then the labels decide."
     answer: Answer = "not enough cells to tell"
     if model.collapsed:
         answer = "not fit"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,6 +91,17 @@ def _adapted(path: Path, rows: dict[str, int], labels: Int64[np.ndarray, " image
     if not len(said) or not np.array_equal(labels[places], said):
         raise ValueError("the labels are others")
     return AdaptedScore(rows=places, right=scores.argmax(1) == said, metrics=score(said, scores))
+
+
+def read_under(run: ScoredRun, adaptation: str) -> ScoredRun:
+    """Returns a run with its scores under an adaptation that learns from no label, of the domains where it has some."""
+    scores = {}
+    with tempfile.TemporaryDirectory() as folder, suppress(ValueError, KeyError, DamageError):
+        for domain in (domain for domain, name in run.adapted if name == adaptation):
+            path = fetch(run.stored, schema.predictions(schema.score_name(domain, adaptation)), Path(folder, domain))
+            if path and len(found := read_scores(path)[2]) == len(run.scores[domain]):
+                scores[domain] = found
+    return replace(run, scores=scores)
 
 
 def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images dim"] | None:

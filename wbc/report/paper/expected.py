@@ -17,7 +17,7 @@ def expected_accuracy(study: Study) -> Table | Absent:
     for lab, of_lab in tried.groupby("lab", sort=False):
         rows = [_row(str(lab), name, of_lab[of_lab["estimator"] == name]) for name in ESTIMATORS]
         groups.append(tuple(row for row in rows if row))
-    runs = len(tried[["model", "seed"]].drop_duplicates())
+    runs = len(tried[["model", "trained_on", "seed"]].drop_duplicates())
     return Table(
         name="expected",
         title="Accuracy expected without labels, beside what it came to, in %",
