@@ -1,8 +1,6 @@
 """The views of a study: made once, never over somebody's own, and drawn by MLflow's page in a real browser."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -10,7 +8,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from benchmarks.screenshot import browser, open_view, served
+from benchmarks.screenshot import open_view, served
 from tests.servers import free_port
 from wbc.surroundings import all_and
 from wbc.tracking.store import connect
@@ -54,16 +52,8 @@ def test_view_or_description_of_somebody_stays(experiment_id: str) -> None:
     assert set(view_addresses()) == {"demo", "cells"}
 
 
-@pytest.fixture
-def chromium() -> Iterator[webdriver.Chrome]:
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("no chromium with chromedriver")
-    with browser() as found:
-        yield found
-
-
 def test_address_that_the_server_prints_opens_complete_runs_by_model_with_their_charts(
-    chromium: webdriver.Chrome, experiment_id: str, store: Path
+    browser: webdriver.Chrome, experiment_id: str, store: Path
 ) -> None:
     client, runs = mlflow.MlflowClient(), {"vgg16/seed0": 0.5, "vgg16/seed1": 0.7, "resnet50/seed0": 0.2}
     for name, away in runs.items() | {("vgg16/seed2", 0.99)}:
@@ -73,9 +63,9 @@ def test_address_that_the_server_prints_opens_complete_runs_by_model_with_their_
         for metric, value in {"home": 0.9, "away": away, "drop": 0.9 - away}.items():
             client.log_metric(run.info.run_id, f"accuracy/{metric}", value)
     with served(free_port(), store, all_and()) as (by_model, _):
-        open_view(chromium, by_model, charts=3)
-        bars = {each.text for each in chromium.find_elements(By.CSS_SELECTOR, ".js-plotly-plot .bartext")}
-        page = chromium.find_element(By.TAG_NAME, "body").text
+        open_view(browser, by_model, charts=3)
+        bars = {each.text for each in browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot .bartext")}
+        page = browser.find_element(By.TAG_NAME, "body").text
     assert "3 matching runs" in page
     assert "Group by: arm" in page
     assert bars == {"0.60", "0.20", "0.90", "0.30", "0.70"}  # means away and at home, and the drop
