@@ -5,12 +5,15 @@ import time
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from benchmarks.screenshot import open_view, served
+from benchmarks.screenshot import PICTURE, RESULTS, SOURCE, fill_store, open_view, served
 from tests.servers import free_port
+from wbc.data.fetch.checksums import file_sha256
 from wbc.surroundings import all_and
 from wbc.tracking.store import connect
 from wbc.tracking.views import prepare_views, view_addresses
@@ -92,6 +95,18 @@ def test_study_of_the_newest_run_comes_first(experiment_id: str) -> None:
     first, second = view_addresses().items()
     assert (first[0], second[0]) == ("demo", "cells")
     assert f"experiments/{other}/" in first[1]
+
+
+def test_picture_of_the_docs_is_of_the_committed_results(store: Path) -> None:
+    with Image.open(PICTURE) as picture:
+        assert picture.info[SOURCE] == file_sha256(RESULTS), "python -m benchmarks.screenshot renews it"
+    fill_store()
+    (study, _), *_ = view_addresses().items()
+    runs = mlflow.search_runs(search_all_experiments=True, filter_string="tags.complete = 'true'")
+    by_arm = runs.groupby("tags.arm")["metrics.accuracy/away"].mean()
+    means = pd.read_csv(RESULTS).query("domain != 'pbc2500_test'").groupby("model")["accuracy"].mean()
+    assert (study, len(runs)) == ("cells", 30)
+    assert by_arm.to_dict() == pytest.approx(means.to_dict())
 
 
 def test_address_that_the_server_prints_opens_complete_runs_by_model_with_their_charts(
