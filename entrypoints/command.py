@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from wbc.errors import WbcError, shown
-from wbc.terminal import Lines
+from wbc.terminal import Lines, has_bars
 
 _PLAIN: Final = {"±": "+/-", "–": "-", "→": "->", "×": "x", "…": "...", "’": "'", "≥": ">=", "≤": "<="}
 """What stands for a character where the output's encoding has none; a question mark for all others."""
@@ -50,7 +50,8 @@ def _callback(config_class: type[Any], run: Callable[[Any], None]) -> Callable[.
 
     def callback(**options: Any) -> None:
         config = config_class(**options)
-        _log.info("%s: loading libraries", run.__name__)  # what follows imports PyTorch and MLflow
+        if has_bars():  # what follows imports PyTorch and MLflow; into a pipe an error stays the only line
+            _log.info("%s: loading libraries", run.__name__)
         run(config)
 
     parameters = [_parameter(field, hints[field.name]) for field in dataclasses.fields(config_class)]

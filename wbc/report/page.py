@@ -40,6 +40,7 @@ def write_page(study: Study, parts: Parts, folder: Path) -> None:
         breakable=_breakable,
         skipped=_skipped,
         anchors={name: re.sub(r"\W", "-", name) for name in (study.label(run.arm) for run in study.runs)},
+        names={study.label(run.arm): spoken(study, run.arm) for run in study.runs},
         datasets=_datasets(study.runs),
         environment=_environment(study.runs),
         link=_link,

@@ -50,11 +50,7 @@ def read_study(options: PlanConfig) -> Study:
     study, configs, name = find_study(options.profile), plan(options), study_name(options.profile)
     stored = read_runs(name)
     own, averages = ([run for run in stored if (schema.AVERAGED in run.tags) == of] for of in (False, True))
-    excluded = [
-        Excluded(stored=run, why=why)
-        for run in own
-        if (why := _unfinished(run)) and (run.fault or "model" in run.settings)
-    ]
+    excluded = [Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and _names_a_model(run)]
     complete = [run for run in own if _unfinished(run) is None]
     complete += (lent := _of_other_studies(complete, configs, name))
     with tempfile.TemporaryDirectory() as folder:
@@ -102,6 +98,10 @@ def _of_other_studies(own: Sequence[StoredRun], configs: Sequence[RunConfig], pr
         for run in runs
         if run.tags.get(schema.PROFILE) != profile and _unfinished(run) is None and _cell(run) in missing
     ]
+
+
+def _names_a_model(run: StoredRun) -> bool:
+    return bool(run.fault or schema.MODEL in run.settings)
 
 
 def _unfinished(run: StoredRun) -> str | None:
