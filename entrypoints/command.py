@@ -50,7 +50,7 @@ def _callback(config_class: type[Any], run: Callable[[Any], None]) -> Callable[.
 
     def callback(**options: Any) -> None:
         config = config_class(**options)
-        if has_bars():  # what follows imports PyTorch and MLflow
+        if has_bars():  # what follows imports PyTorch and MLflow; into a pipe an error stays the only line
             _log.info("%s: loading libraries", run.__name__)
         run(config)
 
@@ -65,13 +65,14 @@ def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     auto = type(None) in typing.get_args(hint)
     kind = typing.get_args(hint)[0] if auto else hint
     settings: dict[str, Any] = {"help": _help(field), "parser": _parser(kind, auto), "metavar": kind.__name__}
+    default = "auto" if auto and field.default is None else field.default  # the word, which help shows, is parsed too
     if auto:
-        settings |= {"metavar": f"{kind.__name__}|auto", "show_default": "auto"}
+        settings["metavar"] = f"{kind.__name__}|auto"
     if kind is bool:  # Typer would take no word after it
         hint, settings["metavar"] = str, "on|off|auto" if auto else "on|off"
-        settings["show_default"] = "auto" if auto else "on" if field.default else "off"
+        default = default if default == "auto" else "on" if default else "off"
     annotation = Annotated[hint, typer.Option(f"--{field.name}", **settings)]
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _help(field: "dataclasses.Field[Any]") -> str:

@@ -179,3 +179,14 @@ def trained(small_config: Callable[..., RunConfig], once: Once) -> Any:
     from wbc.run import train_and_score
 
     return once("trained", lambda: train_and_score(small_config(epochs=1)))
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """A headless Chromium; skips where Debian's chromium and chromium-driver are not installed."""
+    from benchmarks.screenshot import browser as started  # here, for the same reason
+
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("no chromium with chromedriver")
+    with started() as chromium:
+        yield chromium

@@ -52,7 +52,7 @@ def test_weights_that_differ_in_more_than_the_seed_have_no_average(
 
 def test_seeds_that_start_apart_have_no_average(untracked_config: Callable[..., RunConfig]) -> None:
     made = [checkpoint(untracked_config, 1.0, seed=seed, pretrained="none") for seed in (0, 1)]
-    with pytest.raises(ConfigError, match="with pretrained=none each seed starts from weights of its own"):
+    with pytest.raises(ConfigError, match="with pretrained=none each seed starts from different weights"):
         average_weights(made)
 
 

@@ -29,7 +29,36 @@ from wbc.studies import plan, resolve
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([\w-]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELL = ("", "not-run")
+"""What stands behind the fence of a block of shell lines; those of not-run are parsed alone."""
+RUN = {
+    ". .venv/bin/activate": (".ci/run", ". .venv/bin/activate"),
+    "export MLFLOW_TRACKING_URI=http:": ("tests/test_stores.py", '"MLFLOW_TRACKING_URI", uri'),
+    "make analyse": ("tests/analysis/test_analyse.py", "analyse("),
+    "make assess": ("tests/assess/test_assess.py", "entrypoints.assess"),
+    "make audit": ("tests/audit/test_audit.py", "entrypoints.audit"),
+    "make bench": ("tests/test_bench.py", "benchmarks.bench"),
+    "make check": (".ci/run", "make setup check"),
+    "make data": ("tests/test_entrypoints.py", '"prepare"'),
+    "make docs": (".ci/run", "check docs"),
+    "make doctor": ("tests/test_doctor.py", "entrypoints.doctor"),
+    "make evaluate": (".ci/run", "make evaluate"),
+    "make export": ("tests/assess/test_export.py", "export("),
+    "make image": (".ci/run", "make image"),
+    "make repoint": ("tests/test_stores.py", "repoint"),
+    "make report": ("tests/report/test_report.py", "write_report("),
+    "make reproduce": (".ci/run", "make reproduce"),
+    "make server": ("tests/test_entrypoints.py", '"server"'),
+    "make test": (".ci/run", "make test"),
+    "make train": ("tests/test_entrypoints.py", '"train"'),
+    "make tune": ("tests/sweep/test_tune.py", "tune_study("),
+    "mlflow run": (".ci/run", "mlflow run . -e train"),
+    "python -m entrypoints.evaluate": ("tests/test_entrypoints.py", '"evaluate"'),
+}
+"""By how a line begins, what runs that command, perhaps smaller: a file, and what stands there."""
+ELSEWHERE = re.compile(r"(?i)profile[= ](?!my-study|demo)|runner[= ]|LISC.zip")
+"""What no test runs as it stands: the studies that download or need days, and other machines."""
 OPTIONS: dict[str, type[Any]] = {
     **{f"entrypoints.{name}": kind for name, kind in ENTRIES.items()},
     "entrypoints.analyse": config.AnalyseConfig,
@@ -47,11 +76,25 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        fenced = "".join(body for language, body in FENCE.findall(text) if not language).replace("\\\n", " ")
+        fenced = "".join(body for language, body in FENCE.findall(text) if language in SHELL).replace("\\\n", " ")
         lines = [re.sub(r"(^|\s)#.*", "", line).rstrip() for line in fenced.splitlines()]
         lines += re.findall(r"`((?:make|mlflow run|python -m) [^`]+)`", FENCE.sub("", text))
         found += [(page.name, line) for line in lines if line]
     return found
+
+
+def test_block_is_run_or_marked_as_not_run() -> None:
+    for page in PAGES:
+        for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
+            lines = body.replace("\\\n", " ").splitlines() if not language else []
+            for line in (re.sub(r"\s+#.*", "", each) for each in lines if each):
+                known = any(line.startswith(command) for command in RUN) and not ELSEWHERE.search(line)
+                assert known, f"{page.name}: {line}: run it in a test, or write ```not-run"
+
+
+@pytest.mark.parametrize(("file", "words"), RUN.values(), ids=RUN)
+def test_what_runs_a_command_of_the_docs_is_there(file: str, words: str) -> None:
+    assert words in (ROOT / file).read_text(encoding="utf-8")
 
 
 def starting_with(*words: str) -> list[tuple[str, str]]:
@@ -132,7 +175,9 @@ def test_study_of_the_docs_resolves_to_its_runs(parse: Parse) -> None:
 
 
 def test_method_of_the_docs_works_in_fifteen_lines() -> None:
-    function, row, *_ = (body for language, body in FENCE.findall((ROOT / "docs/methods.md").read_text()) if language)
+    function, row, *_ = (
+        body for language, body in FENCE.findall((ROOT / "docs/methods.md").read_text()) if language == "python"
+    )
     assert len(function.strip().splitlines()) <= 15
     names: dict[str, Any] = {}
     exec(function, names)
@@ -144,7 +189,9 @@ def test_method_of_the_docs_works_in_fifteen_lines() -> None:
 
 
 def test_adaptation_of_the_docs_works_in_fifteen_lines() -> None:
-    *_, function, row = (body for language, body in FENCE.findall((ROOT / "docs/methods.md").read_text()) if language)
+    *_, function, row = (
+        body for language, body in FENCE.findall((ROOT / "docs/methods.md").read_text()) if language == "python"
+    )
     assert len(function.strip().splitlines()) <= 15
     names: dict[str, Any] = {}
     exec(function, names)

@@ -240,7 +240,7 @@ def test_help_shows_every_option_with_its_default() -> None:
     assert done.returncode == 0
     for name in TrainConfig.__dataclass_fields__:
         assert f"--{name}" in done.stdout
-    assert "[default: (auto)]" in done.stdout
+    assert "[default: auto]" in done.stdout
     assert {"Choices:", "erm,", "resnet50,", "released."} <= set(done.stdout.split())
 
 

@@ -63,8 +63,8 @@ def test_run_logs_everything_that_a_reader_needs(small_config: Callable[..., Run
     logged = client.get_run(outcome.run_id)
     assert logged.info.status == "FINISHED"
     assert logged.info.run_name == "resnet50/seed0"
-    assert {"model", "seed", "profile", "source", "trained_as", "complete"} <= set(logged.data.tags)
-    assert not {"recipe", "targets", "pretrained"} & set(logged.data.tags)  # parameters, which nothing looks up
+    assert {"profile", "trained_as", "complete", "hardware", "jobs"} <= set(logged.data.tags)
+    assert set(logged.data.tags) & set(logged.data.params) == {"profile"}
     assert logged.data.tags["arm"] == "resnet50"
     assert f"| {name_of('away')} | away | 10 |" in logged.data.tags["mlflow.note.content"]
     assert logged.data.metrics["accuracy/away"] == outcome.accuracies[name_of("away")]

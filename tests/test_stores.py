@@ -68,7 +68,7 @@ def test_eight_processes_at_once_lose_no_metric(shared_store: None, small_config
     client, runs = mlflow.MlflowClient(), mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert sorted(run.info.run_name for run in runs) == [f"resnet50/seed{seed}" for seed in range(WORKERS)]
     for run in runs:
-        seed = int(run.data.tags["seed"])
+        seed = int(run.data.params["seed"])
         losses = client.get_metric_history(run.info.run_id, "train/loss")
         assert [(point.step, point.value) for point in losses] == [
             (step, seed + 1 / step) for step in range(1, EPOCHS + 1)

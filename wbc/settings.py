@@ -9,7 +9,7 @@ from wbc.errors import ConfigError, unknown
 
 Use = Literal["trains", "free", "rate"]
 """What a setting is for. trains: its value decides what is trained. free: it may differ between the runs of one report.
-rate: it decides how fast a run trains, and is a tag of each run."""
+rate: it decides how fast a run trains."""
 
 
 def option(default: Any, text: str, *, choices: str | tuple[str, ...] = ()) -> Any:

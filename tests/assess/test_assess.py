@@ -10,10 +10,12 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from selenium import webdriver
 
 from entrypoints.assess import assess as command
 from entrypoints.command import main
 from tests.assess.test_slides import draw
+from tests.browser import screen, violations
 from tests.conftest import Once, write_cells
 from wbc.assess.assess import assess
 from wbc.assess.options import AssessConfig
@@ -86,6 +88,15 @@ def test_labelled_slides_get_an_answer_that_the_page_and_the_store_hold(two_runs
     recall = pd.read_csv(store / "page/tables/recall.csv")
     assert (list(recall["class"]), list(recall["cells"])) == (list(CLASSES), [8] * 5)
     assert not list((store / "data").glob("*our_slides*")), "no image is copied"
+
+
+def test_page_meets_wcag(two_runs: Any, lab: Path, store: Path, browser: webdriver.Chrome) -> None:
+    assess(AssessConfig(slides=str(lab), output=str(store / "page")))
+    for width_px, scheme in ((1280, "light"), (390, "dark")):
+        screen(browser, width_px, 844, scheme)
+        browser.get((store / "page/report.html").as_uri())
+        assert violations(browser) == []
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width_px
 
 
 def test_sheet_of_unlabelled_slides_is_filled_in_and_read_back(two_runs: Any, lab: Path, store: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from selenium import webdriver
 
 from entrypoints.audit import audit
 from entrypoints.command import main
+from tests.browser import screen, violations
 from wbc.audit.findings import Finding, Image
 from wbc.audit.page import Section
 from wbc.config import AuditConfig
@@ -111,3 +113,13 @@ def test_bad_input_ends_in_one_line(
     assert line.startswith("error: ")
     assert message in line
     assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+def test_page_meets_wcag(run: Run, slides: Path, browser: webdriver.Chrome) -> None:
+    plant(slides)
+    run("--domains", f"folder:{slides}", "--output", "found")
+    for width_px, scheme in ((1280, "light"), (390, "dark")):
+        screen(browser, width_px, 844, scheme)
+        browser.get(Path("found/audit.html").absolute().as_uri())
+        assert violations(browser) == []
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width_px

@@ -10,6 +10,9 @@ from wbc.report.query import read_study
 def test_run_known_by_a_fingerprint_is_read(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
     client, run_id = mlflow.MlflowClient(), golden_runs["resnet50", 0]
     before = read_study(options).accuracies(arm("resnet50"), AWAY)
+    params = mlflow.get_run(run_id).data.params
+    for name in ("model", "seed", "source", "scale", "image_size", "precision", "fast"):
+        client.set_tag(run_id, name, params[name])
     for tag in mlflow.get_run(run_id).data.tags:
         if tag in ("trained_as", "method") or tag.startswith("scored_as."):
             client.delete_tag(run_id, tag)

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import mlflow
 import pytest
 
+from wbc.config import RunConfig
 from wbc.tracking.claims import Claim, standing_claims
 from wbc.tracking.read import read_runs, read_trainings, stored_run
 from wbc.tracking.store import connect
 from wbc.tracking.sweeps import end_orphans
+from wbc.tracking.training_log import log_settings
 from wbc.tracking.whole import state
 
 GOOD = {"trained_as": "a", "profile": "demo", "model": "vgg16", "seed": "0", "jobs": "1", "complete": "true"}
@@ -29,6 +32,24 @@ def test_link_opens_the_page_for_training_and_carries_no_password(store: Path, m
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:5000/")
     path = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     assert stored_run(run).link == f"http://there:5000/#/{path}?workflowType=machine_learning"
+
+
+def test_setting_is_a_tag_where_mlflow_run_logged_a_word_instead(
+    small_config: Callable[..., RunConfig], store: Path
+) -> None:
+    config, run_id = small_config(), log({})
+    for name, typed in (("image_size", "auto"), ("source", "auto"), ("seed", "0")):
+        mlflow.MlflowClient().log_param(run_id, name, typed)
+    log_settings(run_id, config)
+    run = stored_run(mlflow.get_run(run_id))
+    assert {"model", "method", "seed", "scale", "precision", "fast"} & run.tags.keys() == set()
+    assert (run.settings["image_size"], run.settings["source"]) == ("32", config.source)
+    assert (run.settings["model"], run.settings["seed"], run.settings["scale"]) == ("resnet50", "0", "tiny")
+
+
+def test_setting_of_a_run_of_before_is_its_tag(store: Path) -> None:
+    run = stored_run(mlflow.get_run(log(GOOD | {"scale": "tiny"})))
+    assert (run.settings["model"], run.settings["scale"], run.fault) == (GOOD["model"], "tiny", None)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from wbc.assess.verdict import LEAST_OF_CLASS, Verdict, rules
 from wbc.cells import CLASSES
 from wbc.evaluation.signing import least_labelled
 from wbc.report.study import typed
+from wbc.words import number_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ def compose(evidence: Evidence, verdict: Verdict, options: AssessConfig, seconds
     stray = [name for name, what, _ in slides.taken_for if what == NO_CLASS]
     runs = [each.run.stored.id[:8] for model in evidence.models for each in model.answers]
     return Assessment(
-        title=f"Would it work on {slides.title}? {len(slides.cells)} cells, {len(runs)} runs of {len(evidence.models)} "
-        f"model{'s' * (len(evidence.models) != 1)}",
+        title=f"Would it work on {slides.title}? {number_of(len(slides.cells), 'cell')}, "
+        f"{number_of(len(runs), 'run')} of {number_of(len(evidence.models), 'model')}",
         verdict=verdict,
         warnings=evidence.warnings,
         parts=tuple(_parts(evidence, options.error)),

@@ -24,6 +24,7 @@ from wbc.data.cache import LEAST_PX, Geometry, PixelCache
 from wbc.data.cut import Box, square_crop
 from wbc.data.decode import decode, map_images
 from wbc.errors import DataError
+from wbc.words import number_of
 
 LEAST_CELLS: Final = 10
 """With fewer cells nothing is said."""
@@ -144,7 +145,7 @@ def _check(slides: Slides) -> None:
     if len(slides.cells) < LEAST_CELLS:
         count = len(slides.cells)
         raise DataError(
-            f"'{slides.title}' holds {count} usable image{'s' * (count != 1)}; an answer needs at least {LEAST_CELLS}. "
+            f"'{slides.title}' holds {number_of(count, 'usable image')}; an answer needs at least {LEAST_CELLS}. "
             f"{counted(slides.left_out)}".rstrip()
         )
     if len(labels) == 1 and UNLABELLED not in labels:

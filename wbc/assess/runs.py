@@ -132,7 +132,7 @@ def _newest(runs: Iterable[StoredRun]) -> list[StoredRun]:
     """Returns the newest run of each model, source and seed."""
     found: dict[tuple[str | None, ...], StoredRun] = {}
     for run in runs:
-        key = tuple(run.tags.get(name) for name in (schema.ARM, schema.SOURCE, schema.SEED))
+        key = tuple(run.settings.get(name) for name in (schema.ARM, schema.SOURCE, schema.SEED))
         found.setdefault(key, run)
     return list(found.values())
 
@@ -143,8 +143,8 @@ def _chosen(stored: list[StoredRun], options: AssessConfig) -> list[StoredRun]:
     chosen = [
         run
         for run in stored
-        if (models is None or run.tags.get(schema.ARM) in models or run.tags.get(schema.MODEL) in models)
-        and (seeds is None or int(run.tags[schema.SEED]) in seeds)
+        if (models is None or run.tags.get(schema.ARM) in models or run.settings.get(schema.MODEL) in models)
+        and (seeds is None or int(run.settings[schema.SEED]) in seeds)
     ]
     if not chosen:
         there = ", ".join(sorted({run.tags.get(schema.ARM, run.name) for run in stored}))
@@ -158,8 +158,10 @@ def _read(stored: list[StoredRun]) -> Known:
     with tempfile.TemporaryDirectory() as folder:
         for run in stored:
             with suppress(KeyError, ValueError):
-                arm = parse_arm(run.tags["model"], tuple(run.tags["source"].split(",")), run.tags.get("method", PLAIN))
-                found = read_scored(run, arm, int(run.tags["seed"]), Path(folder))
+                settings = run.settings
+                sources = tuple(settings["source"].split(","))
+                arm = parse_arm(settings["model"], sources, settings.get("method", PLAIN))
+                found = read_scored(run, arm, int(settings["seed"]), Path(folder))
                 if isinstance(found, str):
                     _log.warning("run %s is left out: %s", run.id, found)
                 else:

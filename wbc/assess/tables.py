@@ -13,6 +13,7 @@ from wbc.evaluation.conformal import MISSED
 from wbc.evaluation.metrics import Metrics
 from wbc.models.seen import is_seen, marked, meaning
 from wbc.report.render import NOTHING, Cell, Table, cells
+from wbc.words import number_of
 
 _MERITS: Final = ("accuracy", "balanced", "macro F1", "confidence error", "AUGRC", "may be signed", "at prevalence")
 
@@ -25,7 +26,7 @@ def models_table(models: list[Model], merits: dict[str, Merits]) -> Table:
         seeds = len(model.answers)
         rows.append(
             (
-                Cell(text=model.name, second=f"run {model.chosen.run.stored.id[:8]}, {seeds} seed{'s' * (seeds != 1)}"),
+                Cell(text=model.name, second=f"run {model.chosen.run.stored.id[:8]}, {number_of(seeds, 'seed')}"),
                 _interval(found.metrics.accuracy, found.accuracy),
                 _interval(found.metrics.balanced_accuracy, found.balanced),
                 _cell(found.metrics.macro_f1),

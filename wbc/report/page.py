@@ -13,10 +13,12 @@ import jinja2
 from markupsafe import Markup, escape
 from PIL import Image
 
+from wbc.report.names import spoken
 from wbc.report.parts import Parts
 from wbc.report.render import Table
 from wbc.report.study import ScoredRun, Study
 from wbc.tracking.read import StoredDataset, StoredRun
+from wbc.words import number_of
 
 
 def write_page(study: Study, parts: Parts, folder: Path) -> None:
@@ -33,9 +35,12 @@ def write_page(study: Study, parts: Parts, folder: Path) -> None:
         picture=lambda plot: _embedded(folder / "figures" / f"{plot.name}.png"),
         base64=lambda content: base64.b64encode(content).decode(),
         row_header=_row_header,
+        spoken=spoken,
+        number_of=number_of,
         breakable=_breakable,
         skipped=_skipped,
         anchors={name: re.sub(r"\W", "-", name) for name in (study.label(run.arm) for run in study.runs)},
+        names={study.label(run.arm): spoken(study, run.arm) for run in study.runs},
         datasets=_datasets(study.runs),
         environment=_environment(study.runs),
         link=_link,

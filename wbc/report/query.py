@@ -50,9 +50,7 @@ def read_study(options: PlanConfig) -> Study:
     study, configs, name = find_study(options.profile), plan(options), study_name(options.profile)
     stored = read_runs(name)
     own, averages = ([run for run in stored if (schema.AVERAGED in run.tags) == of] for of in (False, True))
-    excluded = [
-        Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and (run.fault or "model" in run.tags)
-    ]
+    excluded = [Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and _names_a_model(run)]
     complete = [run for run in own if _unfinished(run) is None]
     complete += (lent := _of_other_studies(complete, configs, name))
     with tempfile.TemporaryDirectory() as folder:
@@ -102,6 +100,10 @@ def _of_other_studies(own: Sequence[StoredRun], configs: Sequence[RunConfig], pr
     ]
 
 
+def _names_a_model(run: StoredRun) -> bool:
+    return bool(run.fault or schema.MODEL in run.settings)
+
+
 def _unfinished(run: StoredRun) -> str | None:
     identified = bool(run.trained_as or run.fingerprint)
     if run.fault or (run.complete and identified):
@@ -129,7 +131,7 @@ def _choose(
         if had is None:
             why = "its config.json is missing or damaged"
         elif cell is None:
-            why = "its tags name no model, source and seed"
+            why = "it names no model, source and seed"
         elif (like := planned.get(cell) or by_sources.get(cell[0].sources)) is None:
             why = f"other settings: source={','.join(cell[0].sources)}"
         elif other := _differing(had, like):
@@ -148,12 +150,13 @@ def _choose(
 
 
 def _cell(run: StoredRun) -> _Cell | None:
-    """Returns a run's arm and seed; None where its tags name none. Runs made before there were methods have none."""
+    """Returns a run's arm and seed; None where it names none. Runs made before there were methods have none."""
     with suppress(KeyError, ValueError):
-        sources = tuple(run.tags["source"].split(","))
-        if not (run.tags["model"] + run.tags.get("method", PLAIN)).isprintable():
+        settings = run.settings
+        if not (settings["model"] + settings.get("method", PLAIN)).isprintable():
             return None  # a name that would break a line or a command
-        return parse_arm(run.tags["model"], sources, run.tags.get("method", PLAIN)), int(run.tags["seed"])
+        sources = tuple(settings["source"].split(","))
+        return parse_arm(settings["model"], sources, settings.get("method", PLAIN)), int(settings["seed"])
     return None
 
 

@@ -20,6 +20,7 @@ from wbc.report.adapted import AdaptedScore
 from wbc.report.statistics import ALPHA, PairedTest, SeedSpread, holm, paired_test, seed_spread, seeds_to_find
 from wbc.studies import study_name
 from wbc.tracking.read import StoredRun
+from wbc.words import number_of
 
 MANY: Final = 20
 """With more arms than these, tables and figures of models have those of plain training alone."""
@@ -224,20 +225,19 @@ class Study:
 
     def summary(self) -> str:
         """Returns in a few sentences what was run."""
-        settings = self.settings
-        hardware = sorted({run.hardware for run in self.runs})
+        settings, epochs = self.settings, number_of(self.settings["epochs"], "epoch")
+        runs, models = number_of(len(self.runs), "run"), number_of(len({run.arm for run in self.runs}), "model")
+        hardware = "; ".join(sorted({run.hardware for run in self.runs}))
         return (
-            f"{len(self.runs)} runs of {len({run.arm for run in self.runs})} models, seeds "
-            f"{self.seed_list()}: trained on {self.sources()} for {settings['epochs']} epochs{self._visits()} "
+            f"{runs} of {models}, seeds {self.seed_list()}: trained on {self.sources()} for {epochs}{self._visits()} "
             f"(recipe {settings['recipe']}, scale {settings['scale']}, weights {settings['pretrained']}, "
             f"{settings['image_size']} pixels, batch {settings['batch_size']}, peak rate {settings['lr']:g}, weight "
             f"decay {settings['weight_decay']:g}, {settings['precision']}), scored on "
-            f"{', '.join(domain.name for domain in self.domains)}. Hardware: {'; '.join(hardware)}."
+            f"{', '.join(domain.name for domain in self.domains)}. Hardware: {hardware}."
         )
 
     def _visits(self) -> str:
-        visits = self.settings.get("visits")
-        return f" of {visits:,} images each, some again" if visits else ""
+        return f" of {visits:,} images each, some again" if (visits := self.settings.get("visits")) else ""
 
     def command(self) -> str | None:
         """Returns the command that fills the grid's missing cells; None if there are none."""

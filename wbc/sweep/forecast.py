@@ -43,10 +43,10 @@ def measured_rates(records: Iterable[StoredRun], hardware: str | None) -> Rates:
         rate = record.metrics.get(schema.IMAGES_PER_S)
         if (
             rate
-            and {*_DECIDING, schema.HARDWARE, schema.JOBS} <= set(record.tags)
+            and {*_DECIDING, schema.HARDWARE, schema.JOBS} <= set(record.settings)
             and hardware in (None, record.tags[schema.HARDWARE])
         ):
-            key, jobs = tuple(record.tags[name] for name in _DECIDING), int(record.tags[schema.JOBS])
+            key, jobs = tuple(record.settings[name] for name in _DECIDING), int(record.tags[schema.JOBS])
             seen[key].append(rate * jobs)
             if schema.SCORED_PER_S in record.metrics:
                 scored[key].append(record.metrics[schema.SCORED_PER_S] * jobs)

@@ -19,7 +19,7 @@ from wbc.report.paper.contents import contents_of
 from wbc.report.report import report_folder, write_report
 from wbc.report.seeds import how_over_seeds, over_seeds
 from wbc.scoring import Outcome
-from wbc.studies import plan, study_name
+from wbc.studies import STUDIES, plan, study_name
 from wbc.surroundings import data_dir
 from wbc.sweep.bar import Bar, shown
 from wbc.sweep.forecast import Rates, measured_rates, print_forecast
@@ -30,6 +30,7 @@ from wbc.tracking.read import StoredRun, read_trainings
 from wbc.tracking.store import connect, describe_store, store_exists
 from wbc.tracking.sweeps import Sweep, end_orphans, open_sweep
 from wbc.training.pretrain import starting_weights
+from wbc.words import number_of
 
 WAIT_S: Final = 10.0
 """Between two looks at runs that another sweep works on."""
@@ -50,6 +51,8 @@ def reproduce_study(options: ReproduceConfig) -> None:
     configs = runner.plan(plan(options))
     if options.dry_run:
         forecast(configs, runner)
+        if options.profile in STUDIES:
+            print(f"All of {options.profile} costs {STUDIES[options.profile].cost}.")
         return
     report_folder(options)
     outcomes, sweep = run_plan(configs, study_name(options.profile), runner)
@@ -159,7 +162,10 @@ def _run(cells: Sequence[Cell], study: str, runner: Runner, rates: dict[str, Rat
         todo = [cell.config for cell in cells if cell.state in ("to run", "interrupted")]
         if not told:
             done, busy = len(outcomes), len(cells) - len(outcomes) - len(todo)
-            _log.info("%d runs of %s: %d done, %d elsewhere, %d to run", len(cells), study, done, busy, len(todo))
+            runs = number_of(len(cells), "run")
+            _log.info("%s of %s: %d done, %d elsewhere, %d to run", runs, study, done, busy, len(todo))
+            if todo and study in STUDIES:
+                _log.info("all of %s costs %s", study, STUDIES[study].cost)
         if todo:
             bar = Bar(cells, rates, runner)
             with shown(bar), closing(runner.run(todo)) as results:
@@ -173,7 +179,7 @@ def _run(cells: Sequence[Cell], study: str, runner: Runner, rates: dict[str, Rat
         (cells, _), told = _stand(left), True
         if todo and all(cell.state == "running" for cell in cells):
             owners = {owner for cell in cells if cell.record for owner in cell.record.owners}
-            _log.info("waiting for %d runs that %s works on", len(cells), ", ".join(sorted(owners)))
+            _log.info("waiting for %s that %s works on", number_of(len(cells), "run"), ", ".join(sorted(owners)))
 
 
 def _sort(results: Results, bar: Bar, outcomes: dict[RunConfig, Outcome], failed: set[RunConfig]) -> None:

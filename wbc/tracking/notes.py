@@ -14,6 +14,7 @@ from wbc.models.catalog import seen_by
 from wbc.models.seen import is_seen, marked, meaning
 from wbc.tracking import schema
 from wbc.tracking.read import StoredDataset, StoredRun
+from wbc.words import number_of
 
 _REGISTERED: Final = "white-blood-cells"
 """What the registry calls the model."""
@@ -44,7 +45,7 @@ def run_note(run: StoredRun, config: RunConfig) -> str:
     """
     opening = (
         f"**{config.arm.name}, seed {config.seed}**, of the study {config.profile}: trained on {config.source} for "
-        f"{_epochs(config)}."
+        f"{number_of(config.epochs, 'epoch')}."
     )
     kept = run.tags.get(schema.NOTE, opening)
     return fitted([opening, "", *_scores(run, config)]) if kept.startswith(opening) else kept
@@ -61,8 +62,8 @@ def model_card(run: StoredRun, config: RunConfig) -> str:
             f"**{config.arm.name}, seed {config.seed}**: uint8 images of single white blood cells in, probabilities of "
             f"{', '.join(CLASSES)} out.",
             "",
-            f"**Trained on** {', '.join(trained)}: {_epochs(config)} at {config.image_size} pixels, scale "
-            f"{config.scale}, from weights {config.pretrained}.",
+            f"**Trained on** {', '.join(trained)}: {number_of(config.epochs, 'epoch')} at {config.image_size} pixels, "
+            f"scale {config.scale}, from weights {config.pretrained}.",
             "",
             "**Tested on**",
             "",
@@ -127,10 +128,6 @@ def _tested(run: StoredRun) -> list[StoredDataset]:
 
 def _images(dataset: StoredDataset) -> str:
     return str(json.loads(dataset.profile or "{}").get("num_rows", "–"))
-
-
-def _epochs(config: RunConfig) -> str:
-    return f"{config.epochs} epoch{'s' * (config.epochs != 1)}"
 
 
 def _percent(share: float) -> str:

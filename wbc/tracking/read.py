@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -64,8 +64,18 @@ class StoredRun:
     """The run's page, where the store is a server."""
     owners: tuple[str, ...] = ()
     """Which processes work on it, as host:pid."""
+    params: dict[str, str] = field(default_factory=dict)
     fault: str | None = None
     """Why nothing can be made of a run that says it is a training; None where all is well."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The run's parameters and tags; a tag counts where both name a setting.
+
+        Runs of before have tags of what they are looked up by. Others have one only where `mlflow run` has logged the
+        word that was typed, such as auto.
+        """
+        return self.params | self.tags
 
     @property
     def trained_as(self) -> str | None:
@@ -138,6 +148,7 @@ def stored_run(run: Run) -> StoredRun:
         name=run.info.run_name or "",
         status=run.info.status,
         tags=tags,
+        params=dict(run.data.params),
         metrics=dict(run.data.metrics),
         started=started,
         ended=ended,
@@ -216,7 +227,7 @@ def _fault(
     run: Run, datasets: tuple[StoredDataset, ...], started: datetime | None, ended: datetime | None
 ) -> str | None:
     """Returns what is odd about a run that says it is a training."""
-    tags, info = run.data.tags, run.info
+    tags, info = run.data.params | run.data.tags, run.info
     if not {schema.TRAINED_AS, schema.FINGERPRINT} & tags.keys():
         return None
     if not tags.get(schema.MODEL) and tags.get(schema.COMPLETE) == "true":

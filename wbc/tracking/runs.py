@@ -71,7 +71,7 @@ def open_run(config: RunConfig, trained_as: str, scores: Mapping[str, str]) -> I
         claim.hold(found)
         measured = config.scale != "tiny"  # a thin run is over before it tells anything of the machine
         try:
-            prepare_views(found.info.experiment_id, config.profile)
+            prepare_views(found.info.experiment_id, config.profile, renew=False)
             with (
                 nullcontext() if run.complete and is_trained(run) else active_run(run, config.name, measured=measured),
                 checkpoint_folder(run.id) as folder,
@@ -134,7 +134,7 @@ def fetch_checkpoint(run_id: str) -> Checkpoint:
         except DamageError as error:
             raise DamageError(f"{error} Delete it (`mlflow runs delete --run-id {run_id}`) and train again.") from error
     named = {schema.MODEL: checkpoint.config.model, schema.SEED: str(checkpoint.config.seed)}
-    if any(run.tags.get(name) != value for name, value in named.items()):
+    if any(run.settings.get(name) != value for name, value in named.items()):
         raise DamageError(f"run {run_id} holds the checkpoint of another run: {checkpoint.config.name}.")
     return checkpoint
 

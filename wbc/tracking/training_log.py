@@ -42,8 +42,8 @@ from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wbc.training.loop import EpochResult
 
-_NAMED: Final = (schema.MODEL, schema.METHOD, schema.SEED, schema.PROFILE, schema.SOURCE)
-"""What a run is tagged with beside the settings that decide its speed: what it is looked up by."""
+_LOOKED_UP: Final = (schema.MODEL, schema.METHOD, schema.SEED, schema.SOURCE, *settings_for("rate"))
+"""What readers ask a run for: its parameters, and tags where `mlflow run` has logged a word such as auto instead."""
 _DECIDING: Final = ("model", "method", "seed", "recipe", *settings_for("trains"))
 """What a run and the checkpoint it goes on from have in common."""
 _KEPT: Final = 2
@@ -210,10 +210,11 @@ def log_settings(run_id: str, config: RunConfig) -> None:
     lists = {"targets": ",".join(config.targets), "adapt": ",".join(config.adapt) or "none"}
     values = dataclasses.asdict(config) | lists
     place = {schema.HARDWARE: hardware(config.device), schema.JOBS: str(runs_at_once())}
-    tags = {name: values[name] for name in (*_NAMED, *settings_for("rate"))} | place | {schema.ARM: config.arm.name}
-    client.log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
     # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
     typed = client.get_run(run_id).data.params
+    told = {name: values[name] for name in _LOOKED_UP if typed.get(name, str(values[name])) != str(values[name])}
+    tags = {schema.PROFILE: config.profile, schema.ARM: config.arm.name} | place | told
+    client.log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
     mlflow.log_params({name: value for name, value in values.items() if name not in typed}, run_id=run_id)
     mlflow.log_dict(values, schema.CONFIG, run_id=run_id)
     mlflow.log_dict(describe_environment(), schema.ENVIRONMENT, run_id=run_id)

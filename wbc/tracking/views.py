@@ -4,15 +4,20 @@ The page of MLflow 3.17 reads a tag `mlflow.sharedViewState.<key>`: JSON of a vi
 state is JSON once more: filter, order, columns, grouping and charts.
 """
 
+import dataclasses
 import json
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import mlflow
+from mlflow.entities import Run
 
+from wbc.settings import Settings, settings_for
 from wbc.tracking import schema
 from wbc.tracking.connection import insist
 from wbc.tracking.store import store_errors
@@ -24,27 +29,38 @@ _METRICS: Final = (schema.AT_HOME, schema.AWAY, schema.DROP)
 _ABOUT: Final = "White blood cells under domain shift: each run is one model, method and seed, scored at home and away."
 _SCATTER: Final = "home × away"
 _VIEWS: Final = {
-    "by model": (schema.ARM, (schema.AWAY, schema.AT_HOME, schema.DROP, _SCATTER)),
-    "home and away": (schema.ARM, (_SCATTER, schema.AT_HOME, schema.AWAY, schema.DROP)),
-    "methods": (schema.METHOD, (schema.AWAY, schema.AT_HOME, schema.DROP, _SCATTER)),
+    "by model": (("tag", schema.ARM), (schema.AWAY, schema.AT_HOME, schema.DROP, _SCATTER)),
+    "home and away": (("tag", schema.ARM), (_SCATTER, schema.AT_HOME, schema.AWAY, schema.DROP)),
+    "methods": (("param", schema.METHOD), (schema.AWAY, schema.AT_HOME, schema.DROP, _SCATTER)),
 }
-"""By name the tag that a view groups by, and its charts in order: bars of a metric, or home against away."""
+"""By name what a view groups by, and its charts in order: bars of a metric, or home against away."""
+_AUTO: Final = "auto"
+"""What `mlflow run` logs as a parameter that the study sets."""
+_TOLD_APART: Final = (
+    schema.SOURCE,
+    *(field.name for field in dataclasses.fields(Settings) if field.name not in settings_for("free")),
+)
 
 
 @store_errors()
-def prepare_views(experiment_id: str, study: str) -> None:
-    """Gives an experiment the views of a study, and a description that links to them, where it has them not yet.
+def prepare_views(experiment_id: str, study: str, *, renew: bool = True) -> None:
+    """Gives an experiment the views of a study, and a description that links to them.
 
-    A view that somebody has changed on the page stays as it is, and so does a description of somebody's own.
+    Runs of one model in different settings stand in groups apart: each mean is over runs that differ in the seed alone.
+    A view that somebody has changed on the page stays as it is, and so does a description of somebody's own. Without
+    `renew` views that are there stay as they are, which takes no look at the runs.
     """
     client = mlflow.MlflowClient()
     experiment = client.get_experiment(experiment_id)
     tags, made_ms = dict(experiment.tags), experiment.creation_time or 0
+    if not renew and all(f"{_SHARED}{_key(study, name)}" in tags for name in _VIEWS):
+        return
+    apart = _varying(_runs(experiment_id, _complete(study)))
     wanted = {}
     for name in reversed(_VIEWS):
         key, made_ms = f"{_SHARED}{_key(study, name)}", made_ms + 1  # the page lists the last that was made first
         if not _changed_by_hand(tags.get(key, "")):
-            wanted[key] = _tag(f"{study}: {name}", _state(study, *_VIEWS[name]), made_ms)
+            wanted[key] = _tag(f"{study}: {name}", _state(study, apart, *_VIEWS[name]), made_ms)
     if tags.get(schema.NOTE, _ABOUT).startswith(_ABOUT):
         wanted[schema.NOTE] = _description(experiment_id, tags | wanted)
     for key, value in wanted.items():
@@ -54,20 +70,52 @@ def prepare_views(experiment_id: str, study: str) -> None:
 
 @store_errors()
 def view_addresses() -> dict[str, str]:
-    """Returns by study the address, below a server's, of its view by model; the experiment used last comes first."""
-    found: dict[str, str] = {}
-    for experiment in mlflow.MlflowClient().search_experiments(order_by=["last_update_time DESC"]):
+    """Renews all views; returns by study the address, below a server's, of its view by model, the newest run first."""
+    found: list[tuple[int, str, str]] = []
+    for experiment in mlflow.MlflowClient().search_experiments():
         for name, key in _named(experiment.tags).items():
             study, _, view = name.rpartition(": ")
             if view == next(iter(_VIEWS)):
-                found.setdefault(study, page(f"experiments/{experiment.experiment_id}/runs", key))
-    return found
+                prepare_views(experiment.experiment_id, study)
+                newest = _runs(experiment.experiment_id, _of(study), most=1)
+                started_ms = newest[0].info.start_time if newest else 0
+                found.append((started_ms or 0, study, page(f"experiments/{experiment.experiment_id}/runs", key)))
+    addresses: dict[str, str] = {}
+    for _, study, address in sorted(found, reverse=True):
+        addresses.setdefault(study, address)
+    return addresses
 
 
 def page(path: str, view: str | None = None) -> str:
     """Returns a page's address below the server's, in MLflow's mode for training; with a view, its charts open."""
     opened = {"viewStateShareKey": view, "compareRunsMode": "CHART"} if view else {}
     return f"#/{path}?{urlencode(_MODE | opened)}"
+
+
+def _of(study: str) -> str:
+    return f"tags.{schema.PROFILE} = '{study}'"
+
+
+def _complete(study: str) -> str:
+    return f"tags.{schema.COMPLETE} = 'true' AND {_of(study)}"
+
+
+def _runs(experiment_id: str, wanted: str, most: int = 50_000) -> list[Run]:
+    """Returns the runs of an experiment that an MLflow filter selects, the newest first."""
+    runs: list[Run] = mlflow.search_runs(
+        [experiment_id], wanted, max_results=most, order_by=["attributes.start_time DESC"], output_format="list"
+    )
+    return runs
+
+
+def _varying(runs: Iterable[Run]) -> list[str]:
+    """Returns the settings in which runs of one arm differ; "auto" is as good as any value."""
+    values: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for run in runs:
+        for name in _TOLD_APART:
+            values[name, run.data.tags.get(schema.ARM, "")].add(run.data.params.get(name, _AUTO))
+    varying = {name for (name, _), found in values.items() if len(found - {_AUTO}) > 1}
+    return [name for name in _TOLD_APART if name in varying]
 
 
 def _key(study: str, name: str) -> str:
@@ -102,15 +150,19 @@ def _description(experiment_id: str, tags: dict[str, str]) -> str:
     return "\n".join([_ABOUT, "", "Views, which the menu at the top right lists too:", "", *sorted(links)])
 
 
-def _state(study: str, group: str, charts: tuple[str, ...]) -> dict[str, Any]:
+def _state(study: str, apart: list[str], group: tuple[str, str], charts: tuple[str, ...]) -> dict[str, Any]:
     """Returns what a view shows: the complete runs of a study in groups, the best away first, and its charts."""
+    keys = [group, *(("param", name) for name in apart)]
     section = {"uuid": "accuracy", "name": "accuracy", "display": True, "isReordered": False}
     return {
-        "searchFilter": f"tags.{schema.COMPLETE} = 'true' AND tags.{schema.PROFILE} = '{study}'",
+        "searchFilter": _complete(study),
         "orderByKey": f"metrics.`{schema.AWAY}`",
         "orderByAsc": False,
-        "selectedColumns": [f"metrics.`{name}`" for name in _METRICS] + [f"tags.`{schema.SEED}`"],
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": group}]},
+        "selectedColumns": [f"metrics.`{name}`" for name in _METRICS] + [f"params.`{schema.SEED}`"],
+        "groupBy": {
+            "aggregateFunction": "average",
+            "groupByKeys": [{"mode": mode, "groupByData": name} for mode, name in keys],
+        },
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": [_chart(name) for name in charts],
         "compareRunSections": [section],

@@ -21,7 +21,7 @@ def average_weights(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     Reference: Wortsman et al. 2022, arXiv:2203.05482, uniform soup; there learning rates and augmentations vary too.
 
     Raises:
-        ConfigError: the runs differ in more than their seed, or each seed starts from weights of its own.
+        ConfigError: the runs differ in more than their seed, or each seed starts from different weights.
     """
     first, *others = (each.config for each in checkpoints)
     for name in _SHARED:
@@ -30,7 +30,7 @@ def average_weights(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
             raise ConfigError(f"run: weights of {name}={' and '.join(values)} have no average: name seeds of one arm.")
     if first.pretrained in ("none", "patterns"):
         raise ConfigError(
-            f"run: with pretrained={first.pretrained} each seed starts from weights of its own, which have no average."
+            f"run: with pretrained={first.pretrained} each seed starts from different weights, which have no average."
         )
     if len({config.seed for config in (first, *others)}) < len(checkpoints):
         raise ConfigError("run: a seed is named twice: name each once.")
