@@ -80,7 +80,7 @@ def headline_of_labs(study: Study) -> Headline:
 LABS: Final = Contents(
     headline=headline_of_labs,
     first=(matrix, left_out_table),
-    parts=(matrix_table, tables.data_sets, data_sheets, figures.samples, galleries),
+    parts=(matrix_table, expected_accuracy, tables.data_sets, data_sheets, figures.samples, galleries),
     whole=frozenset({matrix, left_out_table, matrix_table}),
 )
 """Where arms train on different sources there is no one home: each is scored on the labs that it has not seen."""
