@@ -170,14 +170,14 @@ def _docker() -> Finding:
 
 
 def _store() -> Finding:
-    from wbc.tracking.connection import impatient
+    from wbc.tracking.connection import impatient, is_locked
     from wbc.tracking.store import describe_store
 
     try:
         with impatient():
             return Finding("ok", describe_store())
     except TrackingError as error:
-        if "locked" not in str(error):
+        if not is_locked(error):
             raise
         return Finding("note", "another program is writing to it", "runs wait for it for minutes")
 

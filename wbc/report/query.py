@@ -284,7 +284,8 @@ def _notes(
 
 def _nothing_to_report(options: PlanConfig, excluded: Sequence[Excluded]) -> str:
     name = study_name(options.profile)
-    reasons = Counter(run.why.split(":")[0].split(",")[0] for run in excluded if run.stored.tags.get("profile") == name)
+    of_study = [run.why for run in excluded if run.stored.tags.get(schema.PROFILE) == name]
+    reasons = Counter(why.split(":")[0].split(",")[0] for why in of_study)
     found = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     return (
         f"no completed run of profile {name} with these settings in the tracking store"

@@ -286,7 +286,7 @@ def _word(value: object) -> str:
 
 def identity(run: StoredRun) -> str:
     """Returns what a run's weights are known by; empty where it trained none. Older runs have a fingerprint instead."""
-    return run.tags.get("trained_as") or run.tags.get("fingerprint", "")
+    return run.trained_as or run.fingerprint or ""
 
 
 def describe_arm(arm: Arm) -> Model:

@@ -3,6 +3,7 @@
 import logging
 import re
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,13 @@ request_utils.TCPKeepAliveHTTPAdapter = _WholeAnswers  # type: ignore[misc]  # M
 def patience_s() -> float:
     """Returns for how many seconds a SQLite store that another process has locked is waited for."""
     return _PATIENCE_S if MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() > 1 else _IMPATIENT_TIMEOUT_S
+
+
+def is_locked(error: BaseException) -> bool:
+    """Returns whether an error comes of a SQLite store that another process has locked."""
+    cause = error.__cause__ or error.__context__
+    locked = isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    return locked or (cause is not None and is_locked(cause))
 
 
 @event.listens_for(Engine, "before_cursor_execute", retval=True)
