@@ -69,12 +69,13 @@ def assess(options: AssessConfig) -> str:
             cells_table(evidence, verdict).to_csv(part / "cells.csv", index=False, float_format="%.4f")
             write_sheet(evidence.slides, evidence.models[0].chosen.scores, part / NAME)
             keep_filled(folder / NAME, part / NAME)
-            bare = render(page, part, cells=options.keep_cells)
+            logged = {"report.html": render(page, part, cells=options.keep_cells)}
+            if options.keep_cells:
+                logged |= {name: (part / name).read_text(encoding="utf-8") for name in ("cells.csv", NAME)}
         if no_pdf:
             _log.warning(no_pdf)
-        kept = [folder / name for name in ("cells.csv", NAME)] if options.keep_cells else []
         with open_page("assess", slides.name, _settings(options, evidence)) as run_id:
-            log_assessment(bare, kept, _metrics(evidence, verdict), _note(page))
+            log_assessment(logged, _metrics(evidence, verdict), _note(page))
     return "\n".join(
         [
             f"{slides.title}: {verdict.headline}.",

@@ -1,6 +1,6 @@
 """The MLflow run that a process is in, from its making to its end; and the run that a report is logged to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -74,11 +74,10 @@ def open_page(kind: str, subject: str, settings: dict[str, Any], profile: str | 
         yield run_id
 
 
-def log_assessment(page: str, files: Iterable[Path], metrics: dict[str, float], note: str) -> None:
-    """Logs the page of an assessment, its figures of merit, a description, and files, to the run that is open."""
-    mlflow.log_text(page, "report.html")
-    for file in files:
-        mlflow.log_artifact(str(file))
+def log_assessment(texts: dict[str, str], metrics: dict[str, float], note: str) -> None:
+    """Logs the files of an assessment, by name, its figures of merit and a description to the run that is open."""
+    for name, text in texts.items():
+        mlflow.log_text(text, name)
     mlflow.log_metrics(metrics)
     mlflow.set_tag(schema.NOTE, note)
 
