@@ -17,11 +17,8 @@ NORMS: Final = {
 _TRAINED: Final = {"all": "", "last16": "last 16 layers", "head": "linear layer only"}
 
 
-def spoken(study: Study, arm: Arm) -> str:
-    """Returns an arm's name as people say it: the network, its norm, what is added or trained, the method.
-
-    Where the study trains on several sets of sources, they follow.
-    """
+def network(arm: Arm) -> str:
+    """Returns what an arm trains, as people say it: the network, its norm, what is added or trained."""
     model = describe_arm(arm)
     parts = [
         model.title.partition(" (")[0].removeprefix("Default "),
@@ -29,10 +26,17 @@ def spoken(study: Study, arm: Arm) -> str:
         "FC layers" if model.head == "fc" else "",
         _TRAINED[model.trainable],
     ]
-    name = ", ".join(part for part in parts if part)
+    return ", ".join(part for part in parts if part)
+
+
+def spoken(study: Study, arm: Arm) -> str:
+    """Returns an arm's name as people say it: the network, and the method.
+
+    Where the study trains on several sets of sources, they follow.
+    """
     method = "" if arm.method == PLAIN else f" + {arm.method.replace('+', ' + ')}"
     several = len({each.sources for each in study.arms}) > 1
-    return name + method + (f" from {','.join(arm.sources)}" if several else "")
+    return network(arm) + method + (f" from {','.join(arm.sources)}" if several else "")
 
 
 def in_sentence(study: Study, arm: Arm) -> str:

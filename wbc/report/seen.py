@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from wbc.arms import Arm
 from wbc.models.catalog import seen_by
 from wbc.models.seen import MARK, is_seen, marked
-from wbc.report.names import in_sentence, spoken
+from wbc.report.names import in_sentence, network, spoken
 from wbc.report.render import Cell, Table
 from wbc.report.study import Study
 
@@ -40,7 +40,7 @@ def mark_seen(study: Study, table: Table) -> Table:
     models = {
         name: _Model(arm.model, keys[arm])
         for arm in study.arms
-        for name in (spoken(study, arm), study.label(arm), arm.model)
+        for name in (spoken(study, arm), network(arm), study.label(arm), arm.model)
     }
     met: dict[str, list[str]] = {}
     places = _Places(study, table, tuple(key for of_arm in keys.values() for key in of_arm))

@@ -124,7 +124,7 @@ def test_table_names_the_worst_lab_and_a_lab_that_lacks_a_class() -> None:
     table = matrix_table(study)
     assert "tecom has no Basophil: it is scored on the other 4 classes." in table.note
     row = table.groups[0][0]
-    assert [cell.text for cell in row[:3]] == ["bccd", "resnet50", "erm"]
+    assert [cell.text for cell in row[:3]] == ["bccd", "ResNet50, batch norm", "erm"]
     assert [cell.second for cell in row[3:6]] == ["home, n = 10", "n = 8, no Basophil", "n = 10"]
     low = worst(fields(study, study.arms[0]).values())
     assert low

@@ -1,6 +1,5 @@
 """The matrix of labs: what each source reaches on each lab, as a heat map of balanced accuracy."""
 
-from dataclasses import replace
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -12,7 +11,7 @@ from wbc.arms import PLAIN, Arm
 from wbc.cells import CLASSES
 from wbc.models.seen import MARK, is_seen
 from wbc.report import style
-from wbc.report.names import spoken
+from wbc.report.names import network
 from wbc.report.paper import labs as of
 from wbc.report.seen import keys_seen
 from wbc.report.statistics import CHANCE
@@ -81,8 +80,7 @@ def _panel(axis: Axes, study: Study, arms: list[Arm], rows: list[tuple[str, ...]
     axis.set_xticks(range(len(columns)), columns, fontsize=6.5)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    network, _, rest = spoken(replace(study, arms=(arms[0],)), arms[0]).partition(", ")
-    axis.set_title(f"{network}\n{rest}", fontsize=7)
+    axis.set_title(network(arms[0]).replace(", ", "\n", 1), fontsize=7)
 
 
 def _field(axis: Axes, place: int, row: int, field: of.Field, *, worst: bool, mark: str) -> None:
