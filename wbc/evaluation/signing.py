@@ -70,7 +70,7 @@ def signing(hits: Hits, sureness: Sureness, error: float, *, design_effect: floa
 def least_labelled(error: float, share: float = 0.5) -> int:
     """Returns the fewest labelled cells of which `signing` signs a share, where none of these is wrong."""
     cells = 2
-    while error_limits(0, share * cells, 1 - (1 - CONFIDENCE) / int(np.ceil(np.log2(cells))))[1] > error:
+    while error_limits(0.0, share * cells, 1 - (1 - CONFIDENCE) / int(np.ceil(np.log2(cells))))[1] > error:
         cells += 2
     return cells
 
