@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -32,7 +33,7 @@ from wbc.errors import CheckpointError, DamageError
 from wbc.settings import settings_for
 from wbc.surroundings import runs_at_once
 from wbc.tracking import schema
-from wbc.tracking.claims import Claim, withdraw
+from wbc.tracking.claims import Claim, process_start, withdraw
 from wbc.tracking.connection import insist
 from wbc.tracking.datasets import log_input
 from wbc.tracking.read import StoredRun, fetch, stored_run
@@ -245,12 +246,15 @@ def read_kept(run: StoredRun, artifact: str, folder: Path) -> tuple[Path, Checkp
 def checkpoint_folder(run_id: str) -> Iterator[Path]:
     """Yields a folder below TMPDIR for a run's checkpoints on their way, which goes as the block ends.
 
-    A process that is killed leaves it, with a gigabyte or more; named by the run's id, it goes when the run goes on on
-    that machine.
+    A process that is killed leaves it, with a gigabyte or more. Named by the run's id and the process, it goes when the
+    run goes on on that machine.
     """
     for left in Path(tempfile.gettempdir()).glob(f"wbc-{run_id}-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"wbc-{run_id}-", ignore_cleanup_errors=True) as folder:
+        pid = left.name.split("-")[2]
+        if not (pid.isdigit() and process_start(int(pid))):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"wbc-{run_id}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
