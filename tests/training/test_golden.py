@@ -52,8 +52,8 @@ ARMS: Final = (
 def golden_config(arm: str, recipe: str) -> RunConfig:
     """Returns a run whose weight decay few steps show; a high rate would turn rounding of batch norm into chaos.
 
-    Of `lite0` and `resnet50` with a method even 1e-4 would, on some processors: AdamW's first steps go by the signs of gradients,
-    of which many are near zero. There the steps are those of weight decay alone.
+    Of `lite0`, and of `resnet50` with a method, even 1e-4 would, on some processors: AdamW's first steps go by the
+    signs of gradients, of which many are near zero. There the steps are those of weight decay alone.
     """
     steady = arm == "lite0" or arm.startswith("resnet50+")
     source = "drawn" if find_method(parse_arm(arm, ()).method).labs == 1 else "drawn,again"
