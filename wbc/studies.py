@@ -44,8 +44,6 @@ class Study(Settings):
     methods: tuple[str, ...] = (PLAIN,)
     adapt: tuple[str, ...] = ()
     """The adaptations that each run is scored under, beside plain; those that suit its model."""
-    unadapted: tuple[str, ...] = ()
-    """Methods whose runs are scored plain alone, which saves time."""
     seeds: int
     """Seeds 0 to seeds - 1."""
     data_gb: int = 1
@@ -59,8 +57,6 @@ class Study(Settings):
         super().__post_init__()
         if not 1 <= self.seeds <= _MOST_SEEDS:
             raise ConfigError(f"seeds={self.seeds}: must be 1 to {_MOST_SEEDS:,}: how many there are.")
-        for name in self.unadapted:
-            find_method(name)
 
     def domains(self) -> tuple[str, ...]:
         """Returns the keys of the domains that the study's runs need."""
@@ -109,7 +105,6 @@ STUDIES: Final = {
         models=("lite0", "lite0_frozenbn_last16", "squeezenet"),
         methods=_OF_ONE_LAB,
         adapt=tuple(name for name in ADAPTATIONS if name != PLAIN_SCORE),
-        unadapted=tuple(name for name in _OF_ONE_LAB if name != PLAIN),
         seeds=3,
         image_size=64,
         validation=0.2,
@@ -193,7 +188,7 @@ def resolve(options: TrainConfig) -> RunConfig:
     study = find_study(options.profile)
     arm = parse_arm(options.model, tuple(split_list(options.source or study.sources[0])), options.method)
     targets = tuple(split_list(options.targets)) if options.targets else study.targets
-    adapt = _adapt(study, arm) if options.adapt is None else adaptation_names(options.adapt)
+    adapt = study.adapt if options.adapt is None else adaptation_names(options.adapt)
     return _configure(arm, options.seed, study_name(options.profile), targets, adapt, _settings(study, options))
 
 
@@ -206,7 +201,7 @@ def plan(options: PlanConfig) -> list[RunConfig]:
     study = find_study(options.profile)
     settings = _settings(study, options)
     return [
-        _configure(arm, seed, study_name(options.profile), _targets(study, arm), _adapt(study, arm), settings)
+        _configure(arm, seed, study_name(options.profile), _targets(study, arm), study.adapt, settings)
         for seed in (numbers("seeds", options.seeds) if options.seeds else range(study.seeds))
         for arm in plan_arms(options)
     ]
@@ -257,10 +252,6 @@ def _labs_lacking(arm: Arm) -> str | None:
         f"method '{arm.method}' compares labs and needs {needed} or more, and {','.join(arm.sources)} is of one: "
         "name sources of several, such as pbc2500,bccd:train."
     )
-
-
-def _adapt(study: Study, arm: Arm) -> tuple[str, ...]:
-    return () if arm.method in study.unadapted else study.adapt
 
 
 def _configure(
