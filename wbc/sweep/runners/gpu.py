@@ -17,8 +17,8 @@ from wbc.processes import cores
 from wbc.surroundings import named_gpus
 from wbc.training.loop import build_optimiser
 
-MOST: Final = 4
-"""Runs on one GPU: beyond a few they only share what one of them already uses."""
+MOST: Final = 2
+"""Runs on one GPU: one fills it in an epoch, a second fills its pauses, and more only share (docs/speed.md)."""
 CORES: Final = 2
 """CPU cores that a run on a GPU needs beside it."""
 HEADROOM: Final = 0.6
