@@ -195,13 +195,13 @@ def _listing(split: Split) -> Listing | None:
 
 
 def _commands(size: int, models: int) -> Iterator[tuple[str, list[str]]]:
-    """Yields what is measured, and what it is typed as."""
+    """Yields what is measured, and what it is typed as; `reproduce` comes after the report, which it leaves."""
     study = ["--profile", "grown.toml"]
     every = ["--seeds", _seeds(size // models * models, models)]
     yield f"dry run of {models * SEEDS}", ["entrypoints.reproduce", *study, "--dry_run", "true"]
     yield "dry run of all", ["entrypoints.reproduce", *study, *every, "--dry_run", "true"]
-    yield f"reproduce with nothing to do, of {models * SEEDS}", ["entrypoints.reproduce", *study]
     yield f"report of {models * SEEDS}", ["entrypoints.report", *study]
+    yield f"reproduce with nothing to do, of {models * SEEDS}", ["entrypoints.reproduce", *study]
     yield "doctor", ["entrypoints.doctor"]
     yield "doctor of the store", ["entrypoints.doctor", "--store"]
 

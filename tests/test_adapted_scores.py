@@ -12,8 +12,9 @@ from tests.conftest import Once, name_of
 from wbc.config import EvaluateConfig, PlanConfig, RunConfig, TrainConfig
 from wbc.errors import ConfigError
 from wbc.identity import suited
+from wbc.outcome import Outcome
 from wbc.run import train_and_score
-from wbc.scoring import Outcome, score_run
+from wbc.scoring import score_run
 from wbc.store_check import find_faults
 from wbc.studies import plan, resolve
 from wbc.sweep.plan import survey

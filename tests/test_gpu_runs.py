@@ -11,8 +11,9 @@ import torch
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.evaluation.records import read_scores
+from wbc.outcome import Outcome
 from wbc.run import train_and_score
-from wbc.scoring import Outcome, score_run
+from wbc.scoring import score_run
 from wbc.tracking.read import read_curve, read_runs
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")

@@ -19,8 +19,8 @@ import pytest
 from entrypoints.command import _log_to_stderr, main
 from tests.forks import start
 from wbc.config import DoctorConfig, TrainConfig
+from wbc.outcome import Outcome
 from wbc.report.study import typed
-from wbc.scoring import Outcome
 from wbc.studies import resolve
 from wbc.sweep.reproduce import print_outcomes
 from wbc.terminal import LINE_EVERY_S, print_table, progress

@@ -24,8 +24,9 @@ from wbc import scoring
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import CheckpointError, ConfigError, DataError, TrackingError, TrainingError
 from wbc.models.build import backbone_state, build
+from wbc.outcome import Outcome
 from wbc.run import train_and_score
-from wbc.scoring import Outcome, score_run
+from wbc.scoring import score_run
 from wbc.tracking import writer
 from wbc.tracking.notes import registration
 from wbc.tracking.score_log import ScoreLog

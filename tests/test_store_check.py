@@ -10,7 +10,7 @@ import mlflow
 import pytest
 
 from tests.conftest import name_of
-from wbc.scoring import Outcome
+from wbc.outcome import Outcome
 from wbc.store_check import find_faults
 
 _ROOT = Path(__file__).parents[1]

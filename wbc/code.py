@@ -4,9 +4,11 @@ import ast
 import hashlib
 import os
 import re
+import runpy
 import subprocess
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +62,13 @@ def locked_packages() -> list[str]:
 def library_versions() -> dict[str, str]:
     """Returns the versions of the libraries that have a part in a run's outcome, and MLflow's."""
     return {name: version(name) for name in _LIBRARIES}
+
+
+@cache
+def torch_build() -> str:
+    """Returns PyTorch's version with what it is built for, as `torch.__version__` has it; PyTorch is not imported."""
+    (folder,) = find_spec("torch").submodule_search_locations  # type: ignore[union-attr, misc]
+    return str(runpy.run_path(str(Path(folder, "version.py")))["__version__"])
 
 
 @cache

@@ -1,11 +1,11 @@
 """What the machine is: processor, memory and GPUs, and what of the code runs on it."""
 
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 from wbc.code import git_commit, library_versions
 from wbc.processes import cores
@@ -13,6 +13,8 @@ from wbc.processes import cores
 
 def describe_environment() -> dict[str, Any]:
     """Returns versions, git commit, processor, memory and GPUs, as plain values."""
+    import torch
+
     return {
         "python": platform.python_version(),
         "libraries": library_versions(),
@@ -29,7 +31,16 @@ def describe_environment() -> dict[str, Any]:
 
 def hardware(device: str) -> str:
     """Returns what runs on a device ran on, in words: the GPU's name, or the processor's and the number of cores."""
-    return torch.cuda.get_device_name() if device == "cuda" else f"{_processor()}, {cores()} cores"
+    if device != "cuda":
+        return f"{_processor()}, {cores()} cores"
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def latex_engine() -> str | None:
+    """Returns the program that makes a PDF of LaTeX here; None where there is none."""
+    return next(filter(shutil.which, ("latexmk", "tectonic", "pdflatex")), None)
 
 
 def _processor() -> str:

@@ -10,20 +10,23 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from wbc.code import library_versions
 from wbc.config import RunConfig
 from wbc.data.fetch.checksums import file_sha256
 from wbc.data.images import Listing, Part
-from wbc.evaluation.predict import SCORING_VERSION
 from wbc.inputs import Inputs
 from wbc.methods.catalog import PLAIN_SCORE, find_method, unsuited
 from wbc.models.catalog import find_backbone, find_model
 from wbc.recipes import RECIPES
 from wbc.settings import settings_for
 from wbc.tracking.schema import score_name
-from wbc.training.loop import TRAINING_VERSION
+
+TRAINING_VERSION: Final = 1
+"""Part of what a run is trained as: raised by a change of the code that moves a loss, as the golden test finds."""
+SCORING_VERSION: Final = 1
+"""Part of what a score is scored as: raised by a change of the code that moves a score, as the golden test finds."""
 
 
 def trained_as(config: RunConfig, train: Sequence[Listing], weights: Path | None) -> str:

@@ -12,7 +12,8 @@ from wbc.data.prepare import check_folder
 from wbc.identity import suited, trained_as, wanted_scores
 from wbc.inputs import load_inputs, splits_of
 from wbc.models.build import build, check_image_size
-from wbc.scoring import Outcome, outcome, score_splits
+from wbc.outcome import Outcome
+from wbc.scoring import outcome, score_splits
 from wbc.tracking.read import read_trainings
 from wbc.tracking.runs import open_run
 from wbc.tracking.store import connect

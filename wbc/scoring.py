@@ -4,7 +4,6 @@ import dataclasses
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -25,9 +24,10 @@ from wbc.methods.adapt import predict_adapted
 from wbc.methods.adapt_norms import gather_statistics
 from wbc.methods.catalog import PLAIN_SCORE, find_adaptation, unsuited
 from wbc.models.build import Classifier
-from wbc.models.catalog import find_model, seen_by
-from wbc.models.seen import is_seen, marked, meaning
+from wbc.models.catalog import find_model
+from wbc.models.seen import marked
 from wbc.models.surgery import live_batch_norms
+from wbc.outcome import Outcome, seen
 from wbc.tracking.read import read_run
 from wbc.tracking.runs import fetch_checkpoint, open_scoring
 from wbc.tracking.schema import score_name
@@ -35,50 +35,6 @@ from wbc.tracking.score_log import ScoreLog
 from wbc.tracking.store import which_run
 from wbc.training.checkpoint import read_checkpoint, restore_model
 from wbc.training.soup import average_weights
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run came to: its MLflow id, and by domain its accuracy and that of guessing, in [0, 1]."""
-
-    run_id: str
-    config: RunConfig
-    accuracies: dict[str, float]
-    guessing: dict[str, float]
-    """The share of each domain's largest class: the accuracy of always saying that class."""
-    done_already: bool
-    in_full: tuple[str, ...] = ()
-    """Of a run scored further: a line for each split, with interval, number of images and recalls."""
-    averaged: int = 1
-    """Of how many runs the weights are the average."""
-
-    def line(self) -> str:
-        """Returns the run's name and its accuracy on each domain in %, as one line for a terminal."""
-        named = {domain: marked(domain, seen(self.config)) for domain in self.accuracies}
-        scores = "  ".join(f"{named[domain]} {100 * accuracy:.1f} %" for domain, accuracy in self.accuracies.items())
-        return f"{self.config.name}  {scores}"
-
-    def lines(self) -> list[str]:
-        """Returns the run and then each split: its accuracy and that of guessing, or `in_full` where that is known.
-
-        A split whose lab the model's weights have seen before has a mark, and a last line says what it means.
-        """
-        done = " (done already)" if self.done_already else ""
-        keys = seen(self.config)
-        width = max(len(marked(domain, keys)) for domain in self.accuracies)
-        splits = [
-            f"  {marked(domain, keys):{width}}  {100 * accuracy:6.2f} %   "
-            f"(largest class: {100 * self.guessing[domain]:.2f} %)"
-            for domain, accuracy in self.accuracies.items()
-        ]
-        name = self.config.name if self.averaged == 1 else f"{self.config.arm.name}, average of {self.averaged} runs"
-        told = [f"  {meaning(self.config.model)}"] if any(is_seen(each, keys) for each in self.accuracies) else []
-        return [f"{name}  run {self.run_id[:8]}{done}", *(self.in_full or splits), *told]
-
-
-def seen(config: RunConfig) -> tuple[str, ...]:
-    """Returns the keys of the domains that a run's model and its starting weights have seen before."""
-    return seen_by(config.model, config.pretrained)
 
 
 def score_splits(

@@ -40,7 +40,7 @@ def _faults(run: StoredRun) -> tuple[list[str], list[str]]:
     for artifact in needed:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                if fetch(run, artifact, Path(folder)) is None and artifact in kept:
+                if fetch(run, artifact, Path(folder), in_place=True) is None and artifact in kept:
                     missing.append(artifact)
             except DamageError:
                 damaged.append(artifact)
@@ -60,7 +60,7 @@ def _repair(run: StoredRun, *, anew: bool) -> str:
 def _config(run: StoredRun) -> RunConfig | None:
     """Returns the settings that a run logged; None where they cannot be read."""
     with tempfile.TemporaryDirectory() as folder, suppress(WbcError, ValueError, TypeError, KeyError):
-        path = fetch(run, schema.CONFIG, Path(folder))
+        path = fetch(run, schema.CONFIG, Path(folder), in_place=True)
         stored = json.loads(path.read_bytes()) if path else {}
         names = {field.name for field in dataclasses.fields(RunConfig)}
         known = {name: value for name, value in stored.items() if name in names}

@@ -12,6 +12,7 @@ from wbc.assess.labs import Lab
 from wbc.assess.tables import labs_table
 from wbc.models.catalog import MODELS, find_model, seen_by
 from wbc.models.seen import MARK, images_seen
+from wbc.outcome import Outcome
 from wbc.report.paper.answers import answers
 from wbc.report.paper.averages import averages
 from wbc.report.paper.certainty import certainty
@@ -23,7 +24,6 @@ from wbc.report.render import Table, to_tex
 from wbc.report.seen import mark_seen
 from wbc.report.study import Study
 from wbc.report.style import figure_style
-from wbc.scoring import Outcome
 from wbc.tracking.notes import run_note
 from wbc.tracking.read import StoredRun
 

@@ -60,7 +60,7 @@ def test_thousand_cells_of_which_most_are_done_are_planned_by_asking_the_store_o
         store / "mlflow.db", outcome.run_id, [str(name) for name in fingerprints[1:990]], load_inputs(configs[0]).tests
     )
     asked: list[str] = []
-    monkeypatch.setattr(read, "search", lambda text: asked.append(text) or search(text))
+    monkeypatch.setattr(read, "search_by_pages", lambda text: asked.append(text) or search(text))
     cells = survey(configs, read_trainings())
     assert len(asked) == 1
     assert [cell.state for cell in cells] == ["done"] * 990 + ["to run"] * 10

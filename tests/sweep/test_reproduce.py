@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -18,8 +20,8 @@ from mlflow.entities import Run
 from tests.forks import start
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, TrainingError
+from wbc.outcome import Outcome
 from wbc.run import train_and_score
-from wbc.scoring import Outcome
 from wbc.studies import STUDIES, Study
 from wbc.sweep import reproduce
 from wbc.sweep.reproduce import reproduce_study
@@ -65,8 +67,36 @@ def test_reproduce_again_runs_only_what_is_not_done(small_study: Study, caplog: 
     assert "2 runs of demo: 1 done, 0 elsewhere, 1 to run" in caplog.messages
     after = mlflow.search_runs(search_all_experiments=True, output_format="list")
     kinds = [sorted(run.data.tags.get("kind", "cell") for run in runs) for runs in (before, after)]
-    both = ["cell", "cell", "report", "report", "sweep", "sweep"]  # a sweep only where there was something to do
-    assert kinds == [both, sorted([*both, "report"])]
+    both = ["cell", "cell", "report", "report", "sweep", "sweep"]  # only where there was something to do
+    assert kinds == [both, both]
+    assert "the report stays" in caplog.messages[-1]
+
+
+def test_reproduce_makes_a_report_again_that_was_edited(small_study: Study) -> None:
+    reproduce_study(ReproduceConfig(seeds="0", jobs=1))
+    page = Path("reports/demo/report.html")
+    made = page.read_text()
+    page.write_text("edited")
+    reproduce_study(ReproduceConfig(seeds="0", jobs=1))
+    assert page.read_text() == made
+
+
+def test_reproduce_with_nothing_to_do_imports_no_pytorch(small_study: Study, store: Path) -> None:
+    settings = {name: value for name, value in dataclasses.asdict(small_study).items() if value is not None}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items() if value not in ("", [], ())]
+    (store / "small.toml").write_text("\n".join(lines))
+    options = ReproduceConfig(profile="small.toml", seeds="0", jobs=1)
+    reproduce_study(options)
+    script = (
+        "import sys; from wbc.config import ReproduceConfig; from wbc.sweep.reproduce import reproduce_study\n"
+        "for dry in (True, False):\n"
+        "    reproduce_study(ReproduceConfig(profile='small.toml', seeds='0', dry_run=dry))\n"
+        "print(sorted({'torch', 'timm', 'torchvision', 'matplotlib'} & set(sys.modules)))"
+    )
+    paths = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", script], env=paths, capture_output=True, text=True, check=True)
+    assert "Nothing is left to run." in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def fail_by_a_bug(config: RunConfig) -> Outcome:

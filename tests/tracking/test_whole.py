@@ -13,8 +13,9 @@ from tests.conftest import Once, name_of, write_cells
 from tests.test_run import interrupted, predictions_of
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import DamageError, TrackingError
+from wbc.outcome import Outcome
 from wbc.run import train_and_score
-from wbc.scoring import Outcome, score_run
+from wbc.scoring import score_run
 from wbc.tracking import schema
 from wbc.tracking.read import fetch, read_run
 

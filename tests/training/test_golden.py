@@ -21,6 +21,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 
+from wbc import identity
 from wbc.arms import parse_arm
 from wbc.compute import place
 from wbc.config import RunConfig, TrainConfig
@@ -33,7 +34,7 @@ from wbc.models.build import build
 from wbc.models.catalog import MODELS
 from wbc.studies import resolve
 from wbc.training import feed as feed_module
-from wbc.training import loop, pretrain
+from wbc.training import patterns, pretrain
 from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, train_epoch
 from wbc.training.schedule import learning_rates
@@ -103,7 +104,7 @@ def training_losses(arm: str, recipe: str) -> list[float]:
 
 def pretraining_losses() -> list[float]:
     """Returns the mean loss of each of two short epochs of pretraining on drawn patterns."""
-    _, losses = pretrain.learn_patterns("resnet50", 32, seed=0, images=64, epochs=2)
+    _, losses = patterns.learn_patterns("resnet50", 32, seed=0, images=64, epochs=2)
     return losses
 
 
@@ -123,9 +124,9 @@ NUMBERS: Final[dict[str, dict[str, Callable[[], list[float]]]]] = {
     "SCORING_VERSION": {recipe: partial(scores, recipe) for recipe in ("paper", "released")},
 }
 VERSIONS: Final = {
-    "TRAINING_VERSION": loop.TRAINING_VERSION,
+    "TRAINING_VERSION": identity.TRAINING_VERSION,
     "PRETRAIN_VERSION": pretrain.PRETRAIN_VERSION,
-    "SCORING_VERSION": predict.SCORING_VERSION,
+    "SCORING_VERSION": identity.SCORING_VERSION,
 }
 
 

@@ -26,7 +26,7 @@ from wbc.assess.sheet import NAME, keep_filled, write_sheet
 from wbc.assess.unlabelled import between_models, models
 from wbc.assess.verdict import LEAST_LABELLED, Verdict, with_labels, without_labels
 from wbc.processes import signals_exit
-from wbc.report.report import own_folder, replacing
+from wbc.report.folder import own_folder, replacing
 from wbc.report.style import figure_style
 from wbc.report.trials import trials
 from wbc.tracking.active import log_assessment, open_page

@@ -14,7 +14,7 @@ from wbc.assess.runs import Known, read_one
 from wbc.evaluation.calibration import at_temperature, fit_temperature
 from wbc.evaluation.signing import signing
 from wbc.processes import signals_exit
-from wbc.report.report import own_folder, replacing
+from wbc.report.folder import own_folder, replacing
 from wbc.report.study import ScoredRun
 from wbc.tracking.export import write_model
 from wbc.tracking.notes import model_card

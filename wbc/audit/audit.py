@@ -27,11 +27,12 @@ from wbc.data.prepare import image_root, prepare
 from wbc.data.splits import Split, split_list
 from wbc.errors import DataError, ReportError
 from wbc.processes import signals_exit
+from wbc.report.folder import own_folder, replacing
 from wbc.report.query import read_study
-from wbc.report.report import own_folder, replacing
 from wbc.report.study import Study
 from wbc.studies import find_study
 from wbc.surroundings import data_dir
+from wbc.tracking import schema
 from wbc.tracking.active import log_report, open_page
 
 _CONTENTS: Final = ("audit.html", "findings.csv")
@@ -61,7 +62,7 @@ def write_audit(options: AuditConfig) -> tuple[Path, list[str]]:
             write_table(audit.findings, part / "findings.csv")
             shutil.copytree(part, copy, dirs_exist_ok=True)  # another audit may replace the folder while it is logged
         images = ",".join(domain.slug for domain in domains)
-        with open_page("audit", images, dataclasses.asdict(options), options.profile):
+        with open_page("audit", images, dataclasses.asdict(options), {schema.PROFILE: options.profile}):
             log_report(Path(copy), "\n".join(f"- {line}" for line in audit.lines), None)
     return folder, list(audit.lines)
 

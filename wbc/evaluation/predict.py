@@ -1,7 +1,5 @@
 """Runs a model over a domain's images."""
 
-from typing import Final
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
@@ -15,9 +13,6 @@ from wbc.data.images import Images
 from wbc.evaluation.records import Predictions
 from wbc.models.build import Classifier
 from wbc.recipes import RECIPES
-
-SCORING_VERSION: Final = 1
-"""Part of what a score is scored as: raised by a change of the code that moves a score, as the golden test finds."""
 
 
 def predict(model: Classifier, images: Images, config: RunConfig) -> Predictions:

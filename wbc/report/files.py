@@ -30,7 +30,7 @@ Truth = dict[str, tuple[str, Int64[np.ndarray, " images"]]]
 def read_config(run: StoredRun, folder: Path) -> dict[str, Any] | None:
     """Returns the settings that a run logged; None where they are missing or damaged."""
     with suppress(ValueError, TypeError, DamageError):
-        path = fetch(run, schema.CONFIG, folder / run.id)
+        path = fetch(run, schema.CONFIG, folder / run.id, in_place=True)
         return dict(json.loads(path.read_bytes())) if path else None
     return None
 
@@ -38,7 +38,7 @@ def read_config(run: StoredRun, folder: Path) -> dict[str, Any] | None:
 def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[ScoredRun, Truth] | str:
     """Returns a run with its scores, and by domain what was scored; or why it cannot be read."""
     try:
-        found = fetch(run, schema.PREDICTIONS, folder / run.id)
+        found = fetch(run, schema.PREDICTIONS, folder / run.id, in_place=True)
     except DamageError as error:
         return str(error)
     plain = sorted(found.glob("*.csv")) if found else []
@@ -63,7 +63,7 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         truth[path.stem] = (digest, labels)
         seen[path.stem] = {name: row for row, name in enumerate(ids)}, labels
     try:
-        environment = fetch(run, schema.ENVIRONMENT, folder / run.id)
+        environment = fetch(run, schema.ENVIRONMENT, folder / run.id, in_place=True)
         known = _checked(json.loads(environment.read_bytes())) if environment else {}
     except (ValueError, TypeError, DamageError):
         return "its environment.json is damaged"
@@ -98,7 +98,8 @@ def read_under(run: ScoredRun, adaptation: str) -> ScoredRun:
     scores = {}
     with tempfile.TemporaryDirectory() as folder, suppress(ValueError, KeyError, DamageError):
         for domain in (domain for domain, name in run.adapted if name == adaptation):
-            path = fetch(run.stored, schema.predictions(schema.score_name(domain, adaptation)), Path(folder, domain))
+            name = schema.predictions(schema.score_name(domain, adaptation))
+            path = fetch(run.stored, name, Path(folder, domain), in_place=True)
             if path and len(found := read_scores(path)[2]) == len(run.scores[domain]):
                 scores[domain] = found
     return replace(run, scores=scores)
@@ -107,7 +108,7 @@ def read_under(run: ScoredRun, adaptation: str) -> ScoredRun:
 def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images dim"] | None:
     """Returns what the last layer of a run's model was given for each image; None where that is missing or damaged."""
     with tempfile.TemporaryDirectory() as folder, suppress(ValueError, EOFError, DamageError):
-        path = fetch(run.stored, schema.embeddings(domain), Path(folder))
+        path = fetch(run.stored, schema.embeddings(domain), Path(folder), in_place=True)
         if path:
             mapped = np.load(path, mmap_mode="r")  # which holds the size declared against the file
             embeddings = mapped.astype(np.float32)
@@ -119,7 +120,7 @@ def read_embeddings(run: ScoredRun, domain: str) -> Float[np.ndarray, "images di
 def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
     """Returns the picture of a domain's cells (`wbc.evaluation.samples`); None where it is missing or damaged."""
     with tempfile.TemporaryDirectory() as folder, suppress(OSError, SyntaxError, ValueError, DamageError):
-        path = fetch(run.stored, schema.samples(domain), Path(folder))
+        path = fetch(run.stored, schema.samples(domain), Path(folder), in_place=True)
         if path:
             with Image.open(path, formats=["PNG"]) as image:
                 return image.copy() if image.width * image.height <= _MOST_PIXELS else None

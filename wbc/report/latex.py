@@ -1,7 +1,6 @@
 """LaTeX: `numbers.tex`, the numbers that a text would quote; `report.tex`, and `report.pdf` where LaTeX is there."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import jinja2
 
 from wbc.arms import Arm
 from wbc.cells import CLASSES
+from wbc.environment import latex_engine
 from wbc.methods.catalog import ACCESS
 from wbc.report.effects import effects
 from wbc.report.parts import Parts
@@ -129,7 +129,7 @@ def write_document(study: Study, parts: Parts, folder: Path) -> None:
 
 def compile_document(folder: Path) -> str | None:
     """Makes `report.pdf` of `report.tex` with whatever LaTeX is installed; returns why there is none, else None."""
-    engine = next((name for name in _ENGINES if shutil.which(name)), None)
+    engine = latex_engine()
     if engine is None:
         return (
             "no report.pdf: neither latexmk, tectonic nor pdflatex is installed "

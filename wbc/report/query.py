@@ -9,23 +9,23 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
 
-from wbc.arms import PLAIN, Arm, parse_arm
+from wbc.arms import Arm
 from wbc.config import PlanConfig, RunConfig
 from wbc.data.splits import expand_targets, parse_source
 from wbc.errors import ReportError
 from wbc.report.files import Truth, read_config, read_scored
+from wbc.report.records import GridCell, Records, cell_of, names_a_model, read_records, unfinished
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command, typed
 from wbc.settings import Settings, settings_for
 from wbc.studies import find_study, plan, study_name
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, read_runs, read_trainings
+from wbc.tracking.read import StoredRun
 
 _COMPARED: Final = {
     field.name: field.default
@@ -34,25 +34,23 @@ _COMPARED: Final = {
 }
 """The settings that the runs of a report share, each with what a run that was made before it had."""
 _THREADS: Final = 8
-_Cell = tuple[Arm, int]
 _Labels = Int64[np.ndarray, " images"]
 _T = TypeVar("_T")
 
 
-def read_study(options: PlanConfig) -> Study:
-    """Reads a study's runs from the tracking store.
+def read_study(options: PlanConfig, records: Records | None = None) -> Study:
+    """Reads a study's runs from the tracking store; its `records`, if they are given, are not read again.
 
     Raises:
         TrackingError: the store does not answer.
         ConfigError: a study, model, method or seed that is not known.
         ReportError: it holds no completed run of this study and these settings.
     """
-    study, configs, name = find_study(options.profile), plan(options), study_name(options.profile)
-    stored = read_runs(name)
-    own, averages = ([run for run in stored if (schema.AVERAGED in run.tags) == of] for of in (False, True))
-    excluded = [Excluded(stored=run, why=why) for run in own if (why := _unfinished(run)) and _names_a_model(run)]
-    complete = [run for run in own if _unfinished(run) is None]
-    complete += (lent := _of_other_studies(complete, configs, name))
+    study, configs = find_study(options.profile), plan(options)
+    records = records or read_records(options)
+    own, averages = ([run for run in records.runs if (schema.AVERAGED in run.tags) == of] for of in (False, True))
+    excluded = [Excluded(stored=run, why=why) for run in own if (why := unfinished(run)) and names_a_model(run)]
+    complete, lent = [run for run in own if unfinished(run) is None] + records.lent, records.lent
     with tempfile.TemporaryDirectory() as folder:
         files = _in_threads(lambda run: read_config(run, Path(folder)), complete)
         chosen, left = _choose(complete, files, configs, only=bool(options.models or options.methods))
@@ -86,37 +84,9 @@ def read_study(options: PlanConfig) -> Study:
     )
 
 
-def _of_other_studies(own: Sequence[StoredRun], configs: Sequence[RunConfig], profile: str) -> list[StoredRun]:
-    """Returns completed runs of other studies for the cells that have none of this one.
-
-    A sweep does not train them again if their settings are the same, such as those of `make tune`.
-    """
-    missing = {(config.arm, config.seed) for config in configs} - {_cell(run) for run in own}
-    runs = read_trainings() if missing else []
-    return [
-        run
-        for run in runs
-        if run.tags.get(schema.PROFILE) != profile and _unfinished(run) is None and _cell(run) in missing
-    ]
-
-
-def _names_a_model(run: StoredRun) -> bool:
-    return bool(run.fault or schema.MODEL in run.settings)
-
-
-def _unfinished(run: StoredRun) -> str | None:
-    identified = bool(run.trained_as or run.fingerprint)
-    if run.fault or (run.complete and identified):
-        return run.fault
-    if run.status == "FINISHED":
-        return "ended without being complete" if identified else "scores of a checkpoint file"
-    words = {"RUNNING": "running, or killed outright", "FAILED": "failed", "KILLED": "interrupted"}
-    return words.get(run.status, run.status.lower())
-
-
 def _choose(
     runs: Sequence[StoredRun], stored: Sequence[dict[str, Any] | None], configs: Sequence[RunConfig], *, only: bool
-) -> tuple[dict[_Cell, StoredRun], list[Excluded]]:
+) -> tuple[dict[GridCell, StoredRun], list[Excluded]]:
     """Returns the run of each cell, the latest of those with the right settings, and the others with the reason.
 
     Other arms on the study's sources are cells too, unless `only` those of the plan are wanted.
@@ -124,10 +94,10 @@ def _choose(
     planned = {(config.arm, config.seed): config for config in configs}
     by_sources = {config.arm.sources: config for config in configs}
     seeds = {config.seed for config in configs}
-    chosen: dict[_Cell, StoredRun] = {}
+    chosen: dict[GridCell, StoredRun] = {}
     left = []
     for run, had in sorted(zip(runs, stored, strict=True), key=lambda pair: _end(pair[0]), reverse=True):
-        cell = _cell(run)
+        cell = cell_of(run)
         if had is None:
             why = "its config.json is missing or damaged"
         elif cell is None:
@@ -147,17 +117,6 @@ def _choose(
             continue
         left.append(Excluded(stored=run, why=why))
     return chosen, left
-
-
-def _cell(run: StoredRun) -> _Cell | None:
-    """Returns a run's arm and seed; None where it names none. Runs made before there were methods have none."""
-    with suppress(KeyError, ValueError):
-        settings = run.settings
-        if not (settings["model"] + settings.get("method", PLAIN)).isprintable():
-            return None  # a name that would break a line or a command
-        sources = tuple(settings["source"].split(","))
-        return parse_arm(settings["model"], sources, settings.get("method", PLAIN)), int(settings["seed"])
-    return None
 
 
 def _differing(stored: Mapping[str, Any], config: RunConfig) -> list[str]:

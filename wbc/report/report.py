@@ -8,29 +8,25 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from wbc.config import ReportConfig
-from wbc.errors import ReportError
 from wbc.processes import signals_exit
 from wbc.report.description import describe
+from wbc.report.folder import replacing, report_folder
 from wbc.report.latex import compile_document, numbers, write_document, write_numbers
 from wbc.report.page import write_page
 from wbc.report.parts import Absent, Gallery, Headline, Parts
 from wbc.report.query import read_study
+from wbc.report.records import Records, read_records, seal
 from wbc.report.render import Table, write_table
 from wbc.report.seen import mark_seen
 from wbc.report.study import Study
 from wbc.report.style import Plot, figure_style, save
-from wbc.studies import study_name
 from wbc.tracking.active import log_report, open_report
 
-_CONTENTS: Final = {"report.html", "report.tex", "report.pdf", "numbers.tex", "tables", "figures"}
-_ATTEMPTS: Final = 20
 _log = logging.getLogger(__name__)
 Part = Table | Plot | Gallery
 Made = Part | Absent | Sequence[Part | Absent] | None
@@ -52,10 +48,13 @@ class Contents:
     numbers: Callable[[], Mapping[str, str]] = dict
 
 
-def write_report(options: ReportConfig, contents: Contents, sweep: str | None = None) -> Path:
+def write_report(
+    options: ReportConfig, contents: Contents, sweep: str | None = None, records: Records | None = None
+) -> Path:
     """Writes the report of a study and returns its folder, which is replaced as a whole; then logs it.
 
-    `sweep` is the MLflow run of the sweep that it is on: it gets the page too.
+    `sweep` is the MLflow run of the sweep that it is on: it gets the page too. `records`, if they have been read
+    already, are not read again.
 
     Raises:
         TrackingError: the store does not answer.
@@ -63,7 +62,8 @@ def write_report(options: ReportConfig, contents: Contents, sweep: str | None = 
     """
     folder = report_folder(options)
     with signals_exit(), tempfile.TemporaryDirectory() as copy:
-        study = read_study(options)
+        records = records or read_records(options)
+        study = read_study(options, records)
         _log.info(
             "report of %d runs; %d cells without one; %d other runs left out, each with the reason on the page",
             *(len(study.runs), len(study.missing), len(study.excluded)),
@@ -71,38 +71,12 @@ def write_report(options: ReportConfig, contents: Contents, sweep: str | None = 
         with replacing(folder) as part:
             parts = _fill(part, study, contents)
             shutil.copytree(part, copy, dirs_exist_ok=True)  # another report may replace the folder while it is logged
-        with open_report(study.profile, dataclasses.asdict(options)):
+        made = seal(options, records, Path(copy))
+        with open_report(study.profile, dataclasses.asdict(options), records.runs, made):
             log_report(Path(copy), describe(study, parts), sweep)
     if study.missing:
         _log.warning(
             "%d cells of the grid have no completed run; this fills them: %s", len(study.missing), study.command()
-        )
-    return folder
-
-
-def report_folder(options: ReportConfig) -> Path:
-    """Returns the folder that a report is written to, having made sure that what it replaces is a report.
-
-    Raises:
-        ReportError: the folder holds something else, or cannot be there.
-    """
-    return own_folder(options.output or f"reports/{study_name(options.profile)}", _CONTENTS)
-
-
-def own_folder(output: str, contents: Collection[str]) -> Path:
-    """Returns the folder that `output` names, having made sure that it holds nothing but `contents` and can be written.
-
-    Raises:
-        ReportError: the folder holds something else, or cannot be there.
-    """
-    folder = Path(output).resolve()
-    with _refusals(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryDirectory(dir=folder.parent).cleanup()  # refused here and now, not after all the work
-        foreign = sorted({path.name for path in folder.iterdir()} - set(contents)) if folder.exists() else []
-    if foreign:
-        raise ReportError(
-            f"output={folder}: holds '{foreign[0]}', which is no part of a report and would be lost; name another one."
         )
     return folder
 
@@ -156,40 +130,3 @@ def _made(folder: Path, study: Study, made: Iterable[Made], not_run: list[str]) 
         else:
             not_run.append(f"No {part.name}: the runs do not hold what it shows.")
     return written
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder to fill; `folder` becomes it when the block ends well, whoever else does the same."""
-    with _refusals(folder):
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            part.chmod(0o755)
-            (part / "new").mkdir()
-            yield part / "new"
-            for attempts_left in reversed(range(_ATTEMPTS)):
-                with suppress(FileNotFoundError):
-                    folder.rename(tempfile.mkdtemp(dir=part))
-                try:
-                    (part / "new").rename(folder)
-                    break
-                except OSError:  # another process may have put its own there at this moment
-                    if not attempts_left:
-                        raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def _refusals(folder: Path) -> Iterator[None]:
-    """Turns what the operating system refuses into one line.
-
-    Raises:
-        ReportError: the folder cannot be made or written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ReportError(
-            f"output={folder}: {error.strerror or error}; name another folder, or make it writable."
-        ) from error

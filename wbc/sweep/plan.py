@@ -10,7 +10,7 @@ from wbc.config import RunConfig
 from wbc.data.images import Listing, list_images
 from wbc.identity import trained_as, wanted_scores
 from wbc.inputs import Inputs, list_inputs, weights_key
-from wbc.scoring import Outcome
+from wbc.outcome import Outcome
 from wbc.surroundings import data_dir
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun

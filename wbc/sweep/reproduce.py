@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from wbc.arms import short_names
@@ -14,13 +16,13 @@ from wbc.data.prepare import prepare
 from wbc.errors import BusyError, TrainingError, WbcError, first_line
 from wbc.inputs import geometry, splits_of, weights_key
 from wbc.models.catalog import find_model
+from wbc.outcome import Outcome
 from wbc.processes import signals_exit
-from wbc.report.paper.contents import contents_of
-from wbc.report.report import report_folder, write_report
+from wbc.report.folder import report_folder
+from wbc.report.records import read_records, stands
 from wbc.report.seeds import how_over_seeds, over_seeds
-from wbc.scoring import Outcome
 from wbc.studies import STUDIES, plan, study_name
-from wbc.surroundings import data_dir
+from wbc.surroundings import data_dir, project_run
 from wbc.sweep.bar import Bar, shown
 from wbc.sweep.forecast import Rates, measured_rates, print_forecast
 from wbc.sweep.plan import Cell, survey
@@ -48,7 +50,7 @@ def reproduce_study(options: ReproduceConfig) -> None:
         TrainingError: some runs failed; the others are done and stay.
     """
     runner = find_runner(options.runner)(options)
-    configs = runner.plan(plan(options))
+    configs = plan(options)
     if options.dry_run:
         forecast(configs, runner)
         if options.profile in STUDIES:
@@ -58,24 +60,42 @@ def reproduce_study(options: ReproduceConfig) -> None:
     outcomes, sweep = run_plan(configs, study_name(options.profile), runner)
     print_outcomes(configs, outcomes)
     if outcomes:
-        print(write_report(options, contents_of(options.profile), sweep) / "report.html")
+        print(_report(options, sweep) / "report.html")
     if len(outcomes) < len(configs):
         raise TrainingError(
             f"{len(configs) - len(outcomes)} of {len(configs)} runs failed; the same command tries them again."
         )
 
 
+def _report(options: ReproduceConfig, sweep: str | None) -> Path:
+    """Returns the folder of the study's report, made anew unless it stands there as it would come out.
+
+    It is made for a sweep, and for a run that `mlflow run` has opened: each gets it.
+    """
+    folder, records = report_folder(options), read_records(options)
+    if not (sweep or project_run()) and stands(options, records, folder):
+        _log.info("the report stays: its runs, its study and its code are the same. `make report` makes it anew.")
+        return folder
+    from wbc.report.paper.contents import contents_of
+    from wbc.report.report import write_report
+
+    return write_report(options, contents_of(options.profile), sweep, records)
+
+
 def forecast(configs: Sequence[RunConfig], runner: Runner) -> None:
     """Prints how the runs of a plan stand, and how long what is left takes."""
     describe_store()
     cells, records = _stand(configs) if store_exists() else (survey(configs, []), [])
+    if _left(cells):
+        configs = runner.plan(configs)
+        cells = [replace(cell, config=config) for cell, config in zip(cells, configs, strict=True)]
     print_forecast(cells, _rates(configs, records, runner), runner.options.runner)
 
 
 def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> tuple[list[Outcome], str | None]:
     """Returns what the runs of a plan came to, those that are done already among them, in their order; and the sweep.
 
-    The sweep is None where nothing was left to run.
+    The sweep is None where nothing was left to run: that takes neither a place to run nor PyTorch.
 
     Raises:
         WbcError: nothing can be run. A run that fails is logged and left out.
@@ -83,13 +103,16 @@ def run_plan(configs: Sequence[RunConfig], study: str, runner: Runner) -> tuple[
     for config in {(config.source, config.targets): config for config in configs}.values():
         splits_of(config)
     connect()
-    runner.check(configs)
-    _prepare(configs, runner)
     end_orphans()
     cells, records = _stand(configs)
-    left = any(cell.state != "done" for cell in cells)
-    with signals_exit(), open_sweep(study) if left else nullcontext(Sweep()) as sweep:
-        outcomes = _run(cells, study, runner, _rates(configs, records, runner))
+    if _left(cells):
+        configs = runner.plan(configs)
+        runner.check(configs)
+        _prepare(configs, runner)
+        end_orphans()
+        cells, records = _stand(configs)
+    with signals_exit(), open_sweep(study) if _left(cells) else nullcontext(Sweep()) as sweep:
+        outcomes = _run(cells, study, runner, _rates(configs, records, runner) if _left(cells) else {})
         sweep.failed = len(outcomes) < len(configs)
     return outcomes, sweep.id
 
@@ -144,10 +167,15 @@ def _stand(configs: Sequence[RunConfig]) -> tuple[list[Cell], list[StoredRun]]:
     """
     records = read_trainings(profile=configs[0].profile)
     cells = survey(configs, records)
-    if any(cell.state != "done" for cell in cells):
+    if _left(cells):
         records = read_trainings()
         cells = survey(configs, records)
     return cells, records
+
+
+def _left(cells: Sequence[Cell]) -> bool:
+    """Returns whether some runs are not done."""
+    return any(cell.state != "done" for cell in cells)
 
 
 def _run(cells: Sequence[Cell], study: str, runner: Runner, rates: dict[str, Rates]) -> list[Outcome]:

@@ -10,7 +10,7 @@ from wbc.arms import Arm
 from wbc.config import PlanConfig, ReproduceConfig, RunConfig, TuneConfig, numbers
 from wbc.data.hold_out import is_held_out
 from wbc.errors import ConfigError, TrainingError
-from wbc.scoring import Outcome
+from wbc.outcome import Outcome
 from wbc.studies import plan, study_name
 from wbc.sweep.reproduce import run_plan
 from wbc.sweep.runners.base import find_runner
@@ -34,7 +34,7 @@ def tune_study(options: TuneConfig) -> None:
         raise ConfigError(f"validation={options.validation}: must be above 0 and at most 0.5.")
     configs = grid(options)
     runner = find_runner("local")(ReproduceConfig(profile=options.profile, jobs=options.jobs))
-    outcomes, _ = run_plan(runner.plan(configs), f"{study_name(options.profile)}-tune", runner)
+    outcomes, _ = run_plan(configs, f"{study_name(options.profile)}-tune", runner)
     if len(outcomes) < len(configs):
         raise TrainingError(
             f"{len(configs) - len(outcomes)} of {len(configs)} runs failed: run the same command again."

@@ -1,6 +1,6 @@
 """The MLflow run that a process is in, from its making to its end; and the run that a report is logged to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -56,18 +56,24 @@ def active_run(run: StoredRun, name: str, *, measured: bool) -> Iterator[None]:
 
 
 @contextmanager
-def open_report(profile: str, settings: dict[str, Any]) -> Iterator[str]:
-    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it."""
+def open_report(profile: str, settings: dict[str, Any], runs: Iterable[StoredRun], seal: str) -> Iterator[str]:
+    """Yields the id of a new run that a report is logged to, or that of the run that `mlflow run` has opened for it.
+
+    `runs` are the study's; the `seal` says what the report was made from, and what it came to.
+    """
     with store_errors():
-        prepare_views(connect(), profile)
-        with open_page("report", profile, settings, profile) as run_id:
+        prepare_views(connect(), profile, runs=runs)
+        with open_page("report", profile, settings, {schema.PROFILE: profile, schema.SEAL: seal}) as run_id:
             yield run_id
 
 
 @contextmanager
-def open_page(kind: str, subject: str, settings: dict[str, Any], profile: str | None = None) -> Iterator[str]:
-    """Yields the id of a run, as `open_report` does, for a page of another kind, such as an audit of images."""
-    tags = {schema.KIND: kind} | ({schema.PROFILE: profile} if profile else {})
+def open_page(kind: str, subject: str, settings: dict[str, Any], more: dict[str, str] | None = None) -> Iterator[str]:
+    """Yields the id of a run, as `open_report` does, for a page of another kind, such as an audit of images.
+
+    The run has `more` tags than its kind.
+    """
+    tags = {schema.KIND: kind} | (more or {})
     with store_errors(), new_run(connect(), f"{kind}/{subject}", tags) as run_id:
         typed = mlflow.get_run(run_id).data.params
         mlflow.log_params({key: value for key, value in settings.items() if key not in typed}, run_id=run_id)

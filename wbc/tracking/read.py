@@ -15,6 +15,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from wbc.data.fetch.checksums import file_sha256
@@ -22,7 +23,7 @@ from wbc.errors import DamageError, TrackingError, first_line
 from wbc.tracking import schema
 from wbc.tracking.claims import standing_claims
 from wbc.tracking.connection import insist
-from wbc.tracking.store import connect, search, store_errors
+from wbc.tracking.store import connect, search_by_pages, store_errors
 from wbc.tracking.views import page
 
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
@@ -65,6 +66,7 @@ class StoredRun:
     owners: tuple[str, ...] = ()
     """Which processes work on it, as host:pid."""
     params: dict[str, str] = field(default_factory=dict)
+    experiment_id: str = ""
     fault: str | None = None
     """Why nothing can be made of a run that says it is a training; None where all is well."""
 
@@ -124,7 +126,7 @@ def read_trainings(trained_as: str | None = None, *, profile: str | None = None)
 
 def _read(wanted: str) -> list[StoredRun]:
     with store_errors(), _no_collection():
-        return [stored_run(run) for run in search(wanted)]
+        return [stored_run(run) for run in search_by_pages(wanted)]
 
 
 def read_run(run_id: str) -> StoredRun:
@@ -155,6 +157,7 @@ def stored_run(run: Run) -> StoredRun:
         datasets=datasets,
         artifact_uri=run.info.artifact_uri or "",
         link=link if server.startswith(("http://", "https://")) else None,
+        experiment_id=run.info.experiment_id,
         owners=tuple(standing_claims(run).values()),
         fault=_fault(run, datasets, started, ended),
     )
@@ -167,11 +170,12 @@ def holds(run: StoredRun, artifact: str) -> bool:
         return artifact in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}
 
 
-def fetch(run: StoredRun, artifact: str, folder: Path) -> Path | None:
+def fetch(run: StoredRun, artifact: str, folder: Path, *, in_place: bool = False) -> Path | None:
     """Fetches a file or folder of a run into `folder`, and holds each file against the SHA-256 that was logged with it.
 
     Returns:
-        Where it lies now, or None where the run has no artifact of this name.
+        Where it lies now, or None where the run has no artifact of this name. With `in_place`, for callers that only
+        read, what is on this machine's disk stays where the store has it.
 
     Raises:
         DamageError: a file is not the one that was logged.
@@ -180,8 +184,10 @@ def fetch(run: StoredRun, artifact: str, folder: Path) -> Path | None:
         return None
     with store_errors():
         repository = get_artifact_repository(run.artifact_uri)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = Path(insist(lambda: repository.download_artifacts(artifact, str(folder))))
+        stays = in_place and isinstance(repository, LocalArtifactRepository)
+        if not stays:
+            folder.mkdir(parents=True, exist_ok=True)
+        path = Path(insist(lambda: repository.download_artifacts(artifact, None if stays else str(folder))))
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         for file in files:
             name = artifact if file == path else f"{artifact}/{file.relative_to(path).as_posix()}"

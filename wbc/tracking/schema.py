@@ -36,6 +36,8 @@ CLAIM_PREFIX: Final = "claim."
 """Tags that say which process works on the run (`wbc.tracking.claims`)."""
 AVERAGED: Final = "averaged"
 """Tag: the ids of the runs, by commas, whose averaged weights a run of kind evaluate scores."""
+SEAL: Final = "seal"
+"""Tag of a report: a digest of what it was made from and of its files (`wbc.report.records`)."""
 ROLE: Final = "role"
 """Tag of a logged data set."""
 Role = Literal["training", "home", "away"]

@@ -8,10 +8,10 @@ import dataclasses
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import mlflow
@@ -21,6 +21,9 @@ from wbc.settings import Settings, settings_for
 from wbc.tracking import schema
 from wbc.tracking.connection import insist
 from wbc.tracking.store import store_errors
+
+if TYPE_CHECKING:
+    from wbc.tracking.read import StoredRun
 
 _SHARED: Final = "mlflow.sharedViewState."
 _MODE: Final = {"workflowType": "machine_learning"}
@@ -43,19 +46,27 @@ _TOLD_APART: Final = (
 
 
 @store_errors()
-def prepare_views(experiment_id: str, study: str, *, renew: bool = True) -> None:
+def prepare_views(
+    experiment_id: str, study: str, *, renew: bool = True, runs: "Iterable[StoredRun] | None" = None
+) -> None:
     """Gives an experiment the views of a study, and a description that links to them.
 
     Runs of one model in different settings stand in groups apart: each mean is over runs that differ in the seed alone.
     A view that somebody has changed on the page stays as it is, and so does a description of somebody's own. Without
-    `renew` views that are there stay as they are, which takes no look at the runs.
+    `renew` views that are there stay as they are, which takes no look at the runs. `runs` of the study, if
+    they have been read already, are not read again.
     """
     client = mlflow.MlflowClient()
     experiment = client.get_experiment(experiment_id)
     tags, made_ms = dict(experiment.tags), experiment.creation_time or 0
     if not renew and all(f"{_SHARED}{_key(study, name)}" in tags for name in _VIEWS):
         return
-    apart = _varying(_runs(experiment_id, _complete(study)))
+    if runs is None:
+        settings = [(run.data.tags, run.data.params) for run in _runs(experiment_id, _complete(study))]
+    else:
+        own = [run for run in runs if run.experiment_id == experiment_id]
+        settings = [(run.tags, run.params) for run in own if run.tags.get(schema.COMPLETE) == "true"]
+    apart = _varying(settings)
     wanted = {}
     for name in reversed(_VIEWS):
         key, made_ms = f"{_SHARED}{_key(study, name)}", made_ms + 1  # the page lists the last that was made first
@@ -108,12 +119,12 @@ def _runs(experiment_id: str, wanted: str, most: int = 50_000) -> list[Run]:
     return runs
 
 
-def _varying(runs: Iterable[Run]) -> list[str]:
-    """Returns the settings in which runs of one arm differ; "auto" is as good as any value."""
+def _varying(runs: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]) -> list[str]:
+    """Returns the settings in which runs of one arm, given as tags and parameters, differ; "auto" is like any value."""
     values: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for run in runs:
+    for tags, params in runs:
         for name in _TOLD_APART:
-            values[name, run.data.tags.get(schema.ARM, "")].add(run.data.params.get(name, _AUTO))
+            values[name, tags.get(schema.ARM, "")].add(params.get(name, _AUTO))
     varying = {name for (name, _), found in values.items() if len(found - {_AUTO}) > 1}
     return [name for name in _TOLD_APART if name in varying]
 

@@ -45,6 +45,6 @@ def is_scored(run: StoredRun, domain: str, scored_as: str) -> bool:
         return False
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return fetch(run, schema.predictions(domain), Path(folder)) is not None
+            return fetch(run, schema.predictions(domain), Path(folder), in_place=True) is not None
         except DamageError:
             return False

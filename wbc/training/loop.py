@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -23,9 +22,6 @@ from wbc.recipes import RECIPES
 from wbc.seeding import derive_seed, generator
 from wbc.training.feed import Feed
 from wbc.training.schedule import learning_rates
-
-TRAINING_VERSION: Final = 1
-"""Part of what a run is trained as: raised by a change of the code that moves a loss, as the golden test finds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,31 +1,22 @@
 """The weights that a run starts from; thin models, of which no hub has any, learn features on drawn patterns.
 
 The patterns (`wbc.data.drawn.patterns`) have nothing to do with cells. They stand in for ImageNet in the demo: frozen
-batch norm is frozen at statistics from elsewhere.
+batch norm is frozen at statistics from elsewhere. A plan asks only whether weights are here: PyTorch is imported where
+they are made.
 """
 
 import hashlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
-
+from wbc.code import torch_build
 from wbc.config import RunConfig
 from wbc.data.disk import disk_errors, one_writer
-from wbc.data.drawn.patterns import PATTERN_CLASSES, draw_patterns
 from wbc.errors import ConfigError, WeightsError
-from wbc.models.build import Classifier, build_model, write_backbone
 from wbc.models.catalog import find_backbone, find_model
-from wbc.models.weights import find_weights
-from wbc.seeding import derive_seed, generator
 from wbc.surroundings import data_dir
 from wbc.terminal import progress
-from wbc.training.loop import batches, seeded
-from wbc.training.schedule import learning_rates
 
 PRETRAIN_VERSION: Final = 2
 """Part of the name of learned weights: raised by a change of the code that moves a loss, as the golden test finds."""
@@ -55,14 +46,19 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
         raise ConfigError("pretrained=patterns is for scale=tiny; a full model starts from imagenet, none, or a path.")
     key = find_model(config.model).backbone
     if config.pretrained != "patterns":
+        from wbc.models.weights import find_weights
+
         return find_weights(config.pretrained, key, find_backbone(key), download=make)
-    settings = (PRETRAIN_VERSION, IMAGES, EPOCHS, BATCH_SIZE, LR, torch.__version__)
+    settings = (PRETRAIN_VERSION, IMAGES, EPOCHS, BATCH_SIZE, LR, torch_build())
     version = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-seed{config.seed}-{version}.safetensors"
     if path.exists():  # also where the data folder can only be read
         return path
     if not make:
         raise WeightsError(f"the weights '{path}' are not learned yet: a run that starts from them does that first.")
+    from wbc.models.build import write_backbone
+    from wbc.training.patterns import learn_patterns
+
     with disk_errors(data_dir()), one_writer(path.parent / path.stem):
         if not path.exists():
             with progress(f"{key} learns drawn patterns", EPOCHS, "epochs") as advance:
@@ -79,41 +75,3 @@ def standing_weights(config: RunConfig) -> tuple[bool, Path | None]:
         return True, starting_weights(config, make=False)
     except WeightsError:
         return False, None
-
-
-def learn_patterns(
-    backbone: str,
-    image_size: int,
-    *,
-    seed: int,
-    images: int,
-    epochs: int,
-    advance: Callable[[float], None] = lambda _: None,
-) -> tuple[Classifier, list[float]]:
-    """Trains a thin backbone to tell drawn patterns apart, on one thread; returns it and each epoch's mean loss.
-
-    Weights, order and patterns are the seed's, so that a spread over seeds holds what they do. `advance` is called with
-    the share of an epoch that a step has done.
-    """
-    torch.set_num_threads(1)
-    model = build_model(backbone, scale="tiny", image_size=image_size, pretrained="none", seed=seed)
-    drawn, labels = draw_patterns(images, image_size, derive_seed(seed, "patterns"))
-    pixels, truth = torch.from_numpy(drawn).permute(0, 3, 1, 2), torch.from_numpy(labels)
-    found = []
-    with seeded(torch.device("cpu"), seed, "patterns"):
-        head = nn.Linear(model.embed(pixels[:2]).shape[1], len(PATTERN_CLASSES))
-        optimiser = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=LR)
-        model.train()
-        for epoch, lr in enumerate(learning_rates(epochs=epochs, warmup_epochs=1, peak=LR, rotated=False)):
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            losses = []
-            for rows in batches(generator(seed, "patterns", epoch).permutation(images), BATCH_SIZE):
-                loss = cross_entropy(head(model.embed(pixels[rows])), truth[rows])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                losses.append(loss.item())
-                advance(len(rows) / images)
-            found.append(sum(losses) / len(losses))
-    return model, found

@@ -220,7 +220,7 @@ def test_run_that_has_ended_in_its_container_is_asked_for_alone(
     sweep._gpus, sweep._stopping = SimpleQueue(), Event()
     sweep._gpus.put(None)
     monkeypatch.setattr(sweep, "_create", lambda *_: ended)
-    monkeypatch.setattr(read, "search", lambda text: asked.append(text) or search(text))
+    monkeypatch.setattr(read, "search_by_pages", lambda text: asked.append(text) or search(text))
     outcome = sweep.run(config)
     fingerprint = mlflow.get_run(outcome.run_id).data.tags["trained_as"]
     assert set(asked) == {f"tags.trained_as = '{fingerprint}'"}

@@ -22,8 +22,8 @@ import pytest
 from tests.servers import free_port
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, ConfigError, RunnerError
+from wbc.outcome import Outcome
 from wbc.run import train_and_score
-from wbc.scoring import Outcome
 from wbc.tracking.store import connect
 
 # Ray reads these once per process: a token of the tests' own, so that none is written to the home folder.

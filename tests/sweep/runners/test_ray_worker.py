@@ -9,7 +9,7 @@ import pytest
 from wbc.code import locked_packages
 from wbc.config import RunConfig
 from wbc.inputs import load_inputs
-from wbc.scoring import Outcome
+from wbc.outcome import Outcome
 from wbc.sweep.plan import survey
 from wbc.sweep.runners import ray_worker
 from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here

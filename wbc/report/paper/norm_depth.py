@@ -40,6 +40,6 @@ def norms_by_depth(study: Study) -> list[Plot]:
 def _read(run: ScoredRun) -> pd.DataFrame | None:
     """Returns the run's table; None where it has none or it cannot be read."""
     with tempfile.TemporaryDirectory() as folder, suppress(ValueError, KeyError, OSError, DamageError):
-        path = fetch(run.stored, schema.NORMS_BY_DEPTH, Path(folder))
+        path = fetch(run.stored, schema.NORMS_BY_DEPTH, Path(folder), in_place=True)
         return pd.read_csv(path)[["split", "depth", *DISTANCES]] if path else None
     return None

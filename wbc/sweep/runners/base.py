@@ -10,15 +10,12 @@ from dataclasses import replace
 from typing import Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
-import torch
-
-from wbc.compute import settle
 from wbc.config import RUNNERS, ReproduceConfig, RunConfig
 from wbc.data.catalog import FOLDER, find_domain
 from wbc.data.splits import split_list
 from wbc.environment import hardware
 from wbc.errors import RunnerError
-from wbc.scoring import Outcome
+from wbc.outcome import Outcome
 
 Results: TypeAlias = Generator[tuple[RunConfig, Outcome | Exception], None, None]
 
@@ -45,6 +42,10 @@ class Runner(ABC):
         Raises:
             RunnerError: the place cannot be reached.
         """
+        if all(config.device != "auto" for config in configs):
+            return list(configs)
+        import torch
+
         device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
         return [config if config.device != "auto" else replace(config, device=device) for config in configs]
 
@@ -59,6 +60,8 @@ class Runner(ABC):
             ConfigError: an option is not what the place can give.
             RunnerError: the place lacks something; the message says how to get it.
         """
+        from wbc.compute import settle
+
         for config in configs:
             settle(config)
 

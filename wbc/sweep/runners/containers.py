@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-import torch
 from docker.errors import DockerException
 from docker.types import Mount
 from docker.utils import parse_bytes
@@ -72,6 +70,9 @@ def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
 
 def _hubs() -> dict[str, Path]:
     """Returns where downloaded ImageNet weights lie, by the variable that names the place."""
+    import huggingface_hub
+    import torch
+
     return {
         "HF_HUB_CACHE": Path(huggingface_hub.constants.HF_HUB_CACHE).absolute(),
         "TORCH_HOME": Path(torch.hub.get_dir()).absolute().parent,

@@ -25,7 +25,7 @@ from docker.types import DeviceRequest
 
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, ConfigError, RunnerError, TrainingError, WbcError, first_line
-from wbc.scoring import Outcome
+from wbc.outcome import Outcome
 from wbc.sweep.plan import survey
 from wbc.sweep.runners.base import Results, Runner, alike, for_elsewhere
 from wbc.sweep.runners.containers import container_settings, memory_bytes

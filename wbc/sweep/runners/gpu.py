@@ -8,14 +8,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
-import torch
-
-from wbc.compute import autocast, place
 from wbc.config import RunConfig
-from wbc.models.build import build
 from wbc.processes import cores
 from wbc.surroundings import named_gpus
-from wbc.training.loop import build_optimiser
 
 MOST: Final = 2
 """Runs on one GPU: one fills it in an epoch, a second fills its pauses, and more only share (docs/speed.md)."""
@@ -31,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 def visible_gpus() -> list[str]:
     """Returns the GPUs that this process may use, by the number or id that CUDA and Docker know them by."""
+    import torch
+
     return named_gpus() or [str(index) for index in range(torch.cuda.device_count())]
 
 
@@ -40,6 +37,8 @@ def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
     That is free memory divided by the need of the largest model. The need is what PyTorch reserves at most during two
     training steps on random images, and the CUDA context.
     """
+    import torch
+
     gpus = len(visible_gpus())
     models = list({config.model: config for config in configs}.values())
     context = multiprocessing.get_context("spawn")  # another process, so that this one keeps no context on the GPU
@@ -65,6 +64,8 @@ def measure(configs: Sequence[RunConfig]) -> tuple[int, int]:
     Raises:
         torch.OutOfMemoryError: one does not fit.
     """
+    import torch
+
     free = torch.cuda.mem_get_info()[0] + CONTEXT_BYTES  # this process's own context goes with it
     most = 0
     for config in configs:
@@ -78,6 +79,12 @@ def measure(configs: Sequence[RunConfig]) -> tuple[int, int]:
 
 
 def _need(config: RunConfig) -> int:
+    import torch
+
+    from wbc.compute import autocast, place
+    from wbc.models.build import build
+    from wbc.training.loop import build_optimiser
+
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     model = build(config, None)

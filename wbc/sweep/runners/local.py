@@ -16,15 +16,12 @@ from ctypes import c_double
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import torch
-
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import RunnerError, TrainingError
 from wbc.inputs import weights_key
 from wbc.models.catalog import find_backbone, find_model
+from wbc.outcome import Outcome
 from wbc.processes import TERMINAL_SIGNALS, cores
-from wbc.run import train_and_score
-from wbc.scoring import Outcome
 from wbc.surroundings import change
 from wbc.sweep.runners.base import Epochs, Results, Runner, alike
 from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus
@@ -169,6 +166,10 @@ def _worker(index: int, jobs: int) -> _Worker:
 
 
 def _work(config: RunConfig) -> Outcome:
+    import torch
+
+    from wbc.run import train_and_score
+
     try:
         return train_and_score(config)
     except SystemExit:  # by SIGTERM: the pool would take this for a result, and give the worker the next run
@@ -182,6 +183,8 @@ def _start_worker(jobs: int, variables: dict[str, str], epochs: c_double) -> Non
     for signum in (signal.SIGINT, *TERMINAL_SIGNALS):  # they reach the parent too, which ends the workers
         signal.signal(signum, signal.SIG_IGN)
     change(variables)  # before the first use of CUDA, which reads them then
+    import torch
+
     report_epochs(epochs)
     torch.set_num_threads(max(1, cores() // jobs))
     threading.Thread(target=_stop_with_parent, daemon=True).start()

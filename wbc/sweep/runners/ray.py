@@ -21,8 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from wbc.code import locked_packages
 from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import BusyError, RunnerError, WbcError
+from wbc.outcome import Outcome
 from wbc.processes import signals_exit, stop_if_asked
-from wbc.scoring import Outcome
 from wbc.sweep.plan import survey
 from wbc.sweep.runners.base import Results, Runner, for_elsewhere
 from wbc.sweep.runners.local import learn_weights

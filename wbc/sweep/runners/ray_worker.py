@@ -17,7 +17,7 @@ from wbc.errors import WbcError
 from wbc.surroundings import change
 
 if TYPE_CHECKING:
-    from wbc.scoring import Outcome
+    from wbc.outcome import Outcome
 
 _OTHER_INPUTS: Final = (
     "node {host} has other images or weights than the sweep. Another kind of processor can cause this, since it rounds "
