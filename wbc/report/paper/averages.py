@@ -11,7 +11,7 @@ from wbc.arms import Arm
 from wbc.evaluation.metrics import score
 from wbc.report.balance import image_interval
 from wbc.report.effects import shown_domains
-from wbc.report.paper.tables import name_cell
+from wbc.report.names import in_sentence, name_cell
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
 from wbc.report.statistics import RESAMPLES
 from wbc.report.study import ScoredDomain, Study
@@ -23,18 +23,19 @@ def averages(study: Study) -> Table | None:
     if not arms:
         return None
     soups = {run.arm: run for run in study.soups}
-    rows, data = [], []
+    groups, data = [], []
     for arm in arms:
-        row = [name_cell(study, arm)]
+        rows = []
         for domain in shown_domains(study):
             runs = study.of(arm, domain.name)
             single = [run.metrics[domain.name].balanced_accuracy for run in runs]
             joint = np.mean([run.scores[domain.name] for run in runs], axis=0) if len(runs) > 1 else None
             soup = soups[arm].scores.get(domain.name) if arm in soups else None
-            row += [Cell(text=percent(float(np.mean(single))) if single else "missing")]
-            row += [_cell(domain, each) for each in ((joint, soup) if soups else (joint,))]
+            mean = Cell(text=percent(float(np.mean(single))) if single else "missing")
+            averaged = [_cell(domain, each) for each in ((joint, soup) if soups else (joint,))]
+            rows.append(cells(name_cell(study, arm), domain.name, mean, *averaged))
             data += _numbers(study, arm, domain, single, {"ensemble": joint, "averaged weights": soup})
-        rows.append(cells(*row))
+        groups.append(tuple(rows))
     kinds = ("ensemble", "averaged weights") if soups else ("ensemble",)
     return Table(
         name="averages",
@@ -45,12 +46,9 @@ def averages(study: Study) -> Table | None:
             f"the 95 % interval over images alone (bootstrap, {RESAMPLES} draws). It says nothing of other seeds. "
             f"{_command(study, arms)}"
         ),
-        header=(
-            "model",
-            *(f"{domain.name}: {text}" for domain in shown_domains(study) for text in ("one seed, mean", *kinds)),
-        ),
-        groups=(tuple(rows),),
-        left=1,
+        header=("model", "domain", "one seed, mean", *kinds),
+        groups=tuple(groups),
+        left=2,
         appendix=True,
         data=pd.DataFrame(data),
     )
@@ -72,7 +70,7 @@ def _command(study: Study, arms: Sequence[Arm]) -> str:
     if not lacking:
         return ""
     ids = [run.stored.id[:12] for run in study.of(lacking[0], study.domains[0].name)]
-    return f'make evaluate RUN_ID="{" ".join(ids)}" scores the averaged weights of {study.label(lacking[0])}.'
+    return f'make evaluate RUN_ID="{" ".join(ids)}" scores the averaged weights of {in_sentence(study, lacking[0])}.'
 
 
 def _numbers(
