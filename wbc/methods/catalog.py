@@ -150,7 +150,7 @@ ADAPTATIONS: Final[dict[str, Adaptation]] = {
         passes=2,
     ),
     "adabn_mixed": Adaptation(
-        title="mixed AdaBN, with the source's statistics, N = 128",
+        title="AdaBN mixed, with the source's statistics, N = 128",
         access="target",
         norms="wbc.methods.adapt_norms:adabn_mixed",
         suits=_BATCH_NORM,
