@@ -68,7 +68,7 @@ BROKEN = """
     var walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
     for (var text; (text = walker.nextNode());) {
       if (text.parentElement.closest('code')) { continue; }
-      for (var word of text.data.matchAll(/[^\\s_–-]+/g)) {
+      for (var word of text.data.matchAll(/[\\p{L}\\d]+/gu)) {
         var range = document.createRange();
         range.setStart(text, word.index);
         range.setEnd(text, word.index + word[0].length);

@@ -69,6 +69,14 @@ def test_table_of_one_model_by_class_has_the_mark_in_its_title(study: Study) -> 
     assert MARK not in mark_seen(study, other).title
 
 
+def test_averages_have_the_mark_in_each_column_of_the_lab(study: Study) -> None:
+    twice = study_of({"founded": [{"bccd": 4}, {"bccd": 5}]})
+    table = averages(twice)
+    assert table
+    (row,) = marked(mark_seen(twice, table))
+    assert [MARK in text for text in row] == [heading.startswith("bccd: ") for heading in table.header]
+
+
 @pytest.mark.parametrize("make", [matrix_table, left_out_table])
 def test_tables_of_several_labs_have_the_mark_in_the_column_of_the_lab(
     make: object, monkeypatch: pytest.MonkeyPatch

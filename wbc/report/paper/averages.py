@@ -23,19 +23,18 @@ def averages(study: Study) -> Table | None:
     if not arms:
         return None
     soups = {run.arm: run for run in study.soups}
-    groups, data = [], []
+    rows, data = [], []
     for arm in arms:
-        rows = []
+        row = [name_cell(study, arm)]
         for domain in shown_domains(study):
             runs = study.of(arm, domain.name)
             single = [run.metrics[domain.name].balanced_accuracy for run in runs]
             joint = np.mean([run.scores[domain.name] for run in runs], axis=0) if len(runs) > 1 else None
             soup = soups[arm].scores.get(domain.name) if arm in soups else None
-            mean = Cell(text=percent(float(np.mean(single))) if single else "missing")
-            averaged = [_cell(domain, each) for each in ((joint, soup) if soups else (joint,))]
-            rows.append(cells(name_cell(study, arm), domain.name, mean, *averaged))
+            row += [Cell(text=percent(float(np.mean(single))) if single else "missing")]
+            row += [_cell(domain, each) for each in ((joint, soup) if soups else (joint,))]
             data += _numbers(study, arm, domain, single, {"ensemble": joint, "averaged weights": soup})
-        groups.append(tuple(rows))
+        rows.append(cells(*row))
     kinds = ("ensemble", "averaged weights") if soups else ("ensemble",)
     return Table(
         name="averages",
@@ -46,9 +45,12 @@ def averages(study: Study) -> Table | None:
             f"the 95 % interval over images alone (bootstrap, {RESAMPLES} draws). It says nothing of other seeds. "
             f"{_command(study, arms)}"
         ),
-        header=("model", "domain", "one seed, mean", *kinds),
-        groups=tuple(groups),
-        left=2,
+        header=(
+            "model",
+            *(f"{domain.name}: {text}" for domain in shown_domains(study) for text in ("one seed, mean", *kinds)),
+        ),
+        groups=(tuple(rows),),
+        left=1,
         appendix=True,
         data=pd.DataFrame(data),
     )
