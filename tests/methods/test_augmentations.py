@@ -211,5 +211,5 @@ def test_changes_follow_each_other_in_the_catalogues_order_with_numbers_of_their
 
 def test_combined_row_says_what_it_is_made_of() -> None:
     row = find_method("hed_jitter+balanced+ema")
-    assert row.title == "HED jitter, 0.2 + class-balanced sampling + moving average of the weights (EMA)"
+    assert row.title == "HED jitter, 0.2 + balanced classes, by sampling + EMA, moving average of the weights"
     assert row.evens

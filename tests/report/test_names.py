@@ -4,8 +4,9 @@ import pytest
 
 from tests.report.conftest import arm
 from tests.report.studies import at_home_and_away
+from wbc.methods.catalog import ADAPTATIONS, METHODS, titles
 from wbc.models.catalog import MODELS
-from wbc.report.names import in_sentence, spoken
+from wbc.report.names import in_sentence, method_name, spoken
 from wbc.report.study import Study
 
 
@@ -21,6 +22,8 @@ def study() -> Study:
         ("resnet50_fc", "ResNet50, batch norm, FC layers"),
         ("resnet50_gn", "ResNet50, group norm"),
         ("resnet50_gn+mixup", "ResNet50, group norm + mixup"),
+        ("resnet50+hed_jitter+ema", "ResNet50, batch norm + HED jitter + EMA"),
+        ("resnet50+of_tomorrow", "ResNet50, batch norm + of_tomorrow"),
         ("resnet50_frozenbn_last16", "ResNet50, frozen batch norm, last 16 layers"),
         ("vit_b_16", "ViT-Base-16, layer norm"),
         ("lite0_frozenbn", "EfficientNet-Lite0, frozen batch norm"),
@@ -36,6 +39,10 @@ def test_name_is_network_norm_and_what_trains(study: Study, name: str, said: str
 
 def test_no_two_models_are_called_the_same(study: Study) -> None:
     assert len({spoken(study, arm(name)) for name in MODELS}) == len(MODELS)
+
+
+def test_no_two_methods_or_adaptations_are_called_the_same() -> None:
+    assert len({method_name(name) for name in titles()}) == len(METHODS) + len(ADAPTATIONS)
 
 
 def test_name_within_a_sentence_has_no_comma_after_the_network(study: Study) -> None:

@@ -47,7 +47,7 @@ def test_mark_stands_in_the_column_of_the_lab_and_the_note_names_model_and_lab(s
     table = mark_seen(study, accuracies(study))
     (row,) = marked(table)
     assert [MARK in text for text in row] == [heading.startswith("bccd") for heading in table.header]
-    assert "(founded: bccd)" in table.note
+    assert "(Founded, batch norm: bccd)" in table.note
     assert r"$\ddagger$" in to_tex(table)
 
 
@@ -57,7 +57,7 @@ def test_every_table_of_models_and_labs_has_the_mark(study: Study, make: object)
     rows = marked(table)
     assert rows
     assert all("bccd" in str(row) or "bccd" in table.title or "bccd" in str(table.header) for row in rows)
-    assert "founded: bccd" in table.note
+    assert "Founded, batch norm: bccd" in table.note
 
 
 def test_table_of_one_model_by_class_has_the_mark_in_its_title(study: Study) -> None:
@@ -88,7 +88,7 @@ def test_tables_of_several_labs_have_the_mark_in_the_column_of_the_lab(
     rows = [row for group in table.groups for row in group]
     assert all(row[bccd].text.endswith(MARK) for row in rows if row[bccd].text[0].isdigit())
     assert not any(MARK in row[tecom].text for row in rows)
-    assert "(resnet50: bccd)" in table.note
+    assert "(ResNet50, batch norm: bccd)" in table.note
 
 
 def test_matrix_of_labs_has_the_mark_in_the_column_of_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ class Method:
     """One way to train; each seam it sets names a function as "module:function", the others stay as in the paper."""
 
     title: str
-    """Its name in tables."""
+    """What people call it; after a comma, details."""
     access: Literal["source"]
     """What it sees: `source`, only the labelled training images."""
     sampler: str | None = None
@@ -41,59 +41,57 @@ class Method:
 
 
 METHODS: Final[dict[str, Method]] = {
-    "erm": Method(title="as in the paper", access="source"),
+    "erm": Method(title="plain training, as in the paper", access="source"),
     "trivial_augment": Method(title="TrivialAugment", access="source", augmentation="wbc.methods.view:trivial_augment"),
     "random_view": Method(
-        title="random field of view, 0.6 to 1.25", access="source", augmentation="wbc.methods.view:random_view"
+        title="random view, 0.6 to 1.25 of the field", access="source", augmentation="wbc.methods.view:random_view"
     ),
     "colour_jitter": Method(
         title="colour jitter, 0.4 and hue 0.1", access="source", augmentation="wbc.methods.colour:colour_jitter"
     ),
     "hed_jitter": Method(title="HED jitter, 0.2", access="source", augmentation="wbc.methods.colour:hed_jitter"),
     "lab_jitter": Method(
-        title="LAB statistics jitter (RandStainNA)", access="source", augmentation="wbc.methods.colour:lab_jitter"
+        title="LAB jitter, of statistics (RandStainNA)", access="source", augmentation="wbc.methods.colour:lab_jitter"
     ),
     "colour_mixing": Method(
-        title="random colour mixing, 0.3", access="source", augmentation="wbc.methods.colour:colour_mixing"
+        title="colour mixing, at random, 0.3", access="source", augmentation="wbc.methods.colour:colour_mixing"
     ),
-    "fourier": Method(title="Fourier amplitude mixing", access="source", augmentation="wbc.methods.style:fourier"),
+    "fourier": Method(title="Fourier mixing, of amplitudes", access="source", augmentation="wbc.methods.style:fourier"),
     "mixup": Method(title="mixup, as the released code offers it", access="source", mixing="wbc.methods.mix:mix"),
     "balanced": Method(
-        title="class-balanced sampling", access="source", sampler="wbc.methods.sampling:balanced", evens=True
+        title="balanced classes, by sampling", access="source", sampler="wbc.methods.sampling:balanced", evens=True
     ),
     "by_lab": Method(
-        title="as many images of each lab", access="source", sampler="wbc.methods.sampling:by_lab", labs=2
+        title="balanced labs, by sampling", access="source", sampler="wbc.methods.sampling:by_lab", labs=2
     ),
     "balanced_by_lab": Method(
-        title="as many images of each lab, class-balanced within it",
+        title="balanced labs and classes, by sampling",
         access="source",
         sampler="wbc.methods.sampling:balanced_by_lab",
         labs=2,
         evens=True,
     ),
     "logit_adjustment": Method(
-        title="logit adjustment in training",
+        title="logit adjustment, in training",
         access="source",
         loss="wbc.methods.losses:logit_adjustment",
         evens=True,
     ),
-    "l2_sp": Method(title="held to the starting weights (L2-SP)", access="source", loss="wbc.methods.losses:l2_sp"),
+    "l2_sp": Method(title="L2-SP, held to the starting weights", access="source", loss="wbc.methods.losses:l2_sp"),
     "coral": Method(
-        title="features of labs made alike (CORAL)", access="source", loss="wbc.methods.losses:coral", labs=2
+        title="CORAL, features of labs made alike", access="source", loss="wbc.methods.losses:coral", labs=2
     ),
     "group_dro": Method(
-        title="the worst lab first (GroupDRO)", access="source", loss="wbc.methods.losses:group_dro", labs=2
+        title="GroupDRO, the worst lab first", access="source", loss="wbc.methods.losses:group_dro", labs=2
     ),
-    "v_rex": Method(
-        title="losses of labs made alike (V-REx)", access="source", loss="wbc.methods.losses:v_rex", labs=2
-    ),
+    "v_rex": Method(title="V-REx, losses of labs made alike", access="source", loss="wbc.methods.losses:v_rex", labs=2),
     "mixstyle": Method(title="MixStyle", access="source", loss="wbc.methods.style:mixstyle"),
     "lp_ft": Method(
-        title="head first, then everything (LP-FT)", access="source", trained="wbc.methods.stages:head_first"
+        title="LP-FT, head first, then everything", access="source", trained="wbc.methods.stages:head_first"
     ),
-    "ema": Method(title="moving average of the weights (EMA)", access="source", average="wbc.methods.average:ema"),
+    "ema": Method(title="EMA, moving average of the weights", access="source", average="wbc.methods.average:ema"),
     "swa": Method(
-        title="average of the last quarter's weights (SWA)", access="source", average="wbc.methods.average:swa"
+        title="SWA, average of the last quarter's weights", access="source", average="wbc.methods.average:swa"
     ),
 }
 
@@ -111,7 +109,7 @@ class Adaptation:
     """One way to fit a finished run to what it scores; each seam it sets names a function as "module:function"."""
 
     title: str
-    """Its name in tables."""
+    """What people call it; after a comma, details."""
     access: Literal["source", "target", "labels"]
     """What it sees: one image at a time; all images of the split, unlabelled; the labels of a few of them."""
     colour: str | None = None
@@ -133,26 +131,26 @@ _ANY_NORM: Final = (*_BATCH_NORM, "group", "layer")
 ADAPTATIONS: Final[dict[str, Adaptation]] = {
     PLAIN_SCORE: Adaptation(title="as trained", access="source"),
     "rgb": Adaptation(
-        title="each image in the source's RGB mean and spread",
+        title="RGB matching, each image in the source's mean and spread",
         access="source",
         colour="wbc.methods.adapt_views:in_rgb",
         passes=1,
     ),
     "lab": Adaptation(
-        title="each image in the source's LAB mean and spread",
+        title="LAB matching, each image in the source's mean and spread",
         access="source",
         colour="wbc.methods.adapt_views:in_lab",
         passes=1,
     ),
     "adabn": Adaptation(
-        title="batch norm re-estimated (AdaBN)",
+        title="AdaBN, batch norm re-estimated",
         access="target",
         norms="wbc.methods.adapt_norms:adabn",
         suits=_BATCH_NORM,
         passes=2,
     ),
     "adabn_mixed": Adaptation(
-        title="AdaBN mixed with the source's, N = 128",
+        title="AdaBN mixed, with the source's statistics, N = 128",
         access="target",
         norms="wbc.methods.adapt_norms:adabn_mixed",
         suits=_BATCH_NORM,
@@ -165,21 +163,29 @@ ADAPTATIONS: Final[dict[str, Adaptation]] = {
         title="SAR, batches of 64", access="target", norms="wbc.methods.adapt_norms:sar", suits=_ANY_NORM, passes=8
     ),
     "flips": Adaptation(
-        title="eight flips and turns averaged", access="source", views="wbc.methods.adapt_views:flips", passes=8
+        title="flips, the mean of eight flips and turns",
+        access="source",
+        views="wbc.methods.adapt_views:flips",
+        passes=8,
     ),
     "prior": Adaptation(
-        title="logit adjustment after training", access="source", scores="wbc.methods.adapt_scores:prior"
+        title="prior shift, logit adjustment after training", access="source", scores="wbc.methods.adapt_scores:prior"
     ),
-    "em": Adaptation(title="class shares by EM", access="target", scores="wbc.methods.adapt_scores:em"),
+    "em": Adaptation(title="EM, of class shares", access="target", scores="wbc.methods.adapt_scores:em"),
     **{
         f"shots_{k}": Adaptation(
-            title=f"linear head on {k} labelled a class, 5 draws",
+            title=f"{k} shot{'s' * (k > 1)}, a linear head on {k} labelled a class, 5 draws",
             access="labels",
             scores=f"wbc.methods.adapt_scores:shots_{k}",
         )
         for k in (1, 5, 10, 20)
     },
 }
+
+
+def titles() -> dict[str, str]:
+    """Returns the title of each row of METHODS and ADAPTATIONS."""
+    return {name: row.title for name, row in METHODS.items()} | {name: row.title for name, row in ADAPTATIONS.items()}
 
 
 def find_adaptation(name: str) -> Adaptation:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
+from wbc.report.names import in_sentence
 from wbc.report.parts import Parts
 from wbc.report.render import Table, to_markdown
 from wbc.report.study import ScoredDomain, ScoredRun, Study
@@ -37,9 +38,9 @@ def _offer(study: Study) -> list[str]:
     )
     return [
         "",
-        f"**To register.** {study.label(best)} has the highest mean accuracy away, {100 * means[best]:.1f} %; that is "
-        f"no test. {usual.stored.name} is its run that lies closest to it. The model's card is its description: "
-        "read what it must not be used for.",
+        f"**To register.** {in_sentence(study, best)} has the highest mean accuracy away, "
+        f"{100 * means[best]:.1f} %; that is no test. {usual.stored.name} is its run that lies closest to it. "
+        "The model's card is its description: read what it must not be used for.",
         "",
         *registration(usual.stored.tags[schema.MODEL_ID]),
     ]

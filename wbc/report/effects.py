@@ -12,6 +12,7 @@ from wbc.errors import ConfigError
 from wbc.evaluation.metrics import Metrics
 from wbc.methods.catalog import ACCESS, ADAPTATIONS, PLAIN_SCORE, find_adaptation, find_method
 from wbc.report.balance import balanced_shares
+from wbc.report.names import method_name
 from wbc.report.statistics import ALPHA, PairedTest, SeedSpread, holm, paired_test, seed_spread
 from wbc.report.study import ScoredDomain, ScoredRun, Study
 
@@ -25,9 +26,17 @@ class Way:
 
     @property
     def name(self) -> str:
-        """Its name among ways of one model: "colour_mixing", "adabn", "hed_jitter+ema, adabn"."""
-        parts = (self.arm.method, self.adaptation)
-        return ", ".join(part for part in parts if part not in (PLAIN, PLAIN_SCORE)) or PLAIN
+        """What CSV files call it among ways of one model: "colour_mixing", "adabn", "hed_jitter+ema, adabn"."""
+        return ", ".join(self._parts) or PLAIN
+
+    @property
+    def said(self) -> str:
+        """Its name as people say it: "colour mixing", "HED jitter + EMA, AdaBN"."""
+        return ", ".join(map(method_name, self._parts)) or method_name(PLAIN)
+
+    @property
+    def _parts(self) -> list[str]:
+        return [part for part in (self.arm.method, self.adaptation) if part not in (PLAIN, PLAIN_SCORE)]
 
     @property
     def access(self) -> str:

@@ -3,6 +3,8 @@
 from typing import Final
 
 from wbc.arms import PLAIN, Arm
+from wbc.methods.catalog import titles
+from wbc.report.render import Cell
 from wbc.report.study import Study, describe_arm
 
 NORMS: Final = {
@@ -29,16 +31,32 @@ def network(arm: Arm) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def method_name(name: str) -> str:
+    """Returns a method or adaptation as people say it, up to the first comma of its title: "HED jitter"."""
+    known = titles()
+    return " + ".join(known.get(part, part).partition(",")[0] for part in name.split("+"))
+
+
 def spoken(study: Study, arm: Arm) -> str:
     """Returns an arm's name as people say it: the network, and the method.
 
     Where the study trains on several sets of sources, they follow.
     """
-    method = "" if arm.method == PLAIN else f" + {arm.method.replace('+', ' + ')}"
+    added = "" if arm.method == PLAIN else f" + {method_name(arm.method)}"
     several = len({each.sources for each in study.arms}) > 1
-    return network(arm) + method + (f" from {','.join(arm.sources)}" if several else "")
+    return network(arm) + added + (f" from {','.join(arm.sources)}" if several else "")
+
+
+def name_cell(study: Study, arm: Arm) -> Cell:
+    """Returns an arm's name as tables print it."""
+    return Cell(text=spoken(study, arm), key=study.label(arm))
 
 
 def in_sentence(study: Study, arm: Arm) -> str:
     """Returns an arm's name as it stands within a sentence: "ResNet50 with group norm"."""
-    return spoken(study, arm).replace(", ", " with ", 1)
+    return within(spoken(study, arm))
+
+
+def within(name: str) -> str:
+    """Returns a network's or arm's name without the comma after the network."""
+    return name.replace(", ", " with ", 1)

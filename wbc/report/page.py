@@ -38,9 +38,9 @@ def write_page(study: Study, parts: Parts, folder: Path) -> None:
         spoken=spoken,
         number_of=number_of,
         breakable=_breakable,
+        unbroken=_unbroken,
         skipped=_skipped,
         anchors={name: re.sub(r"\W", "-", name) for name in (study.label(run.arm) for run in study.runs)},
-        names={study.label(run.arm): spoken(study, run.arm) for run in study.runs},
         datasets=_datasets(study.runs),
         environment=_environment(study.runs),
         link=_link,
@@ -78,6 +78,11 @@ def _skipped(table: Table) -> int:
 def _breakable(text: str) -> Markup:
     """Returns a heading that narrow screens break after an underscore, and not within "(n = 257)"."""
     return Markup(escape(text.replace("(n = ", "(n\u00a0=\u00a0")).replace("_", Markup("_<wbr>")))
+
+
+def _unbroken(text: str) -> str:
+    """Returns a sentence whose lines end neither before "%" nor within "p = 0.045"."""
+    return re.sub(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<])|(?<=\bp [=<]) (?=\d)", "\u00a0", text)
 
 
 def _link(run: StoredRun) -> Markup:

@@ -23,8 +23,8 @@ class Headline:
     """What the report is of."""
     sentences: tuple[str, ...]
     """What came out, one for each lab."""
-    paragraph: str = ""
-    """What came out of methods and adaptations; empty: there are none."""
+    paragraphs: tuple[str, ...] = ()
+    """What came out of methods and adaptations, or of more labs."""
     warning: str = ""
     """What must be known before anything else is read; empty: nothing."""
     caveats: tuple[str, ...] = ()

@@ -28,6 +28,8 @@ class Cell:
     bold: bool = False
     sort: float | None = None
     """What a column is sorted by; None: the text."""
+    key: str = ""
+    """Of a cell that names an arm: what commands and CSV files call it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from wbc.arms import Arm
 from wbc.models.catalog import seen_by
 from wbc.models.seen import MARK, is_seen, marked
-from wbc.report.names import in_sentence, network, spoken
+from wbc.report.names import in_sentence, network
 from wbc.report.render import Cell, Table
 from wbc.report.study import Study
 
@@ -30,25 +30,21 @@ def keys_seen(study: Study, arm: Arm) -> tuple[str, ...]:
 def mark_seen(study: Study, table: Table) -> Table:
     """Returns the table with a mark where a model meets a domain that it has seen, and a note that says so.
 
-    Models are known by the names that commands or people give them. A row is of the domain that it names; else each
+    A row is of the domain that it names; else each
     column is of its heading's domain or lab; else the table is of its title's, and the model's name takes the mark. A
     title that names model and domain takes it itself. CSV files stay as they are.
     """
     keys = {arm: keys_seen(study, arm) for arm in study.arms}
     if not any(keys.values()):
         return table
-    models = {
-        name: _Model(arm.model, keys[arm])
-        for arm in study.arms
-        for name in (spoken(study, arm), network(arm), study.label(arm), arm.model)
-    }
+    models = {name: _Model(network(arm), keys[arm]) for arm in study.arms for name in (study.label(arm), arm.model)}
     met: dict[str, list[str]] = {}
     places = _Places(study, table, tuple(key for of_arm in keys.values() for key in of_arm))
     groups = tuple(tuple(_row(row, models, places, met) for row in group) for group in table.groups)
     title = table.title
     for arm in study.arms:
         if f"{in_sentence(study, arm)} on {places.title} " in title and is_seen(places.title, keys[arm]):
-            met.setdefault(arm.model, []).append(places.title)
+            met.setdefault(network(arm), []).append(places.title)
             title = title.replace(f" on {places.title} ", f" on {marked(places.title, keys[arm])} ")
     told = "; ".join(f"{name}: {', '.join(dict.fromkeys(domains))}" for name, domains in met.items())
     return replace(table, groups=groups, title=title, note=f"{table.note} {_NOTE} ({told}).") if met else table
@@ -72,7 +68,7 @@ def _row(
     row: tuple[Cell, ...], models: Mapping[str, _Model], places: _Places, met: dict[str, list[str]]
 ) -> tuple[Cell, ...]:
     """Returns a row with its marks, and adds to `met` which models meet what."""
-    named = [models.get(cell.second) or models.get(cell.text) for cell in row]
+    named = [models.get(cell.key) for cell in row]
     cells = []
     for cell, model, place in zip(row, named, places.of(row, named), strict=True):
         candidates = [model] if model else [each for each in named if each]

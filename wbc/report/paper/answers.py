@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.evaluation.counts import COUNTED, class_shares, counting_limits
+from wbc.report.names import name_cell
 from wbc.report.paper.lines import look, panels
 from wbc.report.render import Cell, Table, cells, percent
 from wbc.report.study import ScoredDomain, Study, describe_arm
@@ -30,7 +31,7 @@ def answers(study: Study) -> Table:
             if not len(shares):
                 continue
             mean = shares.mean(0)
-            rows.append(cells(describe_arm(arm).index, study.label(arm), domain.name, *map(_share, mean)))
+            rows.append(cells(describe_arm(arm).index, name_cell(study, arm), domain.name, *map(_share, mean)))
             data.append(
                 {"model": study.label(arm), "domain": domain.name, "n_seeds": len(shares)}
                 | dict(zip(CLASSES, mean.tolist(), strict=True))

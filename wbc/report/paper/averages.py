@@ -11,7 +11,7 @@ from wbc.arms import Arm
 from wbc.evaluation.metrics import score
 from wbc.report.balance import image_interval
 from wbc.report.effects import shown_domains
-from wbc.report.paper.tables import name_cell
+from wbc.report.names import in_sentence, name_cell
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
 from wbc.report.statistics import RESAMPLES
 from wbc.report.study import ScoredDomain, Study
@@ -72,7 +72,7 @@ def _command(study: Study, arms: Sequence[Arm]) -> str:
     if not lacking:
         return ""
     ids = [run.stored.id[:12] for run in study.of(lacking[0], study.domains[0].name)]
-    return f'make evaluate RUN_ID="{" ".join(ids)}" scores the averaged weights of {study.label(lacking[0])}.'
+    return f'make evaluate RUN_ID="{" ".join(ids)}" scores the averaged weights of {in_sentence(study, lacking[0])}.'
 
 
 def _numbers(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from wbc.evaluation.calibration import TEMPERATURES, at_temperature, cross_fitted, fit_temperature, reliability
 from wbc.evaluation.selective import augrc, selective_accuracy
+from wbc.report.names import name_cell
 from wbc.report.paper.confidence import coverage, reliability_diagrams
 from wbc.report.paper.domains import HELD_OUT
 from wbc.report.render import NOTHING, Cell, Table, cells
@@ -99,7 +100,7 @@ def _table(study: Study, fits: Sequence[Fitted], home: ScoredDomain | None) -> T
             hundredths = (found["temperature"].dropna() / 100).tolist()  # which over_seeds prints as they are
             samples.append(values["ece"])
             merits = [_cell(study, each) for each in (*values.values(), hundredths)]
-            group.append(cells(describe_arm(arm).index, study.label(arm), domain.name, *merits))
+            group.append(cells(describe_arm(arm).index, name_cell(study, arm), domain.name, *merits))
         groups.append(tuple(group))
     return Table(
         name="calibration",

@@ -12,6 +12,7 @@ from wbc.arms import PLAIN, Arm
 from wbc.data.corrupt import SUFFIX
 from wbc.errors import ConfigError
 from wbc.methods.catalog import METHODS, find_method
+from wbc.report.names import method_name
 from wbc.report.paper.home_away import signed
 from wbc.report.parts import Absent
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
@@ -46,8 +47,9 @@ def choice(study: Study) -> Table | Absent | None:
         note=(
             "Balanced accuracy, the mean over models, seeds and, away, labs. The source ranks by images that were held "
             "out of training and corrupted: cast, blur, brightness and scale (wbc/data/corrupt.py). It takes the best "
-            f"{CHOSEN} that beat {PLAIN} and combine. Oracle: the same by the labs' scores, which nobody has before. "
-            "Corrupted images are like those that colour_jitter, colour_mixing and random_view train on. "
+            f"{CHOSEN} that beat {method_name(PLAIN)} and combine. "
+            "Oracle: the same by the labs' scores, which nobody has before. "
+            "Corrupted images are like those that colour jitter, colour mixing and random view train on. "
             f"{advice(study)}"
         ),
         header=("method", "chosen by", "held out, corrupted", "difference", "held out", "away", "difference"),
@@ -70,9 +72,11 @@ def advice(study: Study) -> str:
         return ""
     mine, oracle = (chosen(single, scorer(study, domains)) for domains in (held(study), labs(study)))
     if not mine:
-        return f"By the source's score no method beats {PLAIN}."
+        return f"By the source's score no method beats {method_name(PLAIN)}."
     name = "+".join(mine)
-    told = f"The source chooses {name}; the labs would have chosen {'+'.join(oracle) or PLAIN}."
+    told = (
+        f"The source chooses {method_name(name)}; the labs would have chosen {method_name('+'.join(oracle) or PLAIN)}."
+    )
     if len(mine) == 1 or name in methods(study):
         return told
     command = reproduce_command(replace(study.options, methods=name))
@@ -143,7 +147,7 @@ def _row(
         _share(away(name)),
         _gain(away, name),
     ]
-    return cells(Cell(text=name, bold="source" in by), ", ".join(by), *shown)
+    return cells(Cell(text=method_name(name), bold="source" in by), ", ".join(by), *shown)
 
 
 def _share(value: float | None) -> Cell:

@@ -10,6 +10,7 @@ from wbc.arms import Arm
 from wbc.cells import CLASSES
 from wbc.data.catalog import DOMAINS
 from wbc.data.splits import Split
+from wbc.report.names import name_cell
 from wbc.report.paper.published import AWAY, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.parts import Absent
 from wbc.report.render import NOTHING, Cell, Table, cells
@@ -19,8 +20,8 @@ from wbc.report.study import Contrast, ScoredDomain, Study, describe_arm
 
 _VERDICTS: Final = {"one seed": "undecided: one seed has no interval"}
 _GROUP_NORM: Final = (
-    " Group norm: resnet50_gn is the network of the paper's text; the released code trains resnetv2_50d_gn, and its "
-    "README has the same numbers."
+    " Group norm: ResNet50 is the network of the paper's text; the released code trains ResNetV2-50d, and its README "
+    "has the same numbers."
 )
 _JPEG: Final = (
     " The released code stores LISC's crops again as JPEG of quality 75 (about 1.9 grey levels); here they are scored "
@@ -66,7 +67,7 @@ def differences(study: Study) -> Table | None:
 def _row(study: Study, contrast: Contrast) -> tuple[Cell, ...]:
     test = contrast.test
     up = test.difference >= 0
-    names = [study.label(arm) for arm in (contrast.first, contrast.second)]
+    names = [name_cell(study, arm) for arm in (contrast.first, contrast.second)]
     low, high = (test.low, test.high) if up else (-test.high, -test.low)
     size = abs(test.difference)
     needed = contrast.seeds_to_find
@@ -134,7 +135,7 @@ def _beside(
     differs = second if second and second.interval.percent() != published.interval.percent() else None
     row = cells(
         describe_arm(arm).index,
-        study.label(arm),
+        name_cell(study, arm),
         domain.name,
         Cell(text=over_seeds(values, len(study.seeds)) if ours else "missing", sort=ours.mean if ours else None),
         Cell(

@@ -34,8 +34,8 @@ from wbc.studies import find_study
 
 def headline(study: Study) -> Headline:
     """Returns the result on each lab, and what methods and adaptations do to it."""
-    paragraph = " ".join(filter(None, (what_helps(study), advice(study))))
-    return replace(result(study.models), paragraph=paragraph)
+    paragraphs = tuple(filter(None, (*what_helps(study), advice(study))))
+    return replace(result(study.models), paragraphs=paragraphs)
 
 
 PAPER: Final = Contents(
@@ -74,7 +74,7 @@ PAPER: Final = Contents(
 
 def headline_of_labs(study: Study) -> Headline:
     """Returns what each lab is scored by what was trained on, and what more labs are worth."""
-    return replace(result(study.models), sentences=sentences(study), paragraph=worth(study))
+    return replace(result(study.models), sentences=sentences(study), paragraphs=tuple(filter(None, [worth(study)])))
 
 
 LABS: Final = Contents(

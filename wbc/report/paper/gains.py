@@ -67,7 +67,7 @@ def _heights(found: Sequence[Effect]) -> dict[str, float]:
     """Returns the height of each row, 0 at the top: by access, a heading above each."""
     rows: dict[str, float] = {}
     for access, heading in _GROUPS.items():
-        names = dict.fromkeys(each.way.name for each in found if each.way.access == access)
+        names = dict.fromkeys(each.way.said for each in found if each.way.access == access)
         for name in (heading, *names) if names else ():
             rows[name] = len(rows) + 0.4 * (list(_GROUPS).index(access) if rows else 0)
     return rows
@@ -76,7 +76,7 @@ def _heights(found: Sequence[Effect]) -> dict[str, float]:
 def _panel(axis: Axes, study: Study, found: Sequence[Effect], rows: dict[str, float]) -> None:
     places = {domain.name: place for place, domain in enumerate(shown_domains(study))}
     for each in found:
-        _field(axis, places[each.domain.name], rows[each.way.name], each)
+        _field(axis, places[each.domain.name], rows[each.way.said], each)
     axis.set_xlim(-0.5, len(places) - 0.5)
     names = ["home" if domain.home else domain.name for domain in shown_domains(study)]
     axis.set_xticks(list(places.values()), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=6.5)

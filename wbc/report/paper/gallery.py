@@ -22,6 +22,7 @@ from wbc.data.prepare import image_root
 from wbc.data.splits import Split, expand_targets
 from wbc.errors import DataError
 from wbc.evaluation.selective import least_sure, surest_mistakes
+from wbc.report.names import in_sentence
 from wbc.report.paper.domains import HELD_OUT, domain_of, may_show
 from wbc.report.paper.result import mean
 from wbc.report.parts import Absent, Gallery, Tile
@@ -128,7 +129,8 @@ def _note(study: Study, run: ScoredRun, domain: ScoredDomain) -> str:
     row = domain_of(domain.name)
     credit = f" Images: {row.citation} Licence: {row.licence}" if row else ""
     return (
-        f"The answers of {study.label(run.arm)}, the best here by its mean, in the run closest to that mean: seed "
-        f"{run.seed}, {run.stored.id}. The number is its confidence. Mistakes are taken of each true class in turn. "
-        f"Where a model is so sure, the label may be wrong instead.{credit}"
+        f"The answers of {in_sentence(study, run.arm)}, the best here by its mean, in the run closest to that mean: "
+        f"seed {run.seed}, {run.stored.id}. The number is its confidence. "
+        "Mistakes are taken of each true class in turn. Where a model is so sure, the label may be wrong instead."
+        f"{credit}"
     )

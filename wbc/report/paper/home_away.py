@@ -22,6 +22,8 @@ _ROW_IN: Final = 0.29
 """With the name above the line."""
 _THIN_ROW_IN: Final = 0.25
 """With the name beside it."""
+_LINE_IN: Final = 0.125
+"""A line of such a name."""
 _BESIDE_PT: Final = 32
 """From the axis to the right edge of the numbers beside it; a marker at 100 % is clear of them."""
 _GREY: Final = "#767676"
@@ -55,9 +57,9 @@ def _draw(study: Study, panels: Sequence[ScoredDomain]) -> Figure:
     rows = rows_by_norm(study)
     alone = len(panels) == 1
     height = max(rows.values()) + 1
-    figure = style.new_figure(
-        style.COLUMN_IN if alone else style.PAGE_IN, 0.95 + (_ROW_IN if alone else _THIN_ROW_IN) * height
-    )
+    names = [style.label(study, arm, 34) for arm in rows]
+    row_in = _ROW_IN if alone else max(_THIN_ROW_IN, _LINE_IN * max(name.count("\n") + 1 for name in names))
+    figure = style.new_figure(style.COLUMN_IN if alone else style.PAGE_IN, 0.95 + row_in * height)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, domain in zip(axes, panels, strict=True):
         _panel(axis, study, domain, rows)
@@ -68,7 +70,7 @@ def _draw(study: Study, panels: Sequence[ScoredDomain]) -> Figure:
         for arm, row in rows.items():
             axes[0].text(0, row - 0.22, spoken(study, arm), va="bottom", fontsize=6.5, bbox=_GROUND)
     else:
-        axes[0].set_yticks(list(rows.values()), [style.label(study, arm, 34) for arm in rows], fontsize=6.5)
+        axes[0].set_yticks(list(rows.values()), names, fontsize=6.5)
     figure.legend(
         handles=_legend(study),
         loc="outside lower center",

@@ -15,6 +15,7 @@ from wbc.data.catalog import find_domain
 from wbc.data.corrupt import is_held
 from wbc.data.splits import parse_source
 from wbc.evaluation.metrics import Metrics
+from wbc.report.names import method_name
 from wbc.report.paper.domains import domain_of
 from wbc.report.paper.home_away import signed
 from wbc.report.statistics import Interval, seed_interval
@@ -167,7 +168,7 @@ def worth(study: Study) -> str:
     count = len([way for way in levels(study) if way[1] != PLAIN])
     chosen = f", the best of {count} by these labs' own scores," if count > 1 else ""
     return (
-        f"{told} A better method: {method} on {kind}{chosen} adds "
+        f"{told} A better method: {method_name(method)} on {kind}{chosen} adds "
         f"{_over_labs(by_method)} to plain training on as many labs. More labs minus the method: "
         f"{_over_labs(difference)}. {_verdict(list(difference.values()))}"
     )

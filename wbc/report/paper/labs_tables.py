@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from wbc.arms import PLAIN, Arm
-from wbc.report.names import network
+from wbc.report.names import method_name, network
 from wbc.report.paper import labs as of
 from wbc.report.paper.home_away import signed
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
@@ -52,7 +52,7 @@ def left_out_table(study: Study) -> Table | None:
             gains = {lab: float(np.mean(by_lab[lab]) - np.mean(base[lab])) for lab in names if lab in by_lab}
             shown = [_left_out_cell(by_lab.get(lab, []), gains.get(lab)) for lab in names]
             gain = _over_labs(gains, plain=(kind, method) == (of.ONE, PLAIN))
-            group.append(cells(called, kind, method, *shown, _worst(by_lab), gain))
+            group.append(cells(Cell(text=called, key=model), kind, method_name(method), *shown, _worst(by_lab), gain))
             data += [
                 {"model": model, "trained_on": kind, "method": method, "lab": lab, "n_sources": len(by_lab[lab])}
                 | {"balanced_accuracy": float(np.mean(by_lab[lab])), "lowest_source": min(by_lab[lab])}
@@ -81,7 +81,8 @@ def _row(study: Study, arm: Arm, on: dict[str, of.Field]) -> tuple[Cell, ...]:
     shown = [_cell(study, on[lab]) if lab in on else Cell(text="missing") for lab in of.labs(study)]
     low = of.worst(on.values())
     last = Cell(text=low.lab, second=percent(low.mean), sort=low.mean) if low else Cell(text=NOTHING)
-    return cells(of.trained_on(study, arm), network(arm), arm.method, *shown, last)
+    model = Cell(text=network(arm), key=study.label(arm))
+    return cells(of.trained_on(study, arm), model, method_name(arm.method), *shown, last)
 
 
 def _cell(study: Study, field: of.Field) -> Cell:

@@ -1,4 +1,4 @@
-"""Methods and adaptations: a table for each access, and a paragraph on what helps, what hurts and what is not known."""
+"""Methods and adaptations: a table and a paragraph for each access: what helps, what hurts and what is not known."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from wbc.methods.catalog import ACCESS, PLAIN_SCORE, find_adaptation, find_method
+from wbc.methods.catalog import ACCESS, titles
 from wbc.report.effects import Effect, Way, effects, shown_domains, ways
-from wbc.report.names import spoken
+from wbc.report.names import name_cell, network, within
 from wbc.report.paper.home_away import signed
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
 from wbc.report.seeds import how_over_seeds, over_seeds
@@ -23,8 +23,8 @@ SEES: Final = {
     "labels": "k labelled images a class of that lab, too, which are not scored",
 }
 """What each access allows."""
-_MOST: Final = 5
-"""How many differences of a kind the paragraph names."""
+_MOST: Final = 2
+"""How many differences of a kind a paragraph names."""
 
 
 def compares_methods(study: Study) -> bool:
@@ -39,16 +39,16 @@ def methods_tables(study: Study) -> list[Table]:
     return [_table(study, access, found) for access, found in several.items()]
 
 
-def what_helps(study: Study) -> str:
-    """Returns what the tests say of methods and adaptations, in a paragraph; nothing where there are none."""
+def what_helps(study: Study) -> list[str]:
+    """Returns what the tests say of methods and adaptations, a paragraph for each access; none where there are none."""
     if not compares_methods(study):
-        return ""
+        return []
     if len(study.seeds) < 2:
-        return "Methods and adaptations: one seed tells nothing of them."
+        return ["Methods and adaptations: one seed tells nothing of them."]
     families = {access: [each for each in effects(study, access) if each.test] for access in ACCESS}
     said = [_said(access, tests) for access, tests in families.items() if tests]
     opening = "Methods and adaptations, against plain training of the same model, in points of balanced accuracy."
-    return " ".join([opening, *said]) if said else ""
+    return [opening, *said] if said else []
 
 
 def _said(access: str, tests: Sequence[Effect]) -> str:
@@ -65,7 +65,7 @@ def _said(access: str, tests: Sequence[Effect]) -> str:
         parts.append(f"not known are {which} differences, of which the largest is {_named(untold[0])}")
     costs = [each for each in by_size if each.domain.home and each.told and (each.difference or 0) < 0]
     if costs:
-        parts.append(f"at home {len(costs)} hurt{'s' if len(costs) == 1 else ''}, most {_named(costs[0])}")
+        parts.append(f"at home {len(costs)} hurt{'s' if len(costs) == 1 else ''}, most of all {_named(costs[0])}")
     collapsed = sum(each.collapsed > 0 for each in tests)
     told = f" {collapsed} of the means hold a model that collapsed to one or two answers." if collapsed else ""
     return f"From {SEES[access]}: {'; '.join(parts)}.{told}"
@@ -78,7 +78,7 @@ def _listed(found: Sequence[Effect]) -> str:
 
 def _named(effect: Effect) -> str:
     where = "" if effect.domain.home else f" on {effect.domain.name}"
-    return f"{effect.way.name} of {effect.way.arm.model}{where} ({signed(100 * (effect.difference or 0))})"
+    return f"{effect.way.said} of {within(network(effect.way.arm))}{where} ({signed(100 * (effect.difference or 0))})"
 
 
 def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
@@ -88,7 +88,7 @@ def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
     groups: dict[Way, list[tuple[Cell, ...]]] = {}
     for way, on in by_way.items():
         shown = [cell for domain in shown_domains(study) for cell in _cells(study, on.get(domain.name))]
-        row = cells(spoken(study, way.plain.arm), Cell(text=way.name, second=_title(way)), *shown)
+        row = cells(name_cell(study, way.plain.arm), Cell(text=way.said, second=_details(way)), *shown)
         groups.setdefault(way.plain, []).append(row)
     samples = [[m.balanced_accuracy for m in each.metrics] for each in found]
     headings = [
@@ -122,10 +122,9 @@ def _compared(found: Sequence[Effect]) -> str:
     return f"{max(counts.values(), default=0)} comparisons"
 
 
-def _title(way: Way) -> str:
-    """Returns what a way is, in the words of the catalogue."""
-    rows = [find_method(way.arm.method).title, find_adaptation(way.adaptation).title]
-    return rows[0] if way.adaptation == PLAIN_SCORE else rows[1] if way.arm == way.plain.arm else ", ".join(rows)
+def _details(way: Way) -> str:
+    """Returns what the catalogue says beside the name of a way that is one row; nothing of several joined."""
+    return titles().get(way.name, "").partition(", ")[2]
 
 
 def _cells(study: Study, effect: Effect | None) -> tuple[Cell, Cell]:

@@ -101,7 +101,8 @@ def _rank_axis(axis: Axes, study: Study, arms: list[Arm], ranks: np.ndarray, cri
         rank, arm = ranks[index], arms[index]
         axis.plot([rank, rank, edge], [0, depth, depth], color="#555555", linewidth=0.6)
         axis.plot(rank, 0, style.marker(arm), color=style.colour(arm), markersize=4, clip_on=False)
-        text = f"{study.label(arm)}  {rank:.1f}" if left else f"{rank:.1f}  {study.label(arm)}"
+        name = style.label(study, arm, 40)
+        text = f"{name}  {rank:.1f}" if left else f"{rank:.1f}  {name}"
         axis.text(
             edge, depth, f"{text} " if left else f" {text}", ha="right" if left else "left", va="center", fontsize=7
         )

@@ -51,7 +51,7 @@ def _plot(study: Study, home: ScoredDomain, domain: ScoredDomain) -> Plot:
     arms = scored[:_MOST_ARMS]
     counts = np.bincount(domain.labels, minlength=len(ABBREVIATIONS))
     few = [f"{name} {count}" for name, count in zip(ABBREVIATIONS, counts, strict=True) if 0 < count < FEW]
-    spread_of = "95 % interval over seeds" if len(study.seeds) >= ENOUGH else "lowest to highest seed"
+    spread_of = "95 % interval over seeds, cut at 0 and 100" if len(study.seeds) >= ENOUGH else "lowest to highest seed"
     return Plot(
         name=f"recall_{domain.name}",
         caption=(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
-from wbc.report.names import in_sentence, spoken
+from wbc.report.names import in_sentence, name_cell
 from wbc.report.paper.domains import cautions, domain_of
 from wbc.report.paper.published import published_classes, published_counts
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
@@ -143,7 +143,7 @@ def merits(study: Study) -> Table:
             values = {name: [getattr(run.metrics[domain.name], name) for run in runs] for name in names}
             samples.append(values)
             text = [_merit(study, each) for each in values.values()]
-            rows.append((arm, cells(describe_arm(arm).index, study.label(arm), domain.name, *text)))
+            rows.append((arm, cells(describe_arm(arm).index, name_cell(study, arm), domain.name, *text)))
             data += [
                 {"model": study.label(arm), "domain": domain.name, "seed": run.seed, "run": run.stored.id}
                 | {name: getattr(run.metrics[domain.name], name) for name in ("accuracy", *names)}
@@ -180,17 +180,14 @@ def analysed(study: Study, domain: ScoredDomain) -> ScoredRun | None:
 def reading(study: Study) -> str:
     """Returns how to read accuracies with their intervals."""
     scores = [study.accuracies(arm, domain.name) for arm in study.arms for domain in study.domains]
-    narrow = _NARROW if any(1 < len(values) < ENOUGH for values in scores) else ""
+    told = how_over_seeds(scores, study.seed_list())
+    if any(len(values) > 1 for values in scores):
+        narrow = _NARROW if any(1 < len(values) < ENOUGH for values in scores) else ""
+        told += f" In brackets: the 95 % interval over seeds and images (two-way bootstrap, {RESAMPLES} draws{narrow})."
     return (
-        f"{how_over_seeds(scores, study.seed_list())} In brackets: the 95 % interval "
-        f"over seeds and images (two-way bootstrap, {RESAMPLES} draws{narrow}). Bold: best, and better than the next "
-        "by a test over seeds and images at 5 %, over all pairs of models (Holm)."
+        f"{told} Bold: best, and better than the next by a test over seeds and images at 5 %, over all pairs of models "
+        "(Holm)."
     )
-
-
-def name_cell(study: Study, arm: Arm) -> Cell:
-    """Returns an arm's name as people say it, and below it what commands and CSV files call it."""
-    return Cell(text=spoken(study, arm), second=study.label(arm))
 
 
 def _heading(domain: ScoredDomain) -> str:
