@@ -6,7 +6,7 @@ from typing import Final, Literal
 import numpy as np
 
 from wbc.assess.labelled import Merits
-from wbc.assess.sheet import DRAWN, NAME
+from wbc.assess.sheet import DRAWN, PAGE
 from wbc.assess.unlabelled import TRUSTED, Model
 from wbc.cells import CLASSES
 
@@ -133,7 +133,7 @@ def without_labels(found: list[Model], between: float, cells: int, labelled: int
         second += f"{len(found)} models agree on {_percent(between)} of the cells (mean over pairs)."
     elif not np.isnan(model.agree):
         second += f"{len(model.answers)} seeds of it agree on {_percent(model.agree)} of the cells."
-    third = f"Label the first {min(DRAWN, cells)} rows of {NAME}, and assess that file: then the labels decide."
+    third = f"Label the first {min(DRAWN, cells - labelled)} cells of {PAGE}, and assess again: then the labels decide."
     answer: Answer = "not enough cells to tell"
     if model.collapsed:
         answer = "not fit"
