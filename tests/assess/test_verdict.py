@@ -89,6 +89,13 @@ def test_too_few_labels_are_not_enough_to_tell() -> None:
     assert verdict.answer == "not enough cells to tell"
 
 
+def test_half_that_is_right_on_few_cells_says_why_that_is_not_enough() -> None:
+    verdict, found = judged(LABELS[:150], np.arange(150) < 0)
+    assert verdict.answer == "not enough cells to tell"
+    assert found.half.bound < 0.05
+    assert "how many may be signed takes at least 198 of them" in verdict.sentences[1]
+
+
 def test_slides_that_share_their_mistakes_count_for_less() -> None:
     wrong = np.arange(300) % 10 == 3
     _, alone = judged(LABELS, wrong)

@@ -161,6 +161,9 @@ def _next_steps(evidence: Evidence, verdict: Verdict, options: AssessConfig) -> 
     lacking = sum(cell.label < 0 for cell in evidence.slides.cells)
     if lacking:
         steps.append((_label_words(lacking, evidence.truth, options.error), again(options)))
+    elif verdict.answer == "not enough cells to tell":
+        least = least_labelled(options.error)
+        steps.append((f"Add labelled cells: the answer fit takes at least {least}, all of the surest half right.", ""))
     own = evidence.merits.get(evidence.models[0].name)
     if verdict.answer == "not fit" and own and own.learned:
         most = max(own.learned)
