@@ -88,6 +88,7 @@ def test_labelled_slides_get_an_answer_that_the_page_and_the_store_hold(two_runs
     recall = pd.read_csv(store / "page/tables/recall.csv")
     assert (list(recall["class"]), list(recall["cells"])) == (list(CLASSES), [8] * 5)
     assert not list((store / "data").glob("*our_slides*")), "no image is copied"
+    assert not (store / "page/label_first.html").exists(), "all cells have labels"
 
 
 def test_page_meets_wcag(two_runs: Any, lab: Path, store: Path, browser: webdriver.Chrome) -> None:
@@ -108,6 +109,7 @@ def test_sheet_of_unlabelled_slides_is_filled_in_and_read_back(two_runs: Any, la
         shutil.copy(image, target)
     said = assess(AssessConfig(slides=str(store / "plain"), output=str(store / "page")))
     assert "None of 40 cells has a label" in said
+    assert '<a href="label_first.html">' in (store / "page/report.html").read_text(encoding="utf-8")
     sheet = pd.read_csv(store / "page/label_first.csv", keep_default_na=False)
     assert set(sheet["label"]) == {""}
     sheet.loc[:34, "label"] = [Path(path).name.split("_")[0] for path in sheet["path"][:35]]
@@ -129,7 +131,8 @@ def test_bad_input_ends_in_one_line(two_runs: Any, store: Path, run: Run) -> Non
     cases = [
         (("--slides", "empty"), "is empty: put images of single cells into it"),
         (("--slides", "nowhere"), "there is no folder or table"),
-        (("--slides", "gone.csv"), "lists 1 files that are not there, such as 'nowhere.png'"),
+        (("--slides", "same?crop=0.6"), "the crop is an option of its own: --crop 0.6"),
+        (("--slides", "gone.csv"), "has 1 row without its file, such as 'nowhere.png'"),
         (("--slides", "strange.csv"), "no class: 'Blast'"),
         (("--slides", "one"), "'one' holds 1 usable image; an answer needs at least 10"),
         (

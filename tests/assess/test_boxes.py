@@ -12,7 +12,7 @@ from PIL import Image
 from wbc.assess.names import UNLABELLED, read_mapping
 from wbc.assess.pixels import decoded, thumbnail
 from wbc.assess.reading import read_slides
-from wbc.assess.sheet import write_sheet
+from wbc.assess.sheet import order, sheet, write_sheet
 from wbc.assess.slides import Slides, counted
 from wbc.data.cache import Geometry
 from wbc.data.cut import Box
@@ -99,7 +99,7 @@ def test_cells_are_cut_from_fields_whatever_the_format(
     assert slides.left_out == {}
     assert slides.slides == ()
     (line,) = caplog.messages
-    assert f"2 boxes on 1 fields ({title}): each cell is cut out as a square, 1.6 times" in line
+    assert f"2 boxes on 1 field ({title}): each cell is cut out as a square, 1.6 times" in line
 
 
 def test_cut_is_the_square_of_1_6_times_the_longer_side_shifted_into_the_field(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_sheet_of_a_field_reads_back_its_boxes(tmp_path: Path) -> None:
     draw_field(tmp_path / "fields/f1.png")
     write_yolo(tmp_path / "fields")
     slides = read_slides(str(tmp_path / "fields"), {})
-    write_sheet(slides, np.eye(5)[[0, 1]], tmp_path / "sheet.csv")
+    write_sheet(sheet(slides, order(slides, np.eye(5)[[0, 1]])), tmp_path / "sheet.csv")
     again: Slides = read_slides(str(tmp_path / "sheet.csv"), {})
     assert {(cell.path, cell.label) for cell in again.cells} == {(cell.path, cell.label) for cell in slides.cells}
     assert sorted(cell.box or () for cell in again.cells) == [pytest.approx(box, abs=0.01) for box in BOXES]

@@ -89,6 +89,13 @@ def test_too_few_labels_are_not_enough_to_tell() -> None:
     assert verdict.answer == "not enough cells to tell"
 
 
+def test_half_that_is_right_on_few_cells_says_why_that_is_not_enough() -> None:
+    verdict, found = judged(LABELS[:150], np.arange(150) < 0)
+    assert verdict.answer == "not enough cells to tell"
+    assert found.half.bound < 0.05
+    assert "how many may be signed takes at least 198 of them" in verdict.sentences[1]
+
+
 def test_slides_that_share_their_mistakes_count_for_less() -> None:
     wrong = np.arange(300) % 10 == 3
     _, alone = judged(LABELS, wrong)
@@ -146,11 +153,21 @@ def test_sheet_has_each_cell_once_and_random_ones_first() -> None:
     assert {why for _, why in found} == {"random", "called Basophil", "unsure", "rest"}
 
 
-def test_sheet_that_somebody_filled_in_stays(tmp_path: Path) -> None:
-    (tmp_path / "old.csv").write_text("path,label\n1.png,Neutrophil\n")
-    (tmp_path / "new.csv").write_text("path,label\n1.png,\n")
+@pytest.mark.parametrize(
+    ("old", "stays"),
+    [
+        ("path,label\n1.png,Neutrophil\n", True),
+        ("path;label\n1.png;Neutrophil\n", True),
+        ("path,label\n2.png,\n1.png,\n", False),
+        ("path,label\n2.png,Monocyte\n", False),
+    ],
+)
+def test_sheet_that_somebody_filled_in_stays(tmp_path: Path, old: str, stays: bool) -> None:
+    new = "path,label\n1.png,\n2.png,Monocyte\n"
+    (tmp_path / "old.csv").write_text(old)
+    (tmp_path / "new.csv").write_text(new)
     keep_filled(tmp_path / "old.csv", tmp_path / "new.csv")
-    assert (tmp_path / "new.csv").read_text() == "path,label\n1.png,Neutrophil\n"
+    assert (tmp_path / "new.csv").read_text() == (old if stays else new)
 
 
 def test_two_folders_of_one_name_have_two_names(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ make assess SLIDES=our_slides
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,16 +14,17 @@ import numpy as np
 from wbc.assess.adapted import adapt
 from wbc.assess.advice import advise
 from wbc.assess.compose import Evidence, cells_table, compose
+from wbc.assess.label import label_page
 from wbc.assess.labelled import find_truth, merits
-from wbc.assess.labs import is_same_lab, place, shared, training_splits
-from wbc.assess.names import read_mapping
+from wbc.assess.labs import how_to_crop, is_same_lab, place, shared, split_of, training_splits
+from wbc.assess.names import UNLABELLED, read_mapping
 from wbc.assess.options import AssessConfig
 from wbc.assess.page import Assessment, render, write_figures, write_pdf
 from wbc.assess.pixels import Decoded, decoded
 from wbc.assess.predict import Answers, ask, cropped_geometry, fetch_all
 from wbc.assess.reading import read_slides
 from wbc.assess.runs import Known, read_known
-from wbc.assess.sheet import NAME, keep_filled, write_sheet
+from wbc.assess.sheet import NAME, PAGE, again, keep_filled, order, sheet, write_sheet
 from wbc.assess.unlabelled import between_models, models
 from wbc.assess.verdict import LEAST_LABELLED, Verdict, with_labels, without_labels
 from wbc.processes import signals_exit
@@ -31,7 +33,7 @@ from wbc.report.style import figure_style
 from wbc.report.trials import trials
 from wbc.tracking.active import log_assessment, open_page
 
-CONTENTS: Final = frozenset({"report.html", "report.tex", "report.pdf", "tables", "figures", "cells.csv", NAME})
+CONTENTS: Final = frozenset({"report.html", "report.tex", "report.pdf", "tables", "figures", "cells.csv", NAME, PAGE})
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +56,7 @@ def assess(options: AssessConfig) -> str:
         with decoded(slides, geometries) as cells:
             known, warnings = _apart(known, cells)
             answers = ask(known, checkpoints, cells, options.crop, options.device)
-            evidence = _weigh(known, cells, answers, options.error, warnings)
+            evidence = _weigh(known, cells, answers, options, warnings)
             if advice := advise(known, evidence.models[0].arm):
                 chosen = evidence.models[0].chosen
                 checkpoint = checkpoints[chosen.run.stored.id]
@@ -67,7 +69,7 @@ def assess(options: AssessConfig) -> str:
             (part / "report.html").write_text(render(page, part, cells=True), encoding="utf-8")
             no_pdf = write_pdf(page, part)
             cells_table(evidence, verdict).to_csv(part / "cells.csv", index=False, float_format="%.4f")
-            write_sheet(evidence.slides, evidence.models[0].chosen.scores, part / NAME)
+            _write_sheet(evidence, options, part)
             keep_filled(folder / NAME, part / NAME)
             logged = {"report.html": render(page, part, cells=options.keep_cells)}
             if options.keep_cells:
@@ -86,37 +88,57 @@ def assess(options: AssessConfig) -> str:
     )
 
 
+def _write_sheet(evidence: Evidence, options: AssessConfig, part: Path) -> None:
+    """Writes what to label first: a table to fill in, and a page with pictures where cells lack labels."""
+    slides = evidence.slides
+    ordered = order(slides, evidence.models[0].chosen.scores)
+    table = sheet(slides, ordered)
+    write_sheet(table, part / NAME)
+    if any(cell.label == UNLABELLED for cell in slides.cells):
+        (part / PAGE).write_text(label_page(slides, ordered, table, again(options)), encoding="utf-8")
+
+
 def _apart(known: Known, cells: Decoded) -> tuple[Known, tuple[str, ...]]:
     """Returns what is known without a lab that the slides are of, and warnings of images that are known already."""
-    warnings, total = [], len(cells.sha256)
-    trained = shared(training_splits(known), cells.sha256)
-    if trained:
-        among = sum(trained.values())
+    warnings, total, how = [], len(cells.sha256), "byte for byte or by the name of their slide or field"
+    if trained := sum(shared(training_splits(known), cells).values()):
         warnings.append(
-            f"{among} of {total} cells are images that the models were trained on: the answer flatters them."
+            f"{trained} of {total} cells are of the images that the models were trained on, {how}: the answer flatters "
+            "the models."
         )
-    for name, both in shared([each.name for each in known.away], cells.sha256).items():
-        if is_same_lab(name, both):
-            known = known.without(name)
-            warnings.append(f"{both} of {total} cells are images of {name}: this lab is not among the known labs here.")
+    splits = {split.name: split for each in known.domains if (split := split_of(known, each.name))}
+    homes = {each.name for each in known.domains if each.home}
+    for name, both in shared(splits.values(), cells).items():
+        if is_same_lab(splits[name], both):
+            what = "the models' home" if name in homes else "this lab is not among the known labs here"
+            known = known if name in homes else known.without(name)
+            warnings.append(f"{both} of {total} cells are of {name}, {how}: {what}.")
     return known, tuple(warnings)
 
 
-def _weigh(known: Known, cells: Decoded, answers: list[Answers], error: float, warnings: tuple[str, ...]) -> Evidence:
-    tried = trials(known.runs, known.domains)
+def _weigh(
+    known: Known, cells: Decoded, answers: list[Answers], options: AssessConfig, warnings: tuple[str, ...]
+) -> Evidence:
+    tried, error = trials(known.runs, known.domains), options.error
     found, truth = models(known, answers, tried), find_truth(cells.slides)
-    given = {each.name: merits(each.chosen, truth, known.home_of(each.chosen.run), error) for each in found if truth}
+    given = {
+        each.name: merits(each.chosen, truth, known.home_of(each.chosen.run), error, learn=each is found[0])
+        for each in found
+        if truth is not None
+    }
+    labs = place(known, found[0].chosen, cells.looks)
+    hint = how_to_crop(labs, options.crop)
     return Evidence(
         slides=cells.slides,
         known=known,
         models=found,
-        labs=place(known, found[0].chosen, cells.looks),
+        labs=labs,
         tried=tried,
         between=between_models(found),
         truth=truth,
         merits=given,
         adapted=None,
-        warnings=warnings,
+        warnings=(*warnings, *([hint] if hint else [])),
     )
 
 

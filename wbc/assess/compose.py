@@ -14,13 +14,12 @@ from wbc.assess.names import how_to_map
 from wbc.assess.options import AssessConfig
 from wbc.assess.page import Assessment, Part
 from wbc.assess.runs import Known
-from wbc.assess.sheet import DRAWN, NAME
+from wbc.assess.sheet import DRAWN, PAGE, again
 from wbc.assess.slides import NO_CLASS, Slides, counted
 from wbc.assess.unlabelled import Model, counts_table, expected_table, slides_table
-from wbc.assess.verdict import LEAST_OF_CLASS, Verdict, rules
+from wbc.assess.verdict import LEAST_LABELLED, LEAST_OF_CLASS, Verdict, rules
 from wbc.cells import CLASSES
 from wbc.evaluation.signing import least_labelled
-from wbc.report.study import typed
 from wbc.words import number_of
 
 
@@ -63,7 +62,7 @@ def compose(evidence: Evidence, verdict: Verdict, options: AssessConfig, seconds
         left_out=counted(slides.left_out),
         how_to_map=how_to_map(stray) if stray else "",
         rules=rules(options.error),
-        next_steps=tuple(_next_steps(evidence, verdict, options.error)),
+        next_steps=tuple(_next_steps(evidence, verdict, options)),
         about={
             "runs": f"{', '.join(runs)}, of study {evidence.known.study}",
             "the answer is about": f"run {first.chosen.run.stored.id} ({first.name}), the model that is best on the "
@@ -151,7 +150,7 @@ def _agreement_words(evidence: Evidence) -> str:
     )
 
 
-def _next_steps(evidence: Evidence, verdict: Verdict, error: float) -> list[tuple[str, str]]:
+def _next_steps(evidence: Evidence, verdict: Verdict, options: AssessConfig) -> list[tuple[str, str]]:
     run = evidence.models[0].chosen.run.stored.id
     steps = []
     if verdict.referred is not None and verdict.threshold is not None:
@@ -159,19 +158,46 @@ def _next_steps(evidence: Evidence, verdict: Verdict, error: float) -> list[tupl
         steps.append(
             ("Take the model along, with the threshold found here:", f"make export RUN_ID={run[:8]}{threshold}")
         )
-    if any(cell.label < 0 for cell in evidence.slides.cells):
-        steps.append(
-            (
-                f"Label cells in the order of {NAME}: the first {DRAWN} are drawn at random. 100 labelled cells tell "
-                f"the accuracy to ±10 points, 400 to ±5. The answer fit takes {least_labelled(error)} at least. Save "
-                "the table under another name, and assess that file:",
-                "make assess " + typed("SLIDES", "labelled.csv"),
-            )
-        )
+    lacking = sum(cell.label < 0 for cell in evidence.slides.cells)
+    if lacking:
+        steps.append((_label_words(lacking, evidence.truth, options.error), again(options)))
+    elif verdict.answer == "not enough cells to tell":
+        least = least_labelled(options.error)
+        steps.append((f"Add labelled cells: the answer fit takes at least {least}, all of the surest half right.", ""))
+    own = evidence.merits.get(evidence.models[0].name)
+    if verdict.answer == "not fit" and own and own.learned:
+        most = max(own.learned)
+        steps.append((_learned_words(most, own.learned[most][0], own.metrics.balanced_accuracy), ""))
     few = [name for name, (_, n, _, _) in zip(CLASSES, _recall(evidence), strict=True) if n < LEAST_OF_CLASS]
     if evidence.truth is not None and few:
         steps.append((f"Add cells of {', '.join(few)}: ten labelled cells of a class are the least.", ""))
     return steps
+
+
+def _label_words(lacking: int, truth: Truth | None, error: float) -> str:
+    """Returns which cells to label, and how many tell what; `lacking` cells have no label."""
+    have, least = 0 if truth is None else len(truth.fair), least_labelled(error)
+    there = f"You have {have}" if have else "None is labelled so far"
+    few = f", more than the {have + lacking} there are" if have + lacking < least else ""
+    return (
+        f"Open {PAGE}, label the cells it shows, and save. The first {min(DRAWN, lacking)} are drawn at random. "
+        f"{there}. {LEAST_LABELLED} labelled cells are the least for an answer by labels, 100 tell the accuracy to "
+        f"±10 points, 400 to ±5. The answer fit takes at least {least}, all of the surest half right{few}. Then "
+        "assess what you saved:"
+    )
+
+
+def _learned_words(k: int, learned: float, plain: float) -> str:
+    """Returns whether learning from the slides' own cells is worth it."""
+    found = (
+        f"A last layer that learned from up to {k} of your cells of each class comes to {100 * learned:.0f} %, "
+        f"balanced over classes, against {100 * plain:.0f} % as the model is. "
+    )
+    return found + (
+        "So train on your own labelled cells: 'Score or train on a folder' in docs/slides.md says how."
+        if learned > plain
+        else "So a few of your own cells do not help this model: try another."
+    )
 
 
 def _recall(evidence: Evidence) -> tuple[tuple[int, int, float, float], ...]:

@@ -16,6 +16,8 @@ from wbc.report.style import COLUMN_IN, PAGE_IN, Plot, new_figure
 
 _OURS = "#D55E00"
 _KNOWN = "#0072B2"
+_LABS = ("C0", "C2", "C4", "C5", "C7", "C8", "C9")
+"""Colours of known labs: none is like that of the slides."""
 _LOOKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -95,7 +97,7 @@ def expected_accuracy(tried: pd.DataFrame, model: Model) -> Plot | None:
                 100 * rows["expected"],
                 100 * rows["true"],
                 _LOOKS[place % len(_LOOKS)],
-                color=f"C{place}",
+                color=_LABS[place % len(_LABS)],
                 alpha=0.7,
                 markersize=4,
                 label=str(lab),

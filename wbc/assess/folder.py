@@ -17,6 +17,7 @@ from wbc.data.cut import LEAST_BOX_PX, MARGIN
 from wbc.data.disk import is_text
 from wbc.data.layouts import EXCLUDED, SUFFIXES, files_below, read_excluded
 from wbc.errors import DataError
+from wbc.words import number_of
 
 NO_SLIDE: Final = frozenset(
     {"images", "labels", "train", "valid", "validation", "val", "test", "jpegimages", "annotations"}
@@ -154,8 +155,8 @@ def _found(boxes: Found) -> str:
         return ""
     formats = ", ".join(sorted(boxes.formats))
     return (
-        f"{boxes.formats.total()} boxes on {len(boxes.fields)} fields ({formats}): each cell is cut out as a square, "
-        f"{MARGIN:g} times the longer side of its box."
+        f"{boxes.formats.total()} boxes on {number_of(len(boxes.fields), 'field')} ({formats}): each cell is cut out "
+        f"as a square, {MARGIN:g} times the longer side of its box."
     )
 
 

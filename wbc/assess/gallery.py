@@ -51,7 +51,7 @@ def tiles(models: list[Model], slides: Slides, truth: Truth | None) -> list[Tile
         for kind, rows in (("mistake", mistakes), ("unsure", least_sure(chosen, UNSURE))):
             for row in rows.tolist():
                 cell, said = slides.cells[row], int(chosen[row].argmax())
-                small[row] = small.get(row) or _jpeg(cell)
+                small[row] = small.get(row) or jpeg(cell, SIZE_PX)
                 found.append(
                     Tile(
                         kind=kind,
@@ -66,7 +66,8 @@ def tiles(models: list[Model], slides: Slides, truth: Truth | None) -> list[Tile
     return found
 
 
-def _jpeg(cell: Cell) -> str:
+def jpeg(cell: Cell, size_px: int) -> str:
+    """Returns a cell's picture, square, in base64."""
     content = io.BytesIO()
-    thumbnail(cell, SIZE_PX).save(content, "jpeg", quality=_QUALITY, optimize=True)
+    thumbnail(cell, size_px).save(content, "jpeg", quality=_QUALITY, optimize=True)
     return base64.b64encode(content.getvalue()).decode()

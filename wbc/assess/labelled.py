@@ -27,7 +27,7 @@ from wbc.evaluation.metrics import Metrics, score
 from wbc.evaluation.records import Predictions
 from wbc.evaluation.selective import augrc
 from wbc.evaluation.signing import Signing, best_signing, error_limits, signed_at, signing
-from wbc.methods.adapt_scores import shots
+from wbc.methods.adapt_scores import DRAWS, shots
 from wbc.report.study import ScoredDomain
 
 SHOTS: Final = (1, 5, 10, 20)
@@ -94,7 +94,8 @@ class Merits:
     counted: dict[str, Counted]
     """By class, where three slides or more have labels."""
     learned: dict[int, tuple[float, int]]
-    """By labelled cells of a class: the balanced accuracy of a head that learned from them, and the cells it scored."""
+    """By labelled cells of a class: the balanced accuracy of a head that learned from them, the mean of `DRAWS` draws,
+    and the cells that it scored in each."""
 
 
 def find_truth(slides: Slides) -> Truth | None:
@@ -109,8 +110,11 @@ def find_truth(slides: Slides) -> Truth | None:
     return Truth(rows=rows, fair=fair, labels=labels, clusters=slides.clusters, slides=names)
 
 
-def merits(answers: Answers, truth: Truth, home: ScoredDomain | None, error: float) -> Merits:
-    """Returns how a run does on the labelled cells; `error` is the share of mistakes accepted among signed ones."""
+def merits(answers: Answers, truth: Truth, home: ScoredDomain | None, error: float, *, learn: bool = True) -> Merits:
+    """Returns how a run does on the labelled cells; `error` is the share of mistakes accepted among signed ones.
+
+    Unless it is to `learn`, no head learns from the labels: that takes most of the time.
+    """
     rows = truth.fair if len(truth.fair) else truth.rows
     labels, scores, calibrated = truth.labels[rows], answers.scores[rows], answers.calibrated[rows]
     hits, sure = scores.argmax(1) == labels, calibrated.max(1).astype(np.float64)
@@ -134,7 +138,7 @@ def merits(answers: Answers, truth: Truth, home: ScoredDomain | None, error: flo
         prevalence=_at_prevalence(recall),
         sets=_sets(answers, home, labels, scores),
         counted=_counted(answers, truth),
-        learned=_learned(answers, truth),
+        learned=_learned(answers, truth) if learn else {},
     )
 
 
@@ -214,7 +218,7 @@ def _learned(answers: Answers, truth: Truth) -> dict[int, tuple[float, int]]:
                 made = shots(given, _no_source, replace(answers.config, seed=0), k=k)
             except ConfigError:
                 continue
-            found[k] = score(made.labels, made.scores).balanced_accuracy, len(set(made.ids))
+            found[k] = score(made.labels, made.scores).balanced_accuracy, round(len(made.ids) / DRAWS)
     return found
 
 

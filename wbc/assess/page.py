@@ -9,6 +9,7 @@ from typing import Any, Final
 import jinja2
 
 from wbc.assess.gallery import Tile
+from wbc.assess.sheet import PAGE
 from wbc.assess.verdict import Verdict
 from wbc.cells import CLASSES
 from wbc.report.latex import compile_document
@@ -78,15 +79,21 @@ def write_figures(parts: Assessment, folder: Path) -> None:
             write_table(table, folder / "tables")
 
 
-def render(assessment: Assessment, folder: Path, *, cells: bool) -> str:
-    """Returns the page; the figures are read from `folder`. Without `cells` it has no thumbnail and no file's name."""
+def template(name: str) -> jinja2.Template:
+    """Returns a template of HTML."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return environment.get_template("assess.html.jinja").render(
+    return environment.get_template(name)
+
+
+def render(assessment: Assessment, folder: Path, *, cells: bool) -> str:
+    """Returns the page; the figures are read from `folder`. Without `cells` it has no thumbnail and no file's name."""
+    return template("assess.html.jinja").render(
         it=assessment,
         tiles=assessment.tiles if cells else (),
         cells=cells,
+        label_page=PAGE,
         classes=CLASSES,
         no_device=NO_DEVICE,
         picture=lambda plot: base64.b64encode((folder / "figures" / f"{plot.name}.png").read_bytes()).decode(),

@@ -21,7 +21,7 @@ from wbc.assess.names import UNLABELLED
 from wbc.assess.slides import Cell, Slides, counted
 from wbc.cells import CLASSES
 from wbc.data.cache import LEAST_PX, Geometry, PixelCache
-from wbc.data.cut import Box, square_crop
+from wbc.data.cut import Box, as_bmp, square_crop
 from wbc.data.decode import decode, map_images
 from wbc.errors import DataError
 from wbc.words import number_of
@@ -49,6 +49,9 @@ class Decoded:
     looks: Float[np.ndarray, "cells features"]
     """The features of `wbc.assess.appearance`."""
     sha256: tuple[str, ...]
+    """Of each cell's file; of a cut cell that of the file which `wbc.data.cut` would write."""
+    files: tuple[str, ...]
+    """The SHA-256 of each cell's file, which is a field for a cut cell."""
     pixels: dict[Geometry, PixelCache]
 
 
@@ -56,6 +59,7 @@ class Decoded:
 class _Read:
     looks: Float[np.ndarray, " features"]
     sha256: str
+    file: str
     pixels: tuple[np.ndarray, ...]
 
 
@@ -69,6 +73,7 @@ def decoded(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[Decoded]
         DataError: fewer than `LEAST_CELLS` images can be read, or all labels are one class.
     """
     kept, looks, sha256, left_out = list[int](), [], dict[str, int](), Counter(slides.left_out)
+    named = list[str]()
     shapes: dict[Geometry, list[tuple[int, int]]] = {geometry: [] for geometry in geometries}
     with tempfile.TemporaryDirectory(prefix="wbc-assess-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such images are counted
@@ -84,6 +89,7 @@ def decoded(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[Decoded]
             sha256[read.sha256] = row
             kept.append(row)
             looks.append(read.looks)
+            named.append(read.file)
             for geometry, pixels in zip(geometries, read.pixels, strict=True):
                 handles[geometry].write(pixels.tobytes())
                 shapes[geometry].append((pixels.shape[0], pixels.shape[1]))
@@ -92,7 +98,7 @@ def decoded(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[Decoded]
         rest = replace(slides, cells=tuple(slides.cells[row] for row in kept), left_out=left_out)
         _check(rest)
         caches = {each: PixelCache(np.memmap(files[each], np.uint8, "r"), _shaped(shapes[each])) for each in geometries}
-        yield Decoded(slides=rest, looks=np.array(looks), sha256=tuple(sha256), pixels=caches)
+        yield Decoded(slides=rest, looks=np.array(looks), sha256=tuple(sha256), files=tuple(named), pixels=caches)
 
 
 def _all(slides: Slides, geometries: Sequence[Geometry]) -> Iterator[_Read | str]:
@@ -112,11 +118,12 @@ def _read(path: Path, boxes: Sequence[Box | None], geometries: Sequence[Geometry
     return [_cell(image, sha256, box, geometries) for box in boxes]
 
 
-def _cell(image: Image.Image, sha256: str, box: Box | None, geometries: Sequence[Geometry]) -> _Read | str:
+def _cell(image: Image.Image, file: str, box: Box | None, geometries: Sequence[Geometry]) -> _Read | str:
+    sha256 = file
     try:
         if box:
             image = cut(image, box)
-            sha256 = hashlib.sha256(image.tobytes()).hexdigest()
+            sha256 = hashlib.sha256(as_bmp(image)).hexdigest()
         if min(image.size) < LEAST_PX:
             return f"fewer than {LEAST_PX} pixels high or wide"
         if image.getcolors(MASK_COLOURS):
@@ -124,7 +131,7 @@ def _cell(image: Image.Image, sha256: str, box: Box | None, geometries: Sequence
         sized = tuple(np.asarray(geometry.apply(image)) for geometry in geometries)
     except DataError as error:
         return _reason(error)
-    return _Read(looks=appearance(image, geometries[0].crop), sha256=sha256, pixels=sized)
+    return _Read(looks=appearance(image, geometries[0].crop), sha256=sha256, file=file, pixels=sized)
 
 
 def _reason(error: DataError) -> str:

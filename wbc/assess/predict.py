@@ -18,6 +18,7 @@ from wbc.report.study import ScoredRun
 from wbc.terminal import progress
 from wbc.tracking.runs import fetch_checkpoint
 from wbc.training.checkpoint import Checkpoint, restore_model
+from wbc.words import number_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ def ask(
 ) -> list[Answers]:
     """Returns what each run says of the cells, in the runs' order."""
     found = []
-    count = len(cells.slides.cells)
-    with progress(f"{cells.slides.title}: {len(known.runs)} runs answer", count * len(known.runs), "images") as advance:
+    count, runs = len(cells.slides.cells), len(known.runs)
+    with progress(f"{cells.slides.title}: asking {number_of(runs, 'run')}", count * runs, "images") as advance:
         for run in known.runs:
             checkpoint = checkpoints[run.stored.id]
             config = dataclasses.replace(checkpoint.config, device=choose_device(device))

@@ -18,11 +18,13 @@ def read_slides(text: str, mapping: Mapping[str, int]) -> Slides:
     """Returns the cells of a folder or table; nothing is decoded.
 
     Raises:
-        DataError: there is no such folder or table, it holds no image, a file or label of the table is none, or boxes
-            cannot be read.
+        DataError: a crop is part of the name, there is no such folder or table, it holds no image, a file or label of
+            the table is none, or boxes cannot be read.
     """
     domain = find_domain(f"folder:{text}")
     path = domain.path
+    if domain.crop < 1:
+        raise DataError(f"'{text}': here the crop is an option of its own: --crop {domain.crop:g}.")
     assert path is not None
     named = Slides(name=domain.slug.removeprefix("folder_"), title=path.name, cells=(), taken_for=(), left_out={})
     if path.is_file():

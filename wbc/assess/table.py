@@ -12,6 +12,7 @@ from wbc.assess.slides import RANDOM, Cell, Slides, listed, said
 from wbc.cells import CLASSES
 from wbc.data.cut import Box
 from wbc.errors import DataError
+from wbc.words import number_of
 
 _NAMED: Final = 5
 
@@ -38,13 +39,14 @@ def read_table(path: Path, named: Slides, mapping: Mapping[str, int]) -> Slides:
     if strange:
         names = list(strange)[:_NAMED]
         raise DataError(
-            f"'{path}': {strange.total()} rows have a label that is no class: {', '.join(map(repr, names))}. Write one "
-            f"of {', '.join(CLASSES)}, leave it empty, or add {how_to_map(names)}."
+            f"'{path}' has {number_of(strange.total(), 'row')} with a label that is no class: "
+            f"{', '.join(map(repr, names))}. Write one of {', '.join(CLASSES)}, leave it empty, or "
+            f"add {how_to_map(names)}."
         )
     if missing:
         raise DataError(
-            f"'{path}' lists {len(missing)} files that are not there, such as '{missing[0]}': paths are absolute, or "
-            f"start from the table's folder."
+            f"'{path}' has {number_of(len(missing), 'row')} without its file, such as '{missing[0]}': paths are "
+            "absolute, or start from the table's folder."
         )
     if not cells:
         raise DataError(f"'{path}' lists no image.")

@@ -11,6 +11,7 @@ from wbc.assess.unlabelled import Model
 from wbc.cells import CLASSES
 from wbc.evaluation.conformal import MISSED
 from wbc.evaluation.metrics import Metrics
+from wbc.methods.adapt_scores import DRAWS
 from wbc.models.seen import is_seen, marked, meaning
 from wbc.report.render import NOTHING, Cell, Table, cells
 from wbc.words import number_of
@@ -102,7 +103,7 @@ def more_table(model: str, found: Merits) -> Table | None:
         said += f"; within the noise of counting on {each.within} of {found_at.slides} slides"
         rows.append(cells(f"count of {name}, slide by slide", said))
     for k, (value, n) in found.learned.items():
-        said = f"{_percent(value)} % balanced over classes, on {n} other answers (5 draws)"
+        said = f"{_percent(value)} % balanced over classes on your {n} other cells (mean of {DRAWS} draws)"
         rows.append(cells(f"a last layer that learned from {k} of your cells of each class", said))
     if not rows:
         return None

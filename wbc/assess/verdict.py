@@ -6,9 +6,10 @@ from typing import Final, Literal
 import numpy as np
 
 from wbc.assess.labelled import Merits
-from wbc.assess.sheet import DRAWN, NAME
+from wbc.assess.sheet import DRAWN, PAGE
 from wbc.assess.unlabelled import TRUSTED, Model
 from wbc.cells import CLASSES
+from wbc.evaluation.signing import least_labelled
 
 MOST_REFERRED: Final = 0.5
 """A model that leaves more than this share of cells to a second look is of no use."""
@@ -100,11 +101,7 @@ def with_labels(model: Model, found: Merits, error: float, others: dict[str, Mer
     )
     if found.half_least > error:
         return Verdict(answer="not fit", referred=None, threshold=None, sentences=(first, second, third))
-    second = (
-        f"Of the surest half, {half.cells} cells, {_percent(half.error)} are wrong: between "
-        f"{_percent(found.half_least)} "
-        f"and {_percent(half.bound)} by the limits of 95 %, so {100 * error:g} % is neither kept nor missed for sure."
-    )
+    second = _undecided(found, error)
     return Verdict(answer="not enough cells to tell", referred=None, threshold=None, sentences=(first, second, third))
 
 
@@ -133,7 +130,7 @@ def without_labels(found: list[Model], between: float, cells: int, labelled: int
         second += f"{len(found)} models agree on {_percent(between)} of the cells (mean over pairs)."
     elif not np.isnan(model.agree):
         second += f"{len(model.answers)} seeds of it agree on {_percent(model.agree)} of the cells."
-    third = f"Label the first {min(DRAWN, cells)} rows of {NAME}, and assess that file: then the labels decide."
+    third = f"Label the first {min(DRAWN, cells - labelled)} cells of {PAGE}, and assess again: then the labels decide."
     answer: Answer = "not enough cells to tell"
     if model.collapsed:
         answer = "not fit"
@@ -146,6 +143,18 @@ def without_labels(found: list[Model], between: float, cells: int, labelled: int
     elif ranges and tried and min(each.low for each in ranges) > 1 - error:
         return Verdict(answer="fit", referred=0.0, threshold=0.0, sentences=(first, second, third))
     return Verdict(answer=answer, referred=None, threshold=None, sentences=(first, second, third))
+
+
+def _undecided(found: Merits, error: float) -> str:
+    """Returns a sentence on the surest half, of which the labelled cells do not tell enough."""
+    half = found.half
+    limits = (
+        f"Of the surest half, {half.cells} cells, {_percent(half.error)} are wrong: between "
+        f"{_percent(found.half_least)} and {_percent(half.bound)} by the limits of 95 %"
+    )
+    if half.bound > error:
+        return f"{limits}, so {100 * error:g} % is neither kept nor missed for sure."
+    return f"{limits}; to find on the same cells how many may be signed takes at least {least_labelled(error)} of them."
 
 
 def _best_of(model: Model, found: Merits, others: dict[str, Merits]) -> str:

@@ -4,6 +4,7 @@ A cut is a square and keeps its pixels, so that no cell is stretched. Files are 
 library compresses elsewhere.
 """
 
+import io
 import logging
 import re
 import shutil
@@ -100,6 +101,13 @@ def mask_boxes(mask: np.ndarray) -> list[Box]:
     ]
 
 
+def as_bmp(cell: Image.Image) -> bytes:
+    """Returns the content of the file that a cut cell becomes."""
+    content = io.BytesIO()
+    cell.save(content, "bmp")
+    return content.getvalue()
+
+
 def cut_chula(root: Path) -> None:
     """Cuts `{train,valid}/images/<field>` by the boxes of `{train,valid}/labels/<field>.txt`, into `all/<Class>/`.
 
@@ -188,7 +196,7 @@ def _pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 def _write(root: Path, label: int, name: str, pixels: UInt8[np.ndarray, "side side 3"]) -> None:
     folder = root / "all" / CLASSES[label]
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(folder / f"{name}.bmp")
+    (folder / f"{name}.bmp").write_bytes(as_bmp(Image.fromarray(pixels)))
 
 
 def _keep_cells(root: Path) -> None:
