@@ -45,6 +45,11 @@ class Way:
         return max(accesses, key=ACCESS.index)
 
     @property
+    def joint(self) -> bool:
+        """Whether it is a method and an adaptation together."""
+        return len(self._parts) > 1
+
+    @property
     def plain(self) -> "Way":
         """Plain training of the same model on the same splits."""
         return Way(Arm(self.arm.model, PLAIN, self.arm.sources))
@@ -65,7 +70,7 @@ class Effect:
     test: PairedTest | None
     """None below two seeds that both have."""
     p_holm: float = 1.0
-    """Corrected for all ways of this access on this domain."""
+    """Corrected for all ways of this access on this domain: methods and adaptations, or those that join the two."""
 
     @property
     def collapsed(self) -> int:
@@ -104,9 +109,12 @@ def ways(study: Study) -> list[Way]:
     return sorted((way for way in found if _known(way)), key=order)
 
 
-def effects(study: Study, access: str) -> list[Effect]:
-    """Returns the ways of an access on the test images at home and on each lab away; plain training among `source`."""
-    chosen = [way for way in ways(study) if way.access == access]
+def effects(study: Study, access: str, *, joint: bool = False) -> list[Effect]:
+    """Returns the ways of an access on the test images at home and on each lab away; plain training among `source`.
+
+    They are methods or adaptations; with `joint`, both together.
+    """
+    chosen = [way for way in ways(study) if way.access == access and way.joint is joint]
     return [each for domain in shown_domains(study) for each in _on(study, chosen, domain)]
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +69,8 @@ def numbers(study: Study) -> dict[str, str]:
         name = f"{study.label(each.first)}/{study.label(each.second)}/{each.domain}"
         values[f"{name}/difference"] = f"{100 * each.test.difference:.2f}"
         values[f"{name}/p"] = f"{each.p_holm:.3g}"
-    for effect in (each for access in ACCESS for each in effects(study, access)):
+    both = (effects(study, access, joint=joint) for joint in (False, True) for access in ACCESS)
+    for effect in chain.from_iterable(both):
         if effect.difference is not None:
             name = f"{study.label(effect.way.plain.arm)}/{effect.way.name}/{effect.domain.name}"
             values[f"{name}/gain"] = f"{100 * effect.difference:.2f}"

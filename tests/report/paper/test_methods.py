@@ -12,6 +12,7 @@ from wbc.report.paper.averages import averages
 from wbc.report.paper.choice import advice, choice, chosen
 from wbc.report.paper.contents import headline
 from wbc.report.paper.gains import gains
+from wbc.report.paper.joint import joint, joint_tables
 from wbc.report.paper.methods import methods_tables, what_helps
 from wbc.report.parts import Absent
 from wbc.report.render import Table, to_markdown
@@ -96,6 +97,41 @@ def test_figure_frames_what_the_rule_tells_and_leaves_pale_what_is_not_known() -
     single = gains(mixed_study(seeds=1))
     assert single is not None
     assert "one seed, so no interval" in single.caption
+
+
+def joint_study() -> Study:
+    """Away all answers are wrong; with mixup and em together they are right."""
+    wrong = {HOME: 0, AWAY: 10, f"{AWAY}/rgb": 10, f"{AWAY}/em": 10}
+    return study_of({"resnet50": [wrong] * 2, "resnet50+mixup": [wrong | {f"{AWAY}/em": 0}] * 2})
+
+
+def test_method_and_adaptation_together_are_families_by_themselves() -> None:
+    study = joint_study()
+    (single,) = [each for each in methods_tables(study) if each.name == "methods_target"]
+    assert set(single.data["method"]) == {"erm"}
+    source, target = joint_tables(study)
+    assert [source.name, target.name] == ["joint_source", "joint_target"]
+    ((row,),) = target.groups
+    assert [cell.text for cell in row] == ["ResNet50, batch norm", "mixup", "+100.0"]
+    assert (row[-1].second, row[-1].bold) == ("+100.0 to +100.0; told on 1", True)
+    assert not source.groups[0][0][-1].bold
+    (paragraph,) = [
+        each for each in what_helps(study) if "without labels, by a method and an adaptation together" in each
+    ]
+    assert "mixup, EM of ResNet50 with batch norm on smears_target (+100.0) helps; nothing hurts" in paragraph
+
+
+def test_figure_of_both_has_plain_training_as_first_row_and_no_adaptation_as_first_column() -> None:
+    with figure_style():
+        plot = joint(joint_study())
+    assert plot is not None
+    assert plot.figure is not None
+    (axis,) = plot.figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["plain training", "mixup"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["no adaptation", "RGB matching", "EM"]
+    said = {text.get_position(): text.get_text().rstrip("†") for text in axis.texts}
+    assert said == {(1, 0): "+0.0", (2, 0): "+0.0", (0, 1): "+0.0", (1, 1): "+0.0", (2, 1): "+100.0"}
+    assert (joint(mixed_study()), joint_tables(mixed_study())) == (None, [])
 
 
 HELD, CORRUPTED = f"{HOME}_validation", f"{HOME}_validation_corrupted"

@@ -16,6 +16,7 @@ from wbc.report.paper.expected import expected_accuracy
 from wbc.report.paper.gains import gains
 from wbc.report.paper.gallery import galleries
 from wbc.report.paper.home_away import home_away
+from wbc.report.paper.joint import joint, joint_tables
 from wbc.report.paper.labs import sentences, worth
 from wbc.report.paper.labs_matrix import matrix
 from wbc.report.paper.labs_tables import left_out_table, matrix_table
@@ -44,6 +45,8 @@ PAPER: Final = Contents(
     parts=(
         choice,
         methods_tables,
+        joint,
+        joint_tables,
         averages,
         tables.data_sets,
         data_sheets,
@@ -67,7 +70,7 @@ PAPER: Final = Contents(
         figures.confusions,
         galleries,
     ),
-    whole=frozenset({gains, choice, methods_tables, averages}),
+    whole=frozenset({gains, choice, methods_tables, joint, joint_tables, averages}),
     numbers=published_numbers,
 )
 

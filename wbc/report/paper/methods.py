@@ -40,19 +40,21 @@ def methods_tables(study: Study) -> list[Table]:
 
 
 def what_helps(study: Study) -> list[str]:
-    """Returns what the tests say of methods and adaptations, a paragraph for each access; none where there are none."""
+    """Returns what the tests say of methods and adaptations, a paragraph for each family; none where there are none."""
     if not compares_methods(study):
         return []
     if len(study.seeds) < 2:
         return ["Methods and adaptations: one seed tells nothing of them."]
-    families = {access: [each for each in effects(study, access) if each.test] for access in ACCESS}
-    said = [_said(access, tests) for access, tests in families.items() if tests]
+    said = []
+    for joint, words in ((False, ""), (True, ", by a method and an adaptation together")):
+        families = {access: [each for each in effects(study, access, joint=joint) if each.test] for access in ACCESS}
+        said += [f"From {SEES[access]}{words}: {_said(tests)}" for access, tests in families.items() if tests]
     opening = "Methods and adaptations, against plain training of the same model, in points of balanced accuracy."
     return [opening, *said] if said else []
 
 
-def _said(access: str, tests: Sequence[Effect]) -> str:
-    """Returns what the tests of one access say."""
+def _said(tests: Sequence[Effect]) -> str:
+    """Returns what the tests of one family say."""
     by_size = sorted(tests, key=lambda each: -abs(each.difference or 0))
     away = [each for each in by_size if not each.domain.home]
     untold = [each for each in away if not each.told]
@@ -68,7 +70,7 @@ def _said(access: str, tests: Sequence[Effect]) -> str:
         parts.append(f"at home {len(costs)} hurt{'s' if len(costs) == 1 else ''}, most of all {_named(costs[0])}")
     collapsed = sum(each.collapsed > 0 for each in tests)
     told = f" {collapsed} of the means hold a model that collapsed to one or two answers." if collapsed else ""
-    return f"From {SEES[access]}: {'; '.join(parts)}.{told}"
+    return f"{'; '.join(parts)}.{told}"
 
 
 def _listed(found: Sequence[Effect]) -> str:
@@ -100,14 +102,14 @@ def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
         note=(
             f"They see {SEES[access]}. {how_over_seeds(samples, study.seed_list())} Below it accuracy, and how many "
             "runs collapsed: they predict fewer than three classes. Difference: in points, paired by seed and image, "
-            f"with its 95 % interval, uncorrected, and p by Holm over the {_compared(found)} of this access on a lab. "
+            f"with its 95 % interval, uncorrected, and p by Holm over the {compared(found)} of this access on a lab. "
             f"Bold: told from plain training by this p at 5 %.{_OF_LABELS if access == 'labels' else ''}"
         ),
         header=("model", "method", *headings),
         groups=tuple(map(tuple, groups.values())),
         left=2,
         appendix=True,
-        data=pd.DataFrame([_numbers(study, each, found) for each in found]),
+        data=pd.DataFrame([numbers(study, each, found) for each in found]),
     )
 
 
@@ -117,7 +119,8 @@ _OF_LABELS: Final = (
 )
 
 
-def _compared(found: Sequence[Effect]) -> str:
+def compared(found: Sequence[Effect]) -> str:
+    """Returns how many comparisons of a family were corrected together on a lab."""
     counts = Counter(each.domain.name for each in found if each.test)
     return f"{max(counts.values(), default=0)} comparisons"
 
@@ -148,7 +151,7 @@ def _cells(study: Study, effect: Effect | None) -> tuple[Cell, Cell]:
     return score, Cell(text=middle, second=f"[{low}, {high}] {p}", bold=effect.told, sort=effect.test.difference)
 
 
-def _numbers(study: Study, effect: Effect, family: Sequence[Effect]) -> dict[str, Any]:
+def numbers(study: Study, effect: Effect, family: Sequence[Effect]) -> dict[str, Any]:
     """Returns the numbers behind a score and its difference, in [0, 1], and the runs that they come from."""
     way, metrics = effect.way, effect.metrics
     balanced = [each.balanced_accuracy for each in metrics]
