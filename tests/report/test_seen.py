@@ -120,7 +120,7 @@ def test_terminal_note_and_page_of_slides_have_the_mark() -> None:
     assert f"| bccd{MARK} | away | 351 | 30.0 % | 30.0 % |" in note
     assert note[-1] == lines[3].strip()
     labs = [
-        Lab(name=name, images=10, distance=None, embedded=None, accuracy=0.5, balanced=0.5)
+        Lab(name=name, images=10, distance=None, embedded=None, fills=None, accuracy=0.5, balanced=0.5)
         for name in ("pbc2500_test", "bccd", "your slides")
     ]
     table = labs_table(labs, "lite0", seen_by("lite0", config.pretrained))
