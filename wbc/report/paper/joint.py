@@ -15,7 +15,7 @@ from wbc.report import style
 from wbc.report.effects import Effect, Way, effects
 from wbc.report.names import method_name, name_cell, spoken
 from wbc.report.paper.home_away import signed
-from wbc.report.paper.methods import SEES, compared, numbers
+from wbc.report.paper.methods import SEES, compared, numbers, told_apart
 from wbc.report.render import NOTHING, Cell, Table, cells
 from wbc.report.study import Study
 from wbc.report.style import Plot
@@ -36,11 +36,12 @@ def joint(study: Study) -> Plot | None:
         return None
     means = {way: mean for way, mean in _means(study).items() if way != way.plain}
     models = list(dict.fromkeys(way.plain for way in means))
-    methods = list(dict.fromkeys(way.arm.method for way in means))
-    height = 0.4 + len(models) * (0.75 + 0.15 * len(methods))
+    rows = [PLAIN, *dict.fromkeys(way.arm.method for way in means if way.arm.method != PLAIN)]
+    columns = [name for name in ADAPTATIONS if name == PLAIN_SCORE or any(way.adaptation == name for way in means)]
+    height = 0.6 + len(models) * (0.3 + 0.15 * len(rows))
     figure = style.new_figure(style.PAGE_IN, height)
     for axis, model in zip(figure.subplots(len(models), 1, sharex=True, squeeze=False).ravel(), models, strict=True):
-        _panel(axis, {way: mean for way, mean in means.items() if way.plain == model}, methods)
+        _panel(axis, {way: mean for way, mean in means.items() if way.plain == model}, rows, columns)
         axis.set_title(spoken(study, model.arm), fontsize=7)
     return Plot(name="joint", caption=_CAPTION, figure=figure)
 
@@ -48,7 +49,7 @@ def joint(study: Study) -> Plot | None:
 _CAPTION = (
     "Methods (rows) and adaptations (columns) together: balanced accuracy minus that of plain training of the same "
     "model, in points; means over labs away and seeds. The first row adapts plain training, the first column adapts "
-    "nothing. Not tested: the tables have the tests for each lab. †: a run collapsed."
+    "nothing. White: that model has no such score. Not tested: the tables have tests for each lab. †: a run collapsed."
 )
 
 
@@ -65,9 +66,7 @@ def _means(study: Study) -> dict[Way, tuple[float, bool]]:
     }
 
 
-def _panel(axis: Axes, means: dict[Way, tuple[float, bool]], methods: Sequence[str]) -> None:
-    columns = [name for name in ADAPTATIONS if name == PLAIN_SCORE or any(way.adaptation == name for way in means)]
-    rows = [PLAIN, *(name for name in methods if name != PLAIN)]
+def _panel(axis: Axes, means: dict[Way, tuple[float, bool]], rows: Sequence[str], columns: Sequence[str]) -> None:
     colours, scale = mpl.colormaps["RdBu"], Normalize(-_FULL, _FULL, clip=True)
     field = np.ones((len(rows), len(columns), 3))
     for way, (mean, collapsed) in means.items():
@@ -94,13 +93,15 @@ def _table(study: Study, access: str, found: Sequence[Effect]) -> Table:
     for arm, by_name in by_arm.items():
         row = cells(name_cell(study, Way(arm).plain.arm), method_name(arm.method))
         groups.setdefault(arm.model, []).append((*row, *(_over_labs(by_name.get(name, [])) for name in columns)))
+    tests = [each for each in found if each.test]
+    told = f" Of all labs: {told_apart(tests)}" if tests else ""
     return Table(
         name=f"joint_{access}",
         title=f"A method and an adaptation together, of access {access}: difference to plain training, in points",
         note=(
             f"They see {SEES[access]}. Balanced accuracy, the mean over labs away and seeds; below it the lowest and "
             f"the highest lab, and on how many labs the difference is told from plain training by p at 5 %, Holm over "
-            f"the {compared(found)} of this table on a lab (bold). The CSV has each lab, its test and home."
+            f"the {compared(found)} of this table on a lab (bold). The CSV has each lab, its test and home.{told}"
         ),
         header=("model", "method", *map(method_name, columns)),
         groups=tuple(map(tuple, groups.values())),

@@ -40,20 +40,18 @@ def methods_tables(study: Study) -> list[Table]:
 
 
 def what_helps(study: Study) -> list[str]:
-    """Returns what the tests say of methods and adaptations, a paragraph for each family; none where there are none."""
+    """Returns what the tests say of methods and adaptations, a paragraph for each access; none where there are none."""
     if not compares_methods(study):
         return []
     if len(study.seeds) < 2:
         return ["Methods and adaptations: one seed tells nothing of them."]
-    said = []
-    for joint, words in ((False, ""), (True, ", by a method and an adaptation together")):
-        families = {access: [each for each in effects(study, access, joint=joint) if each.test] for access in ACCESS}
-        said += [f"From {SEES[access]}{words}: {_said(tests)}" for access, tests in families.items() if tests]
+    families = {access: [each for each in effects(study, access) if each.test] for access in ACCESS}
+    said = [f"From {SEES[access]}: {told_apart(tests)}" for access, tests in families.items() if tests]
     opening = "Methods and adaptations, against plain training of the same model, in points of balanced accuracy."
     return [opening, *said] if said else []
 
 
-def _said(tests: Sequence[Effect]) -> str:
+def told_apart(tests: Sequence[Effect]) -> str:
     """Returns what the tests of one family say."""
     by_size = sorted(tests, key=lambda each: -abs(each.difference or 0))
     away = [each for each in by_size if not each.domain.home]
