@@ -98,8 +98,8 @@ STUDIES: Final = {
     "methods": Study(
         claim="Which way to train, and which adaptation, helps on another lab's photographs.",
         command="make reproduce PROFILE=methods",
-        cost="80 minutes of CPU time, so 40 to 75 minutes on two cores; 50 MB of images",
-        expect="no way to train is told from plain training away; AdaBN mixed, +21 points on bccd for live batch norm",
+        cost="130 minutes of CPU time, so 65 to 90 minutes on two cores; 50 MB of images",
+        expect="no way to train is told from plain training away; AdaBN mixed, +19 points on bccd for live batch norm",
         sources=("pbc2500",),
         targets=("bccd", "tecom", "cellavision"),
         models=("lite0", "lite0_frozenbn_last16", "squeezenet"),
