@@ -34,7 +34,7 @@ from wbc.models.build import build
 from wbc.models.catalog import MODELS
 from wbc.studies import resolve
 from wbc.training import feed as feed_module
-from wbc.training import patterns, pretrain
+from wbc.training import loop, patterns, pretrain
 from wbc.training.feed import Feed
 from wbc.training.loop import batches, build_optimiser, train_epoch
 from wbc.training.schedule import learning_rates

@@ -37,15 +37,15 @@ def test_gpus_are_those_of_the_variable_or_all(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("free", "need", "gpus", "cores", "jobs"),
     [
-        (10 * GB, 2 * GB, "0", 64, 3),
-        (80 * GB, 2 * GB, "0", 64, 4),
-        (80 * GB, 2 * GB, "0", 6, 3),
-        (80 * GB, 2 * GB, "0,1", 8, 2),
-        (80 * GB, 2 * GB, "0,1,2,3", 64, 3),
+        (5 * GB, 2 * GB, "0", 64, 1),
+        (80 * GB, 2 * GB, "0", 64, 2),
+        (80 * GB, 2 * GB, "0", 3, 1),
+        (80 * GB, 2 * GB, "0,1", 4, 1),
+        (80 * GB, 2 * GB, ",".join(map(str, range(10))), 64, 1),
         (10 * GB, 20 * GB, "0", 64, 1),
         (10 * GB, 0, "0", 64, 1),
     ],
-    ids=["memory", "most", "cores", "cores of two GPUs", "runs of four GPUs", "too large", "nothing measured"],
+    ids=["memory", "most", "cores", "cores of two GPUs", "runs of ten GPUs", "too large", "nothing measured"],
 )
 def test_jobs_are_what_memory_cores_and_the_plan_allow(
     small_config: Callable[..., RunConfig],

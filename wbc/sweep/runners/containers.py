@@ -70,11 +70,11 @@ def _mounts(configs: Sequence[RunConfig], written: set[Path]) -> list[Mount]:
 
 def _hubs() -> dict[str, Path]:
     """Returns where downloaded ImageNet weights lie, by the variable that names the place."""
-    import huggingface_hub
     import torch
+    from huggingface_hub import constants
 
     return {
-        "HF_HUB_CACHE": Path(huggingface_hub.constants.HF_HUB_CACHE).absolute(),
+        "HF_HUB_CACHE": Path(constants.HF_HUB_CACHE).absolute(),
         "TORCH_HOME": Path(torch.hub.get_dir()).absolute().parent,
     }
 
