@@ -8,6 +8,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import logging
 import pickle
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -21,7 +22,13 @@ from PIL import Image
 from wbc.cells import CLASSES
 from wbc.config import RunConfig, TrainConfig
 from wbc.data.splits import parse_source
+from wbc.processes import TERMINAL_SIGNALS
 from wbc.studies import resolve
+
+# Signals are heard as in a terminal: `nohup`, or a shell's `&`, lets those that it starts ignore some.
+for _signum in (signal.SIGINT, *TERMINAL_SIGNALS):
+    if signal.getsignal(_signum) is signal.SIG_IGN:
+        signal.signal(_signum, signal.default_int_handler if _signum == signal.SIGINT else signal.SIG_DFL)
 
 Once = Callable[[str, Callable[[], Any]], Any]
 
