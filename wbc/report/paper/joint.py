@@ -32,9 +32,9 @@ def joint_tables(study: Study) -> list[Table]:
 
 def joint(study: Study) -> Plot | None:
     """Returns the figure of methods by adaptations, a panel for each model; None where no method was adapted."""
-    if not any(way.joint for way in _means(study)):
-        return None
     means = {way: mean for way, mean in _means(study).items() if way != way.plain}
+    if not any(way.joint for way in means):
+        return None
     models = list(dict.fromkeys(way.plain for way in means))
     rows = [PLAIN, *dict.fromkeys(way.arm.method for way in means if way.arm.method != PLAIN)]
     columns = [name for name in ADAPTATIONS if name == PLAIN_SCORE or any(way.adaptation == name for way in means)]
