@@ -48,15 +48,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(
-    browser: webdriver.Chrome, log_run: LogRun, options: ReportConfig, monkeypatch: pytest.MonkeyPatch, kept: Path
-) -> Path:
+def page(browser: webdriver.Chrome, log_run: LogRun, options: ReportConfig, no_latex: None, kept: Path) -> Path:
     """The page of three models, one of which has a name that is HTML."""
     if not kept.exists():
         for model, wrong in (("resnet50", 6), ("resnet50_gn", 1), (NASTY, 3)):
             for seed in (0, 1):
                 log_run(model, seed, {HOME: [], AWAY: list(range(wrong))}, fingerprint=f"{len(model)}-{seed}")
-        monkeypatch.setenv("PATH", "")  # no LaTeX
         shutil.copytree(write_report(replace(options, models=None), PAPER), kept)
     return kept / "report.html"
 

@@ -31,6 +31,7 @@ from wbc.report.render import Table, to_markdown
 from wbc.report.report import write_report
 from wbc.tracking.active import log_report
 
+pytestmark = pytest.mark.usefixtures("no_latex")
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -42,11 +43,8 @@ def normalised(text: str, runs: dict[tuple[str, int], str]) -> str:
     return text
 
 
-def test_tables_are_the_golden_ones(
-    golden_runs: dict[tuple[str, int], str], options: ReportConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_are_the_golden_ones(golden_runs: dict[tuple[str, int], str], options: ReportConfig) -> None:
     """Means and ranges by hand: home 10 and 9 of 10, 9 and 9; away 4 and 2, 8 and 10."""
-    monkeypatch.setenv("PATH", "")  # no LaTeX: the tables do not need it
     tables = write_report(options, PAPER) / "tables"
     for path in sorted(GOLDEN.iterdir()):
         assert normalised((tables / path.name).read_text(), golden_runs) == path.read_text(), path.name

@@ -162,7 +162,7 @@ def test_figure_frames_home_and_underlines_the_worst_of_several_labs_away() -> N
 
 
 def test_report_is_written_of_logged_runs_and_no_run_is_asked_for_scores_on_its_own_images(
-    log_run: LogRun, options: ReportConfig, tmp_path: Path
+    log_run: LogRun, options: ReportConfig, no_latex: None, tmp_path: Path
 ) -> None:
     file = tmp_path / "two.toml"
     demo = 'scale = "tiny"\npretrained = "patterns"\nimage_size = 48\nepochs = 12\nbatch_size = 32\nlr = 1e-3'
