@@ -189,6 +189,12 @@ def trained(small_config: Callable[..., RunConfig], once: Once) -> Any:
 
 
 @pytest.fixture
+def no_latex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No LaTeX is found: a report without its PDF takes half the time."""
+    monkeypatch.setattr("wbc.report.latex.latex_engine", lambda: None)
+
+
+@pytest.fixture
 def browser() -> Iterator[Any]:
     """A headless Chromium; skips where Debian's chromium and chromium-driver are not installed."""
     from benchmarks.screenshot import browser as started  # here, for the same reason

@@ -120,12 +120,6 @@ def options(store: Path) -> ReportConfig:
     return ReportConfig(models="resnet50,resnet50_gn", seeds="0,1", output=str(store / "report"))
 
 
-@pytest.fixture
-def no_latex(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No LaTeX is found: a report without its PDF takes half the time."""
-    monkeypatch.setattr("wbc.report.latex.latex_engine", lambda: None)
-
-
 def latest_report() -> mlflow.entities.Run:
     """Returns the run that the last report was logged to."""
     (run, *_) = mlflow.search_runs(

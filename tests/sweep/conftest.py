@@ -12,7 +12,7 @@ from wbc.studies import STUDIES, Study
 
 
 @pytest.fixture
-def small_study(small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Study:
+def small_study(small_config: Callable[..., RunConfig], no_latex: None, monkeypatch: pytest.MonkeyPatch) -> Study:
     """The demo, replaced by two seeds of one quick model on small folders."""
     config = small_config()
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(Settings)}
