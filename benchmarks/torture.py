@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from entrypoints.command import main
 from tests.conftest import write_cells
-from tests.servers import breaking_proxy, free_port, mlflow_server
+from tests.servers import breaking_proxy, free_port, mlflow_server, one_in_six
 from wbc.settings import option
 from wbc.surroundings import all_and
 
@@ -95,7 +95,7 @@ def _answers(place: Path, drawn: random.Random, undisturbed: str, _whole_s: floa
     """Trains by way of a proxy that breaks off one answer in six."""
     with (
         mlflow_server(free_port(), f"sqlite:///{place}/mlflow.db", place / "mlartifacts") as server,
-        breaking_proxy(server, drawn.randrange(2**31)) as address,
+        breaking_proxy(server, one_in_six(drawn.randrange(2**31))) as address,
     ):
         _run("train", *_TRAIN, place=place, MLFLOW_TRACKING_URI=address)
     return _judged(place, undisturbed, "one answer in six broken off")
@@ -137,10 +137,16 @@ def _predicted(place: Path) -> str:
 
 def _run(name: str, *words: str, place: Path, **variables: str) -> None:
     done = subprocess.run(
-        _command(name, *words), cwd=place, env=_variables(**variables), **_SILENT, timeout=_GRACE_S, check=False
+        _command(name, *words),
+        cwd=place,
+        env=_variables(**variables),
+        capture_output=True,
+        text=True,
+        timeout=_GRACE_S,
+        check=False,
     )
     if done.returncode:
-        print(f"{name} ended with code {done.returncode}", flush=True)
+        print(f"{name} ended with code {done.returncode}:\n{done.stderr}", flush=True)
 
 
 def _command(name: str, *words: str) -> Sequence[str]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -52,10 +52,15 @@ def _serve(*options: str) -> None:
     run_module("mlflow", "server", *options)
 
 
-@contextmanager
-def breaking_proxy(server: str, seed: int) -> Iterator[str]:
-    """Yields the address of a way to a server on which one answer in six, drawn by the seed, breaks off halfway."""
+def one_in_six(seed: int) -> Callable[[], bool]:
+    """Returns what draws one answer in six by the seed."""
     chance = random.Random(seed)
+    return lambda: chance.random() < 1 / 6
+
+
+@contextmanager
+def breaking_proxy(server: str, breaks: Callable[[], bool]) -> Iterator[str]:
+    """Yields the address of a way to a server on which an answer breaks off halfway where `breaks` says so."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -70,7 +75,7 @@ def breaking_proxy(server: str, seed: int) -> Iterator[str]:
             self.send_header("Content-Type", answer.headers.get("Content-Type", ""))
             self.send_header("Content-Length", str(len(answer.content)))
             self.end_headers()
-            broken = self.path.startswith("/api/") and chance.random() < 1 / 6
+            broken = self.path.startswith("/api/") and breaks()
             self.wfile.write(answer.content[: len(answer.content) // 2] if broken else answer.content)
             self.close_connection = broken
 

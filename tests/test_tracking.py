@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from tests.conftest import name_of, write_cells
-from tests.servers import breaking_proxy, free_port, mlflow_server
+from tests.servers import breaking_proxy, free_port, mlflow_server, one_in_six
 from tests.test_run import interrupted
 from wbc.config import EvaluateConfig, RunConfig
 from wbc.errors import TrackingError
@@ -17,6 +17,7 @@ from wbc.inputs import load_inputs
 from wbc.run import train_and_score
 from wbc.scoring import score_run
 from wbc.tracking import writer as writing
+from wbc.tracking.connection import check_server
 from wbc.tracking.datasets import log_input
 from wbc.tracking.store import EXPERIMENT, connect
 from wbc.tracking.writer import Writer
@@ -52,7 +53,7 @@ def test_run_on_a_server_is_resumed_and_scored_elsewhere(
 def test_answers_that_break_off_lose_nothing_and_double_nothing(
     seed: int, server: str, small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with breaking_proxy(server, seed) as address, monkeypatch.context() as patch:
+    with breaking_proxy(server, one_in_six(seed)) as address, monkeypatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", address)
         outcome = train_and_score(small_config())
     client = mlflow.MlflowClient()
@@ -64,6 +65,15 @@ def test_answers_that_break_off_lose_nothing_and_double_nothing(
     assert model.model_id == run.data.tags["model_id"]
     artifacts = mlflow.artifacts.list_artifacts(run_id=outcome.run_id, artifact_path="checkpoint")
     assert [artifact.path for artifact in artifacts] == ["checkpoint/final.pt"]
+
+
+def test_server_whose_answers_break_off_several_times_in_a_row_is_known_as_one(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaks = iter([True] * 4 + [False] * 9)
+    with breaking_proxy(server, lambda: next(breaks)) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        check_server(address)
 
 
 def test_experiment_is_created_once_and_beside_the_database(store: Path) -> None:

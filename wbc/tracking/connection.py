@@ -27,6 +27,7 @@ _IMPATIENT_TIMEOUT_S: Final = 4.0
 """Stopping asks for two things, each twice, after the writer's ten seconds: a container has thirty in all."""
 _PATIENCE_S: Final = 240.0
 """About as long as MLflow asks a server again."""
+_BROKEN_TRIES: Final = 5
 _PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _Result = TypeVar("_Result")
 
@@ -35,10 +36,11 @@ class _WholeAnswers(request_utils.TCPKeepAliveHTTPAdapter):
     """Asks again where the connection breaks within an answer.
 
     MLflow asks again, whatever the request, where it breaks before an answer; what breaks later would end the run.
+    A server that began to answer is there: however few tries are asked for, it is asked a few times.
     """
 
     def send(self, request: requests.PreparedRequest, *args: Any, **settings: Any) -> requests.Response:
-        for _ in range(int(self.max_retries.total or 0)):
+        for _ in range(max(_BROKEN_TRIES, int(self.max_retries.total or 0))):
             answer = super().send(request, *args, **settings)
             if settings["stream"]:
                 return answer
