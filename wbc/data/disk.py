@@ -95,7 +95,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.sync()  # thousands of files: all at once is quicker than one by one
-        if path.exists():
+        if path.is_symlink():
+            path.unlink()
+        elif path.exists():
             shutil.rmtree(path)
         part.rename(path)
     finally:
