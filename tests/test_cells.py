@@ -56,6 +56,9 @@ def test_class_index_of_a_common_spelling(name: str, label: int) -> None:
         "atypical lymphocyte",
         "lymphocyte_neoplastic",
         "neutrophil_old",
+        "非neutrophil",
+        "neutrophil✗",
+        "mono ½",
     ],
 )
 def test_class_index_of_no_class(name: str) -> None:

@@ -23,6 +23,14 @@ def test_images_of_a_user_are_ignored_whatever_their_folder_and_case_when_they_l
 
 
 @pytest.mark.parametrize(
+    "name", ["slide.svs", "1.HEIC", "1.dcm", "1.j2k", "cells.tar.gz", "cells.7z", "labelled.csv", "a.TSV"]
+)
+def test_slides_archives_and_tables_of_cells_are_ignored(name: str) -> None:
+    assert _ignored(name)
+    assert _ignored(f"our slides/{name}")
+
+
+@pytest.mark.parametrize(
     "path",
     ["reports/demo/report.html", "data/bccd/1.npy", "mlflow.db", "mlartifacts/1/a.json", "tests/__pycache__/a.pyc"],
 )

@@ -116,6 +116,7 @@ def test_terminal_names_arms_of_all_labs_but_one_by_the_one() -> None:
         ("precision = 'fp16'", "unknown precision 'fp16'"),
         ("models = 'resnet50'", "models='resnet50': must be a list of names"),
         ("models = [", "is no TOML"),
+        ("models = " + "[" * 100_000, "is no TOML"),
         ("seeds = 0", "seeds=0: must be 1 to 1,000"),
         ("seeds = -1", "seeds=-1: must be 1 to 1,000"),
         ("seeds = 1000000000", "seeds=1000000000: must be 1 to 1,000"),

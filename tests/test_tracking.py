@@ -109,6 +109,18 @@ def test_run_of_mlflow_run_points_to_the_one_that_was_done_already(
     assert client.get_run(project_run).data.tags["forwarded_to"] == done.run_id
 
 
+def test_model_that_the_environment_still_names_is_given_nothing_of_another_run(
+    store: Path, small_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, client = train_and_score(small_config(epochs=1)).run_id, mlflow.MlflowClient()
+    model = client.get_run(first).data.tags["model_id"]
+    monkeypatch.setenv("MLFLOW_ACTIVE_MODEL_ID", model)
+    mlflow.set_active_model(model_id=model)  # as MLFLOW_ACTIVE_MODEL_ID does where a process begins
+    train_and_score(small_config(epochs=1, seed=1))
+    assert {metric.run_id for metric in client.get_logged_model(model).metrics} == {first}
+    assert mlflow.get_active_model_id() is None
+
+
 def test_deleted_experiment_is_named_with_how_to_restore_it(store: Path) -> None:
     experiment = connect()
     mlflow.delete_experiment(experiment)

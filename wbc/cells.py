@@ -21,6 +21,6 @@ _SPELLING: Final = re.compile(
 
 def class_index(name: str) -> int | None:
     """Returns the label, 0 to 4, for a common spelling of a class ("baso", "Lymphocytes", "02_NEU"), else None."""
-    plain = unicodedata.normalize("NFKD", name.strip().lower()).encode("ascii", "ignore").decode()
-    match = _SPELLING.fullmatch(plain)
+    letters = unicodedata.normalize("NFKD", name.strip().lower())
+    match = _SPELLING.fullmatch("".join(letter for letter in letters if not unicodedata.combining(letter)))
     return _LETTERS[match["name"][0]] if match else None

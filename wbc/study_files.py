@@ -29,7 +29,7 @@ def read_study_file(path: Path, kind: type[Kind], taken: Collection[str]) -> Kin
         fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"profile={path}: cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"profile={path}: is no TOML: {error}") from error
     hints = get_type_hints(kind)
     for name in fields.keys() - hints.keys():

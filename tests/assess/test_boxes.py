@@ -194,3 +194,71 @@ def test_sheet_of_a_field_reads_back_its_boxes(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("path,box\nfields/f1.png,1 2 3\n")
     with pytest.raises(DataError, match=r"has the box '1 2 3': write left, top, right and bottom"):
         read_slides(str(tmp_path / "bad.csv"), {})
+
+
+@pytest.mark.parametrize("title", ["COCO", "Pascal VOC"])
+def test_image_of_another_size_than_its_boxes_were_drawn_on_stops(tmp_path: Path, title: str) -> None:
+    if title == "COCO":
+        write_coco(tmp_path)
+        table = json.loads((tmp_path / "annotations.json").read_text())
+        table["images"][0] |= {"width": 320, "height": 200}
+        (tmp_path / "annotations.json").write_text(json.dumps(table))
+    else:
+        draw_field(tmp_path / "f1.png")
+        whole = voc_text(("neut", 1, 1, 30, 30)).replace("</width>", "</width><height>200</height>")
+        (tmp_path / "f1.xml").write_text(whole.replace("160", "320"))
+    with pytest.raises(DataError, match=r"f1.png' has 160 × 100 pixels, and '.*' has boxes for one of 320 × 200"):
+        read_slides(str(tmp_path), {})
+
+
+def test_field_that_is_shown_turned_is_left_out_and_counted(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for index in range(12):
+        path = draw_field(tmp_path / f"f{index}.png", index)
+        if index == 0:
+            Image.open(path).save(path, exif=turned)
+        (tmp_path / f"f{index}.txt").write_text(yolo_line(0, BOXES[0]))
+    with decoded(read_slides(str(tmp_path), read_mapping("0=none")), [Geometry("squash", 32)]) as cells:
+        assert len(cells.slides.cells) == 11
+        assert counted(cells.slides.left_out) == (
+            "Left out: 1 (a field that is shown turned (EXIF), so that its box may be elsewhere)."
+        )
+
+
+@pytest.mark.parametrize("box", ["0.5 0.5 inf 0.3", "0.5 nan 0.2 0.3", "-inf 0.5 0.2 0.3"])
+def test_box_of_no_finite_size_is_left_out_and_counted(tmp_path: Path, box: str) -> None:
+    for index in range(11):
+        draw_field(tmp_path / f"f{index}.png", index)
+        (tmp_path / f"f{index}.txt").write_text(yolo_line(0, BOXES[0]) + (f"0 {box}\n" if not index else ""))
+    with decoded(read_slides(str(tmp_path), read_mapping("0=none")), [Geometry("squash", 32)]) as cells:
+        assert dict(cells.slides.left_out) == {"a box that lies on no part of its image": 1}
+
+
+@pytest.mark.parametrize("name", ["deep.json", "deep.yaml"])
+def test_text_of_endless_brackets_is_told_in_one_line_or_passed_over(tmp_path: Path, name: str) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / name).write_text("[" * 100_000)
+    if name.endswith("json"):
+        with pytest.raises(DataError, match=r"deep.json' is no COCO file of boxes: .*Correct or remove it"):
+            read_slides(str(tmp_path), {})
+    else:
+        assert len(read_slides(str(tmp_path), {}).cells) == 2
+
+
+def test_names_that_refer_to_each_other_are_not_spelled_out(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / "classes.txt").unlink()
+    rows = (f"a{level}: &a{level} [{','.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 40))
+    (tmp_path / "data.yaml").write_text("\n".join(["a0: &a0 [x]", *rows, "names: [Neutrophil, Monocyte, *a39]"]))
+    assert [cell.label for cell in read_slides(str(tmp_path), {}).cells] == [4, 3]
+
+
+@pytest.mark.parametrize("name", ["huge.json", "huge.csv"])
+def test_text_too_large_to_be_one_is_refused_unread(tmp_path: Path, name: str) -> None:
+    write_yolo(tmp_path)
+    with (tmp_path / name).open("wb") as handle:
+        handle.truncate(1 << 40)
+    slides = tmp_path / name if name.endswith("csv") else tmp_path
+    with pytest.raises(DataError, match=rf"{name}' has 1,099,511,627,776 bytes; of a text at most 134,217,728 are"):
+        read_slides(str(slides), {})

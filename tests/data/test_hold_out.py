@@ -47,6 +47,15 @@ def test_each_image_is_on_one_side_and_no_group_on_both(seed: int, share: float)
         assert part.labels.tolist() == images.labels[rows].tolist()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_no_copy_of_a_file_is_on_both_sides(seed: int) -> None:
+    drawn = generator("copies", seed)
+    images = replace(listing([0, 1] * 50), contents=tuple(f"{number}" for number in drawn.integers(0, 60, 100)))
+    train, held = hold_out(images, 0.2)
+    assert held.ids
+    assert not set(train.contents) & set(held.contents)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.25, 1 / 3, 0.5])
 @pytest.mark.parametrize("seed", range(20))
 def test_each_class_gives_its_share_when_each_image_stands_alone(seed: int, share: float) -> None:

@@ -49,15 +49,6 @@ def test_class_folders_hold_no_image(tmp_path: Path) -> None:
         read_class_folders(tmp_path)
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\r.png", b"a\n.png"])
-def test_file_whose_name_cannot_be_printed_is_named_in_one_line(tmp_path: Path, name: bytes) -> None:
-    write_tree(tmp_path, images("Monocyte/1.png"))
-    (tmp_path / "Monocyte" / os.fsdecode(name)).write_bytes(image_bytes())
-    with pytest.raises(DataError, match="is not UTF-8, or holds a control character: rename the file") as caught:
-        read_class_folders(tmp_path)
-    assert str(caught.value).isprintable()
-
-
 def test_whatever_is_not_read_is_counted_by_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write_tree(
         tmp_path, images("Monocyte/1.png", "Monocyte/2.png") | {"Monocyte/a.txt": b"", "Monocyte/b.TXT": b""}
@@ -67,6 +58,26 @@ def test_whatever_is_not_read_is_counted_by_reason(tmp_path: Path, caplog: pytes
     with caplog.at_level(logging.WARNING):
         assert len(read_class_folders(root)) == 2
     assert f"{root}: 4 files are not read: 2 (not an image: .txt), 1 (hidden), 1 (a broken link)" in caplog.text
+
+
+def test_images_beside_the_class_folders_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png", "2.png", "3.jpg") | {"notes.txt": b""})
+    with caplog.at_level(logging.WARNING):
+        assert len(read_class_folders(tmp_path)) == 1
+    assert f"{tmp_path}: 2 images lie beside the class folders and are not read" in caplog.text
+
+
+def test_of_class_folders_in_each_other_the_innermost_counts(tmp_path: Path) -> None:
+    write_tree(tmp_path, images("Neutrophil/1.png", "Neutrophil/slide 3/2.png", "Neutrophil/Lymphocyte/old/3.png"))
+    labels = {Path(entry.path).name: entry.label for entry in read_class_folders(tmp_path)}
+    assert labels == {"1.png": 4, "2.png": 4, "3.png": 2}
+
+
+def test_masks_in_class_folders_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(tmp_path, images(*(f"Neutrophil/{name}" for name in ("1.png", "1_mask.png", "2.jpg", "masks/2.png"))))
+    with caplog.at_level(logging.WARNING):
+        assert [entry.path for entry in read_class_folders(tmp_path)] == ["Neutrophil/1.png", "Neutrophil/2.jpg"]
+    assert "2 files are not read: 2 (a mask, by its name)" in caplog.text
 
 
 def test_linked_folders_are_followed_and_a_circle_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -129,6 +140,14 @@ def test_excluded_images_are_left_out_and_counted(tmp_path: Path, caplog: pytest
     with caplog.at_level(logging.WARNING):
         assert [entry.path for entry in read_class_folders(tmp_path)] == ["Monocyte/1.png"]
     assert "1 files are not read: 1 (named in excluded.csv)" in caplog.text
+
+
+def test_excluded_image_that_is_not_there_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(tmp_path, images("Monocyte/1.png", "Monocyte/2.png"))
+    (tmp_path / "excluded.csv").write_text("path\nMonocyte\\1.png\nMonocyte/2.png\n")
+    with caplog.at_level(logging.WARNING):
+        assert [entry.path for entry in read_class_folders(tmp_path)] == ["Monocyte/1.png"]
+    assert r"1 images that excluded.csv names are not there, such as 'Monocyte\1.png'" in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"Monocyte/1.png\nMonocyte/2.png\n", b"path\n\xff\n"])

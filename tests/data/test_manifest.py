@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +43,14 @@ def test_manifest_reads_back_as_written(rows: pd.DataFrame, tmp_path: Path) -> N
 def test_manifest_that_is_damaged_reads_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.csv").write_text(text)
     assert read_manifest(tmp_path / "manifest.csv") is None
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\r.png", b"a\n.png"])
+def test_file_whose_name_cannot_be_printed_is_named_in_one_line(root: Path, name: bytes) -> None:
+    (root / "all/Neut" / os.fsdecode(name)).write_bytes(image_bytes())
+    with pytest.raises(DataError, match="is not UTF-8, or holds a control character: rename the file") as caught:
+        build_manifest(cells_domain(), root)
+    assert str(caught.value).isprintable()
 
 
 def test_counts_are_those_of_the_split(rows: pd.DataFrame) -> None:

@@ -286,6 +286,26 @@ def test_drawn_image_that_is_spoilt_is_drawn_again(spoil: Callable[[Path], None]
     assert digest(prepare(domain, SQUASH, data_dir=tmp_path)) == digest(first)
 
 
+def test_image_and_cache_that_are_both_spoilt_are_made_again(cells: Domain, tmp_path: Path) -> None:
+    first = load_images(Split("cells", "all"), SQUASH, data_dir=tmp_path)
+    pixels = first.pixels.square.copy()
+    (tmp_path / "cells/images/all/all/Neut/1.png").unlink()
+    cache = tmp_path / "cells/cache-squash16.bin"
+    cache.write_bytes(bytes(cache.stat().st_size))
+    again = load_images(Split("cells", "all"), SQUASH, data_dir=tmp_path)
+    assert (again.digest, again.pixels.square.tolist()) == (first.digest, pixels.tolist())
+
+
+def test_images_that_are_a_link_or_of_a_version_nobody_can_read_are_made_again(tmp_path: Path) -> None:
+    domain, home = replace(DOMAINS["smears_target"], counts={"all": (1, 0, 0, 0, 1)}), tmp_path / "smears_target"
+    first = prepare(domain, None, data_dir=tmp_path)
+    (home / "images").rename(tmp_path / "elsewhere")
+    (home / "images").symlink_to(tmp_path / "elsewhere")
+    (home / "images/.version").write_bytes(b"\xff\xfe")
+    assert digest(prepare(domain, None, data_dir=tmp_path)) == digest(first)
+    assert (tmp_path / "elsewhere/.version").read_bytes() == b"\xff\xfe"
+
+
 def test_image_of_the_users_that_changed_is_never_written_to(folder: Path, tmp_path: Path) -> None:
     rows = prepare(find_domain(f"folder:{folder}"), None, data_dir=tmp_path / "data")
     _exchange(folder / "Neutrophils/1.png")
@@ -302,6 +322,11 @@ def test_table_of_unusable_images_leaves_them_out_when_copied(folder: Path, tmp_
         prepare(find_domain(key), None, data_dir=data)
     table, target = re.findall("'([^']*csv)'", str(caught.value))
     shutil.copy(table, target)
+    assert len(prepare(find_domain(key), None, data_dir=data)) == 2
+    write_tree(folder, {"lymph/worse.png": b""})
+    with pytest.raises(DataError, match=r"1 unusable image\(s\): 'lymph/worse.png'"):
+        prepare(find_domain(key), None, data_dir=data)
+    shutil.copy(table, target)  # which leaves out those of before as well
     assert len(prepare(find_domain(key), None, data_dir=data)) == 2
 
 

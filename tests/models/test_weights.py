@@ -1,6 +1,8 @@
 """Weights from files, what they declare, and what is refused."""
 
 import argparse
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +13,12 @@ import torch
 import torchvision
 from torch import Tensor
 
-from wbc.errors import ConfigError, WeightsError
+from wbc.errors import CheckpointError, ConfigError, WeightsError
 from wbc.models.build import Classifier, backbone_state, build_model, write_backbone
 from wbc.models.catalog import BACKBONES
 from wbc.models.surgery import build_head
 from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation
+from wbc.training.checkpoint import read_checkpoint
 
 DOWNLOADED = [key for key, backbone in BACKBONES.items() if not backbone.package]
 """Backbones whose ImageNet weights no package holds."""
@@ -107,12 +110,16 @@ def test_tensor_that_does_not_fit_is_named(change: dict[str, Tensor | None], fau
         tiny("resnet50", tmp_path / "weights.safetensors")
 
 
-@pytest.mark.parametrize(("wrapper", "average"), [("state_dict", "state_dict_ema"), ("model", "model_ema")])
+@pytest.mark.parametrize(
+    ("wrapper", "average"),
+    [("state_dict", "state_dict_ema"), ("model", "model_ema"), ("model", "average"), ("model", "ema_state_dict")],
+)
 def test_trained_weights_beside_averaged_ones_are_refused_with_the_choice(
     wrapper: str, average: str, tmp_path: Path
 ) -> None:
     state = backbone_state(tiny("resnet50"))
-    torch.save({wrapper: state, average: state, "epoch": 3}, tmp_path / "weights.pth")
+    spread = {f"module.{name}": value for name, value in state.items()}
+    torch.save({wrapper: state, average: {"module": spread}, "epoch": 3}, tmp_path / "weights.pth")
     with pytest.raises(WeightsError, match=f"hold both '{wrapper}' and '{average}'.* save the one that you mean"):
         tiny("resnet50", tmp_path / "weights.pth")
 
@@ -126,6 +133,42 @@ def test_values_that_no_network_can_have_are_refused_by_name(name: str, value: f
     safetensors.torch.save_file(state, tmp_path / "weights.safetensors")
     with pytest.raises(WeightsError, match=f"not finite, or variances below 0, in {name}: get the file again"):
         tiny("resnet50", tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda weight: weight.double() * 1e300, "not finite"),
+        (lambda weight: (weight * 100).to(torch.int8), r"\(of another type: conv1.weight\)"),
+        (lambda weight: weight.to(torch.complex64), r"\(of another type: conv1.weight\)"),
+    ],
+)
+def test_values_that_the_network_cannot_hold_are_refused(
+    change: Callable[[Tensor], Tensor], fault: str, tmp_path: Path
+) -> None:
+    state = backbone_state(tiny("resnet50"))
+    torch.save(state | {"conv1.weight": change(state["conv1.weight"])}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=fault):
+        tiny("resnet50", tmp_path / "weights.pth")
+
+
+def test_weights_that_are_all_zero_are_refused(tmp_path: Path) -> None:
+    state = {name: torch.zeros_like(value) for name, value in backbone_state(tiny("resnet50")).items()}
+    safetensors.torch.save_file(state, tmp_path / "weights.safetensors")
+    with pytest.raises(WeightsError, match="are all 0: get the file again"):
+        tiny("resnet50", tmp_path / "weights.safetensors")
+
+
+def test_file_that_unpacks_to_more_than_it_is_is_refused_unread(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(1_000_000)}, tmp_path / "plain.pth")
+    packed = tmp_path / "packed.pth"
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        for each in plain.infolist():
+            file.writestr(each.filename, plain.read(each))
+    with pytest.raises(WeightsError, match="unpacks to more than it is"):
+        tiny("resnet50", packed)
+    with pytest.raises(CheckpointError, match="unpacks to more than it is"):
+        read_checkpoint(packed)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -16,6 +16,8 @@ import yaml
 from PIL import Image
 
 from wbc.data.cut import Box, yolo_boxes
+from wbc.data.decode import FORMATS
+from wbc.data.disk import user_text
 from wbc.errors import DataError
 
 _MOST_NUMBERS: Final = 6
@@ -58,6 +60,14 @@ class Marked(NamedTuple):
     """In pixels."""
 
 
+class Drawn(NamedTuple):
+    """What a file says of an image."""
+
+    boxes: list[Marked]
+    size: tuple[int, int] | None = None
+    """Width and height in pixels of the image that the boxes were drawn on, where it says them."""
+
+
 @dataclass
 class Found:
     """The boxes of a folder."""
@@ -76,7 +86,7 @@ def find_boxes(root: Path, files: Sequence[Path], images: Sequence[Path]) -> Fou
     """Returns the boxes on images. Files and images are paths below `root`; a file that holds no boxes is passed over.
 
     Raises:
-        DataError: a file of boxes has one that is none, or an image has boxes in two files.
+        DataError: a file of boxes has one that is none, an image has boxes in two files, or another size than it had.
     """
     names, known = _class_names(root, files), Images(images)
     found = Found(files=set(names))
@@ -84,38 +94,49 @@ def find_boxes(root: Path, files: Sequence[Path], images: Sequence[Path]) -> Fou
         title = _TITLES[file.suffix.lower()]
         marks = _read(root / file, title) or {}
         of = {name: known.named(name, file) if name else known.beside(file) for name in marks}
-        if title == "YOLO" and marks == {_SELF: []} and of[_SELF] is None:
+        if title == "YOLO" and marks == {_SELF: Drawn([])} and of[_SELF] is None:
             continue  # an empty text
         found.files.update([file] if marks else [])
-        for name, boxes in marks.items():
-            _add(found, root, file, of[name], _called(boxes, file, names) if title == "YOLO" else boxes)
+        for name, drawn in marks.items():
+            boxes = _called(drawn.boxes, file, names) if title == "YOLO" else drawn.boxes
+            _add(found, root, file, of[name], drawn._replace(boxes=boxes))
     return found
 
 
-def _read(path: Path, title: str) -> dict[str, list[Marked]] | None:
+def _read(path: Path, title: str) -> dict[str, Drawn] | None:
     """Returns the boxes of a file by the name of their image, _SELF for that beside it; None for another file."""
     try:
-        return _READERS[title](path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        text = user_text(path)
+    except UnicodeDecodeError:
+        return None
+    try:
+        return _READERS[title](text)
+    except json.JSONDecodeError:
         return None
     except DataError as error:
         raise DataError(f"'{path}': {error}. Correct or remove it.") from error
-    except (LookupError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, OSError, RecursionError) as error:
         raise DataError(f"'{path}' is no {title} file of boxes: {error!r}. Correct or remove it.") from error
 
 
-def _add(found: Found, root: Path, file: Path, image: Path | None, boxes: list[Marked]) -> None:
-    title = _TITLES[file.suffix.lower()]
+def _add(found: Found, root: Path, file: Path, image: Path | None, drawn: Drawn) -> None:
+    title, (boxes, stated) = _TITLES[file.suffix.lower()], drawn
     if image is None:
         found.lacking += len(boxes)
         return
     if image in found.fields:
         raise DataError(f"'{root / image}' has boxes in two files, one of them '{file.as_posix()}': keep one.")
+    size = _size(root / image)
+    if size and stated and size != stated:
+        raise DataError(
+            f"'{root / image}' has {size[0]} × {size[1]} pixels, and '{file.as_posix()}' has boxes for one of "
+            f"{stated[0]} × {stated[1]}: bring back the image that they were drawn on, or draw them anew."
+        )
     found.formats[title] += len(boxes)
-    found.fields[image] = _in_pixels(root / image, boxes) if title == "YOLO" else boxes
+    found.fields[image] = _in_pixels(boxes, size) if title == "YOLO" and size else boxes
 
 
-def _yolo(text: str) -> dict[str, list[Marked]] | None:
+def _yolo(text: str) -> dict[str, Drawn] | None:
     """Returns boxes in shares of the image, called by their number; None for a text whose first line is no box."""
     lines = [line for line in text.splitlines() if line.strip()]
     try:
@@ -125,25 +146,27 @@ def _yolo(text: str) -> dict[str, list[Marked]] | None:
     boxes = first + yolo_boxes("\n".join(lines[1:]), 1, 1)
     if any(len(line.split()) > _MOST_NUMBERS for line in lines):
         raise DataError("its lines hold outlines, and boxes are needed: <class> <x> <y> <width> <height>")
-    return {_SELF: [Marked(str(number), box) for number, box in boxes]}
+    return {_SELF: Drawn([Marked(str(number), box) for number, box in boxes])}
 
 
-def _coco(text: str) -> dict[str, list[Marked]] | None:
+def _coco(text: str) -> dict[str, Drawn] | None:
     """Returns the boxes by the name of their image; None for a JSON that is something else."""
     table: Any = json.loads(text)
     if not isinstance(table, dict) or not {"images", "annotations"} <= set(table):
         return None
     called = {each["id"]: str(each["name"]) for each in table.get("categories", ())}
     images = {each["id"]: str(each["file_name"]) for each in table["images"]}
-    marks: dict[str, list[Marked]] = {name: [] for name in images.values()}
+    marks = {
+        str(each["file_name"]): Drawn([], _stated(each.get("width"), each.get("height"))) for each in table["images"]
+    }
     for each in table["annotations"]:
         left, top, width, height = map(float, each["bbox"])
         name = called.get(each["category_id"], str(each["category_id"]))
-        marks[images[each["image_id"]]].append(Marked(name, Box(left, top, left + width, top + height)))
+        marks[images[each["image_id"]]].boxes.append(Marked(name, Box(left, top, left + width, top + height)))
     return marks
 
 
-def _voc(text: str) -> dict[str, list[Marked]] | None:
+def _voc(text: str) -> dict[str, Drawn] | None:
     """Returns the boxes; None for an XML that is something else. Its pixels count from 1."""
     try:
         table = ElementTree.fromstring(text)
@@ -155,11 +178,17 @@ def _voc(text: str) -> dict[str, list[Marked]] | None:
     for each in table.iter("object"):
         left, top, right, bottom = (float(each.findtext(f"bndbox/{edge}", "")) for edge in _EDGES)
         marks.append(Marked(each.findtext("name", "").strip(), Box(left - 1, top - 1, right, bottom)))
-    return {_SELF: marks}
+    return {_SELF: Drawn(marks, _stated(table.findtext("size/width"), table.findtext("size/height")))}
+
+
+def _stated(width: Any, height: Any) -> tuple[int, int] | None:
+    """Returns the size of an image as a file has it; None where it is left open, as 0 or not at all."""
+    size = int(width or 0), int(height or 0)
+    return size if min(size) > 0 else None
 
 
 _EDGES: Final = ("xmin", "ymin", "xmax", "ymax")
-_READERS: Final[dict[str, Callable[[str], dict[str, list[Marked]] | None]]] = {
+_READERS: Final[dict[str, Callable[[str], dict[str, Drawn] | None]]] = {
     "YOLO": _yolo,
     "COCO": _coco,
     "Pascal VOC": _voc,
@@ -172,14 +201,15 @@ def _class_names(root: Path, files: Iterable[Path]) -> dict[Path, dict[str, str]
     for file in files:
         try:
             if file.name.lower() == "classes.txt" or file.suffix.lower() == ".names":
-                names: Any = (root / file).read_text(encoding="utf-8-sig").split("\n")
+                names: Any = user_text(root / file).split("\n")
             elif file.suffix.lower() in (".yaml", ".yml"):
-                names = (yaml.safe_load((root / file).read_text(encoding="utf-8-sig")) or {})["names"]
+                # The loader of plain texts: references to references of a few bytes would fill the memory.
+                names = (yaml.load(user_text(root / file), yaml.BaseLoader) or {})["names"]
             else:
                 continue
-            pairs = names.items() if isinstance(names, dict) else enumerate(names)
-            found[file] = {str(number): str(name).strip() for number, name in pairs}
-        except (yaml.YAMLError, LookupError, TypeError, ValueError, OSError):
+            pairs = names.items() if isinstance(names, dict) else zip(map(str, range(len(names))), names, strict=True)
+            found[file] = {number: name.strip() for number, name in pairs if isinstance(name, str)}
+        except (yaml.YAMLError, DataError, LookupError, TypeError, ValueError, OSError, RecursionError):
             continue
     return found
 
@@ -191,12 +221,15 @@ def _called(boxes: list[Marked], file: Path, names: dict[Path, dict[str, str]]) 
     return [each._replace(name=called.get(each.name) or each.name) for each in boxes]
 
 
-def _in_pixels(path: Path, boxes: list[Marked]) -> list[Marked]:
-    """Returns boxes that are shares of an image in its pixels; of an image that cannot be read, as they are."""
+def _size(path: Path) -> tuple[int, int] | None:
+    """Returns the width and height that an image declares; None if it cannot be read, which its decoding will tell."""
     try:
-        with Image.open(path) as image:
-            across, down = image.size
-    except Exception:  # Pillow's readers raise whatever they trip over; the image is counted when it is decoded
-        return boxes
-    sides = (across, down, across, down)
-    return [each._replace(box=Box(*(a * b for a, b in zip(each.box, sides, strict=True)))) for each in boxes]
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except Exception:  # Pillow's readers raise whatever they trip over
+        return None
+
+
+def _in_pixels(boxes: list[Marked], size: tuple[int, int]) -> list[Marked]:
+    """Returns boxes that are shares of an image in its pixels."""
+    return [each._replace(box=Box(*(a * b for a, b in zip(each.box, size * 2, strict=True)))) for each in boxes]

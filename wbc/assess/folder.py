@@ -3,7 +3,6 @@
 Left out by name are folders of no class beside those of classes, and masks.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -15,7 +14,7 @@ from wbc.assess.names import UNLABELLED, how_to_map, label_of, label_of_box
 from wbc.assess.slides import NO_CLASS, Cell, Slides, counted, listed, said
 from wbc.data.cut import LEAST_BOX_PX, MARGIN
 from wbc.data.disk import is_text
-from wbc.data.layouts import EXCLUDED, SUFFIXES, files_below, read_excluded
+from wbc.data.layouts import EXCLUDED, SUFFIXES, files_below, named_masks, read_excluded, warn_of_lost
 from wbc.errors import DataError
 from wbc.words import number_of
 
@@ -23,7 +22,6 @@ NO_SLIDE: Final = frozenset(
     {"images", "labels", "train", "valid", "validation", "val", "test", "jpegimages", "annotations"}
 )
 """Folders of these names part a data set, and are no slides."""
-_MASK: Final = re.compile(r"[\s_.-]*(?<![a-z])(masks?|segmentation|ground[\s_-]*truth)(?![a-z])[\s_.-]*")
 _NAMED: Final = 5
 
 
@@ -119,7 +117,7 @@ def _cells_of(
 
 def _files(root: Path) -> tuple[dict[Path, str], Counter[str]]:
     """Returns the files below a folder, each with why it is no image or ""; and what is not looked at, by reason."""
-    excluded, files, left_out = read_excluded(root), dict[Path, str](), Counter[str]()
+    excluded, files, left_out, met = read_excluded(root), dict[Path, str](), Counter[str](), list[Path]()
     for file, reason in files_below(root):
         relative = file.relative_to(root)
         if file.name == EXCLUDED and len(relative.parts) == 1:
@@ -130,24 +128,11 @@ def _files(root: Path) -> tuple[dict[Path, str], Counter[str]]:
             left_out["a name that is not UTF-8"] += 1
         elif relative.as_posix() in excluded:
             left_out[f"named in {EXCLUDED}"] += 1
+            met.append(relative)
         else:
             files[relative] = reason
+    warn_of_lost(root, excluded, met)
     return files, left_out
-
-
-def named_masks(images: Collection[Path]) -> set[Path]:
-    """Returns the images that are masks by their name or folder, where there is an image that they would be masks of.
-
-    `masks/7.png` is the mask of `images/7.jpg`, and `7_mask.png` that of `7.jpg`.
-    """
-    bare = {image: _MASK.sub("", image.stem.casefold()) for image in images}
-    called = {
-        image
-        for image, stem in bare.items()
-        if stem != image.stem.casefold() or any(not _MASK.sub("", part.casefold()) for part in image.parts[:-1])
-    }
-    stems = {image.stem.casefold() for image in images if image not in called}
-    return {image for image in called if bare[image] in stems}
 
 
 def _found(boxes: Found) -> str:

@@ -1,6 +1,7 @@
 """What a laboratory's names of classes mean: its own mapping first, then the common spellings."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -53,4 +54,4 @@ def how_to_map(names: Iterable[str]) -> str:
 
 
 def _key(name: str) -> str:
-    return " ".join(name.casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())  # macOS parts letters from their accents

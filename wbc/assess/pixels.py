@@ -22,7 +22,7 @@ from wbc.assess.slides import Cell, Slides, counted
 from wbc.cells import CLASSES
 from wbc.data.cache import LEAST_PX, Geometry, PixelCache
 from wbc.data.cut import Box, as_bmp, square_crop
-from wbc.data.decode import decode, map_images
+from wbc.data.decode import decode, is_turned, map_images
 from wbc.errors import DataError
 from wbc.words import number_of
 
@@ -121,6 +121,8 @@ def _read(path: Path, boxes: Sequence[Box | None], geometries: Sequence[Geometry
 def _cell(image: Image.Image, file: str, box: Box | None, geometries: Sequence[Geometry]) -> _Read | str:
     sha256 = file
     try:
+        if box and is_turned(image):
+            return "a field that is shown turned (EXIF), so that its box may be elsewhere"
         if box:
             image = cut(image, box)
             sha256 = hashlib.sha256(as_bmp(image)).hexdigest()

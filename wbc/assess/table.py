@@ -1,6 +1,7 @@
 """The cells of a table: path, and where they are known label, slide, patient, and the box of a cell on its field."""
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from wbc.assess.names import UNLABELLED, how_to_map, label_of
 from wbc.assess.slides import RANDOM, Cell, Slides, listed, said
 from wbc.cells import CLASSES
 from wbc.data.cut import Box
+from wbc.data.disk import user_text
 from wbc.errors import DataError
 from wbc.words import number_of
 
@@ -58,19 +60,15 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     """Yields the rows of a table of commas, semicolons or tabs, with the columns that are read, whatever their case."""
     columns = ("path", "label", "slide", "patient", "box", "draw")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            first = handle.readline()
-            handle.seek(0)
-            mark = max(",;\t", key=first.count)
-            reader = csv.DictReader(handle, delimiter=mark)
-            reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-            if "path" not in reader.fieldnames:
-                raise DataError(
-                    f"'{path}' has no column 'path' in its first line; known columns: {', '.join(columns)}."
-                )
-            for row in reader:
-                if (row["path"] or "").strip():
-                    yield {name: (row.get(name) or "").strip() for name in columns}
+        text = user_text(path)
+        mark = max(",;\t", key=text.partition("\n")[0].count)
+        reader = csv.DictReader(io.StringIO(text), delimiter=mark)
+        reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+        if "path" not in reader.fieldnames:
+            raise DataError(f"'{path}' has no column 'path' in its first line; known columns: {', '.join(columns)}.")
+        for row in reader:
+            if (row["path"] or "").strip():
+                yield {name: (row.get(name) or "").strip() for name in columns}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"'{path}' is no CSV in UTF-8: save it again as such.") from error
 

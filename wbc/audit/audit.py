@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
+
 from wbc.audit.contradicted import find_contradicted, judged
 from wbc.audit.findings import Finding, Part, find_confounded, find_copies, find_poor
 from wbc.audit.measures import Measures, measure
@@ -23,7 +25,7 @@ from wbc.data.catalog import find_domain
 from wbc.data.decode import decode_known, map_images
 from wbc.data.domain import Domain
 from wbc.data.images import list_images
-from wbc.data.prepare import image_root, prepare
+from wbc.data.prepare import image_root, use_images
 from wbc.data.splits import Split, split_list
 from wbc.errors import DataError, ReportError
 from wbc.processes import signals_exit
@@ -77,14 +79,16 @@ def _study(options: AuditConfig) -> Study | None:
 
 def _measured(domain: Domain) -> Iterator[Part]:
     """Yields each split of a domain, prepared and measured."""
-    rows = prepare(domain, None, data_dir=data_dir())
     root = image_root(domain, data_dir() / domain.slug)
-    files = list(zip(rows["path"], rows["sha256"], strict=True))
 
     def look(file: tuple[str, str]) -> Measures:
         return measure(decode_known(root / file[0], file[1]))
 
-    measures = dict(zip(rows["path"], map_images(look, files, f"{domain.key}: measuring"), strict=True))
+    def look_through(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Measures]]:
+        files = list(zip(rows["path"], rows["sha256"], strict=True))
+        return rows, dict(zip(rows["path"], map_images(look, files, f"{domain.key}: measuring"), strict=True))
+
+    rows, measures = use_images(domain, look_through, data_dir=data_dir())
     for name in domain.splits:
         split = Split(domain.key, name)
         listing = list_images(split, data_dir=data_dir())

@@ -59,9 +59,8 @@ def square_crop(
         DataError: No part of the box lies on the image, or it has no extent.
     """
     height, width = image.shape[:2]
-    if not (box.left < box.right and box.top < box.bottom and box.right > 0 and box.bottom > 0) or (
-        box.left >= width or box.top >= height
-    ):
+    inside = box.right > 0 and box.bottom > 0 and box.left < width and box.top < height
+    if not (inside and box.left < box.right and box.top < box.bottom and np.isfinite(box).all()):
         raise DataError(f"the box {tuple(round(edge, 1) for edge in box)} lies on no part of {width} × {height} pixels")
     side = max(1, min(round(margin * box.longer_px), height, width))
     left, top = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from wbc.errors import DataError
 from wbc.processes import cores
@@ -74,6 +74,14 @@ def decode_deep(path: Path) -> Image.Image:
     if deep and np.asarray(rgb).max() < 1 << 4:
         raise DataError(f"'{path.name}' uses at most 12 of its 16 bits, and would be black: scale it to 0-255.")
     return rgb
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Returns whether other programs show a decoded image turned or mirrored, by its EXIF orientation."""
+    try:
+        return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+    except Exception:  # damaged EXIF, of which Pillow raises whatever it trips over
+        return False
 
 
 def decode_known(path: Path, sha256: str) -> Image.Image:

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from wbc.errors import DataError
 
+MOST_TEXT_BYTES: Final = 128 << 20
+"""Of a text that is not ours and is read at once."""
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _log = logging.getLogger(__name__)
 
@@ -21,6 +23,19 @@ _log = logging.getLogger(__name__)
 def is_text(name: str) -> bool:
     """Returns whether a file's name can stand in a table and on a terminal: UTF-8 and no control character."""
     return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+
+
+def user_text(path: Path) -> str:
+    """Returns the text of a file that is not ours, in UTF-8.
+
+    Raises:
+        DataError: It is too large to be such a text.
+    """
+    if (size := path.stat().st_size) > MOST_TEXT_BYTES:
+        raise DataError(
+            f"'{path}' has {size:,} bytes; of a text at most {MOST_TEXT_BYTES:,} are read: shorten or remove it."
+        )
+    return path.read_text(encoding="utf-8-sig")
 
 
 @contextmanager
@@ -80,7 +95,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.sync()  # thousands of files: all at once is quicker than one by one
-        if path.exists():
+        if path.is_symlink():
+            path.unlink()
+        elif path.exists():
             shutil.rmtree(path)
         part.rename(path)
     finally:

@@ -43,8 +43,9 @@ def with_copies(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
     size = len(names) + len(known)
     links = coo_array((np.ones(len(groups)), (of_group, len(names) + of_content)), shape=(size, size))
     joined = connected_components(links, directed=False)[1][: len(names)]
-    firsts = {number: names[joined == number][0] for number in np.unique(joined)}
-    return [str(firsts[joined[group]]) for group in of_group]
+    _, firsts, of_name = np.unique(joined, return_index=True, return_inverse=True)
+    called: list[str] = names[firsts[of_name[of_group]]].tolist()
+    return called
 
 
 def _miss(held: Int64[np.ndarray, "5"], wanted: Float[np.ndarray, "5"]) -> float:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from wbc.cells import CLASSES
-from wbc.data.divide import choose
+from wbc.data.divide import choose, with_copies
 from wbc.data.images import Part, pick
 from wbc.errors import ConfigError, DataError
 
@@ -22,7 +22,7 @@ def is_held_out(name: str) -> bool:
 def hold_out(images: Part, share: float) -> tuple[Part, Part]:
     """Returns the images to train on and the held-out ones, called "<name>_validation", both in the order they had.
 
-    `choose` says which: no group is on both sides.
+    `choose` says which: no group, and no copy of a file, is on both sides.
 
     Raises:
         ConfigError: The share, of each class, is not above 0 and at most 0.5.
@@ -30,7 +30,7 @@ def hold_out(images: Part, share: float) -> tuple[Part, Part]:
     """
     if not 0 < share <= 0.5:
         raise ConfigError(f"validation={share}: must be above 0 and at most 0.5.")
-    held = choose(images.groups, images.labels, share)
+    held = choose(with_copies(images.groups, images.contents), images.labels, share)
     if not held.any():
         raise DataError(
             f"{images.name}: of {len(images.ids)} images in {len(set(images.groups))} groups none can be held out at "

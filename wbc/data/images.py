@@ -14,11 +14,10 @@ from jaxtyping import Int64
 from wbc.cells import CLASSES
 from wbc.data.cache import Geometry, PixelCache, load_cache
 from wbc.data.catalog import find_domain
-from wbc.data.disk import disk_errors
 from wbc.data.divide import TEST_SHARE, choose, with_copies
 from wbc.data.domain import Domain
 from wbc.data.manifest import digest
-from wbc.data.prepare import image_root, prepare, standing_manifest
+from wbc.data.prepare import image_root, standing_manifest, use_images
 from wbc.data.splits import Split
 from wbc.errors import unknown
 
@@ -79,10 +78,12 @@ def load_images(split: Split, geometry: Geometry, *, data_dir: Path) -> Images:
         return _part(load_images(replace(split, split="all"), geometry, data_dir=data_dir), split)
     if split.split not in domain.splits:
         raise unknown(f"split of {domain.key}", split.split, (*domain.splits, *domain.parts))
-    rows = prepare(domain, geometry, data_dir=data_dir)
     home, geometry = data_dir / domain.slug, geometry.cropped(domain.crop)
-    with disk_errors(data_dir):
-        pixels = load_cache(home, geometry, rows, image_root(domain, home), split.split)
+
+    def load(rows: pd.DataFrame) -> tuple[pd.DataFrame, PixelCache]:
+        return rows, load_cache(home, geometry, rows, image_root(domain, home), split.split)
+
+    rows, pixels = use_images(domain, load, data_dir=data_dir)
     listing = _list(rows, domain, split)
     _log.info("%s: %s", listing.name, listing.counts)
     _warn_of_two_labels(listing)

@@ -2,16 +2,18 @@
 
 import csv
 import hashlib
+import io
 import json
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from wbc.cells import CLASSES, class_index
-from wbc.data.disk import is_text
+from wbc.data.disk import user_text
 from wbc.data.domain import Entry
 from wbc.errors import DataError
 
@@ -23,13 +25,15 @@ EXCLUDED: Final = "excluded.csv"
 """A table beside the class folders, of which the column `path` names images to leave out."""
 _NUMBERED: Final = {"1": 4, "2": 2, "3": 3, "4": 1, "5": 0}
 """The class for each label of LISC and of segmentation_WBC."""
+_MASK: Final = re.compile(r"[\s_.-]*(?<![a-z])(masks?|segmentation|ground[\s_-]*truth)(?![a-z])[\s_.-]*")
 _log = logging.getLogger(__name__)
 
 
 def read_class_folders(root: Path) -> list[Entry]:
     """Lists `<Class>/**/<image>`, all of one split; what is not read is counted in the log, by reason.
 
-    Links are followed. Images that the table `excluded.csv` names in its column `path` are left out.
+    Of class folders in each other the innermost counts. Links are followed. Left out are masks, and images that the
+    table `excluded.csv` names in its column `path`.
 
     Raises:
         DataError: `root` is no folder, none of its folders has a class's name, or a folder cannot be looked into.
@@ -50,6 +54,8 @@ def read_class_folders(root: Path) -> list[Entry]:
         )
     if seen:
         _log.warning("%s: ignored, not the name of a class: %s", root, seen)
+    if beside := sum(child.suffix.lower() in SUFFIXES and child.is_file() for child in root.iterdir()):
+        _log.warning("%s: %d images lie beside the class folders and are not read", root, beside)
     entries = _list_classes(root, known)
     if not entries:
         raise DataError(f"the class folders of '{root}' hold no image ({', '.join(sorted(SUFFIXES))}).")
@@ -62,7 +68,7 @@ def read_split_folders(root: Path) -> list[Entry]:
     for image in (file for file, reason in files_below(root) if not reason):
         label = class_index(image.parent.name)
         if label is not None:
-            entries.append(Entry(_named(_relative(image, root)), label, image.relative_to(root).parts[0]))
+            entries.append(Entry(_relative(image, root), label, image.relative_to(root).parts[0]))
     return entries
 
 
@@ -95,8 +101,8 @@ def read_lisc(root: Path) -> list[Entry]:
     for part in ("Train", "Test"):
         table = find(root, f"{part}.json")
         try:
-            labels = dict(json.loads(table.read_text(encoding="utf-8-sig")))
-        except (ValueError, TypeError) as error:
+            labels = dict(json.loads(user_text(table)))
+        except (ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 f"'{_relative(table, root)}' is no JSON object of file names and labels: {error}."
             ) from error
@@ -134,7 +140,7 @@ def read_anywhere(root: Path, skip: str = "") -> list[Entry]:
         if label is None:
             others[image.parent.name] += 1
         else:
-            entries.append(Entry(_named(path.as_posix()), label, "all"))
+            entries.append(Entry(path.as_posix(), label, "all"))
     if others:
         told = ", ".join(f"{count} in '{name}'" for name, count in others.most_common())
         _log.warning("images left out, in folders that have no name of a class: %s", told)
@@ -192,22 +198,41 @@ def _labelled(root: Path, image: Path, value: str, table: Path) -> Entry:
 
 
 def _list_classes(root: Path, labels: Mapping[Path, int]) -> list[Entry]:
-    excluded, left_out = read_excluded(root), Counter[str]()
-    entries: list[Entry] = []
-    for folder, label in labels.items():
-        before = len(entries)
-        for file, reason in files_below(folder):
-            path = _relative(file, root)
-            if reason or path in excluded:
+    excluded, left_out, found = read_excluded(root), Counter[str](), dict[Path, int]()
+    files = {folder: [(Path(_relative(file, root)), why) for file, why in files_below(folder)] for folder in labels}
+    warn_of_lost(root, excluded, (file for each in files.values() for file, _ in each))
+    for folder, each in files.items():
+        for file, reason in each:
+            if reason or file.as_posix() in excluded:
                 left_out[reason or f"named in {EXCLUDED}"] += 1
             else:
-                entries.append(Entry(_named(path), label, "all"))
-        if len(entries) == before:
+                names = (class_index(part) for part in reversed(file.parts[1:-1]))
+                found[file] = next((label for label in names if label is not None), labels[folder])
+    masks = named_masks(found)
+    left_out.update({"a mask, by its name": len(masks)} if masks else {})
+    entries = [Entry(file.as_posix(), label, "all") for file, label in found.items() if file not in masks]
+    for folder in labels:
+        if not any(entry.path.startswith(f"{folder.name}/") for entry in entries):
             _log.warning("%s: no image in the class folder '%s'", root, folder.name)
     if left_out:
         reasons = ", ".join(f"{count} ({reason})" for reason, count in left_out.most_common())
         _log.warning("%s: %d files are not read: %s", root, left_out.total(), reasons)
     return entries
+
+
+def named_masks(images: Collection[Path]) -> set[Path]:
+    """Returns the images that are masks by their name or folder, where there is an image that they would be masks of.
+
+    `masks/7.png` is the mask of `images/7.jpg`, and `7_mask.png` that of `7.jpg`.
+    """
+    bare = {image: _MASK.sub("", image.stem.casefold()) for image in images}
+    called = {
+        image
+        for image, stem in bare.items()
+        if stem != image.stem.casefold() or any(not _MASK.sub("", part.casefold()) for part in image.parts[:-1])
+    }
+    stems = {image.stem.casefold() for image in images if image not in called}
+    return {image for image in called if bare[image] in stems}
 
 
 def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
@@ -238,21 +263,16 @@ def read_excluded(root: Path) -> frozenset[str]:
     if not table.is_file():
         return frozenset()
     try:
-        with table.open(newline="", encoding="utf-8-sig") as handle:
-            return frozenset(row["path"] for row in csv.DictReader(handle))
+        return frozenset(row["path"] for row in csv.DictReader(io.StringIO(user_text(table))))
     except (KeyError, ValueError, csv.Error) as error:
         raise DataError(f"'{table}' is no CSV in UTF-8 with a column 'path': correct or delete it.") from error
 
 
-def _named(path: str) -> str:
-    """Returns a path that can be written to a table.
-
-    Raises:
-        DataError: It cannot.
-    """
-    if not is_text(path):
-        raise DataError(f"the name {path!a} is not UTF-8, or holds a control character: rename the file.")
-    return path
+def warn_of_lost(root: Path, excluded: Iterable[str], files: Iterable[Path]) -> None:
+    """Says how many of the images to leave out are not there, as one does whose name is misspelt."""
+    lost = sorted(set(excluded) - {file.as_posix() for file in files})
+    if lost:
+        _log.warning("%s: %d images that %s names are not there, such as '%s'", root, len(lost), EXCLUDED, lost[0])
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -10,10 +10,10 @@ import pandas as pd
 
 from wbc.cells import CLASSES
 from wbc.data.decode import decode, map_images
-from wbc.data.disk import whole_file
+from wbc.data.disk import is_text, whole_file
 from wbc.data.domain import Counts, Domain, Entry
 from wbc.data.fetch.checksums import file_sha256
-from wbc.data.layouts import EXCLUDED
+from wbc.data.layouts import EXCLUDED, read_excluded
 from wbc.errors import DataError
 
 COLUMNS: Final = ("path", "label", "domain", "split", "width", "height", "sha256")
@@ -27,7 +27,7 @@ def build_manifest(domain: Domain, root: Path, unusable: Path | None = None) -> 
     Columns: path (relative to `root`, forward slashes), label (0 to 4), domain, split, width and height in pixels,
     sha256 of the file.
 
-    Where images do not decode, `unusable` becomes a table of all of them.
+    Where images do not decode, `unusable` becomes a table of all of them, and of those that are excluded already.
 
     Raises:
         DataError: The layout is another one, an image does not decode, or the counts differ from the catalogue's.
@@ -40,7 +40,8 @@ def build_manifest(domain: Domain, root: Path, unusable: Path | None = None) -> 
         more = f", and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
         advice = ""
         if unusable:
-            write_table(pd.DataFrame(broken, columns=["path", "reason"]), unusable)
+            before = [(path, f"named in {EXCLUDED} before") for path in sorted(read_excluded(root))]
+            write_table(pd.DataFrame([*before, *broken], columns=["path", "reason"]), unusable)
             advice = f" All are listed in '{unusable}'; to leave them out, copy it to '{root / EXCLUDED}'."
         raise DataError(f"{domain.key}: {len(broken)} unusable image(s): {named}{more}.{advice}")
     rows = pd.DataFrame(
@@ -59,12 +60,17 @@ def list_entries(domain: Domain, root: Path) -> list[Entry]:
     """Returns what the domain's layout lists below `root`, ordered by split and path.
 
     Raises:
-        DataError: The files are laid out in another way.
+        DataError: The files are laid out in another way, or the name of one cannot stand in a table.
     """
     try:
         entries = domain.read(root)
     except DataError as error:
         raise DataError(f"{domain.key}: {error}") from error
+    unnamed = next((entry.path for entry in entries if not is_text(entry.path)), None)
+    if unnamed is not None:
+        raise DataError(
+            f"{domain.key}: the name {unnamed!a} is not UTF-8, or holds a control character: rename the file."
+        )
     stray = sorted({entry.split for entry in entries} - set(domain.splits))
     if stray:
         raise DataError(

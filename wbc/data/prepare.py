@@ -6,8 +6,9 @@ Below the data folder each domain has `<key>/`: `archives/`, `archives.lock.json
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ from wbc.data.manifest import build_manifest, changed_files, check_counts, read_
 from wbc.errors import DataError
 from wbc.processes import cores
 
+Used = TypeVar("Used")
 _VERSION_FILE: Final = ".version"
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,24 @@ def prepare(domain: Domain, geometry: Geometry | None, *, data_dir: Path, archiv
         DataError: An archive, image or folder is missing, wrong or unreadable; nothing half-written is left.
     """
     home = data_dir / domain.slug
+
+    def resize(rows: pd.DataFrame) -> pd.DataFrame:
+        if geometry is not None:
+            ensure_cache(home, geometry.cropped(domain.crop), rows, image_root(domain, home))
+        return rows
+
+    return use_images(domain, resize, data_dir=data_dir, archive=archive)
+
+
+def use_images(
+    domain: Domain, use: Callable[[pd.DataFrame], Used], *, data_dir: Path, archive: Path | None = None
+) -> Used:
+    """Returns `use(manifest)`; images of ours that turn out missing or damaged in it are made again, and used again.
+
+    Raises:
+        DataError: As for `prepare`, or `use` cannot read an image.
+    """
+    home = data_dir / domain.slug
     check_folder(domain)
     with disk_errors(data_dir):
         rows = standing_manifest(domain, home)
@@ -54,24 +74,16 @@ def prepare(domain: Domain, geometry: Geometry | None, *, data_dir: Path, archiv
                     rows = _build(domain, home, archive)
         elif archive is not None:
             _log.info("%s: is ready; '%s' was not needed", domain.key, archive)
-        if geometry is not None:
-            rows = _resize(domain, home, geometry.cropped(domain.crop), rows, archive)
-    return rows
-
-
-def _resize(domain: Domain, home: Path, geometry: Geometry, rows: pd.DataFrame, archive: Path | None) -> pd.DataFrame:
-    """Makes the pixel cache, and images of ours that turn out missing or damaged again; returns the manifest."""
-    try:
-        ensure_cache(home, geometry, rows, image_root(domain, home))
-    except DataError as error:
-        if domain.path is not None:
-            raise
-        _log.warning("%s Making '%s' again.", error, image_root(domain, home))
-        with one_writer(home):
-            rows = _build_images(domain, home, archive)
-            write_table(rows, home / "manifest.csv")
-        ensure_cache(home, geometry, rows, image_root(domain, home))
-    return rows
+        try:
+            return use(rows)
+        except DataError as error:
+            if domain.path is not None:
+                raise
+            _log.warning("%s Making '%s' again.", error, image_root(domain, home))
+            with one_writer(home):
+                rows = _build_images(domain, home, archive)
+                write_table(rows, home / "manifest.csv")
+            return use(rows)
 
 
 def unready(domain: Domain, geometry: Geometry, *, data_dir: Path) -> str | None:
@@ -121,7 +133,7 @@ def _version(domain: Domain) -> str:
 def _is_current(domain: Domain, root: Path) -> bool:
     """Returns whether the images below `root` are made by nobody here, or as this version makes them."""
     path, version = root / _VERSION_FILE, _version(domain)
-    return not version or (path.exists() and path.read_text() == version)
+    return not version or (path.exists() and path.read_bytes() == version.encode())
 
 
 def _build(domain: Domain, home: Path, archive: Path | None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import inspect
 import pickle
 import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -82,8 +83,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return safetensors.torch.load_file(path)
         if path.suffix == ".pkl":
             return read_squeezenet(path)
+        refuse_packed(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
+    except (
+        *(OSError, RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError),
+        safetensors.SafetensorError,
+    ) as error:
         code = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         if code:
             raise WeightsError(
@@ -93,10 +98,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            averaged = [name for name in (f"{wrapper}_ema", "ema") if isinstance(state.get(name), dict)]
-            if averaged:
+            names = _tensors(state[wrapper])
+            beside = [name for name, value in state.items() if name != wrapper and names & _tensors(value)]
+            if beside:
                 raise WeightsError(
-                    f"weights '{path}' hold both '{wrapper}' and '{averaged[0]}', trained and averaged weights: "
+                    f"weights '{path}' hold both '{wrapper}' and '{beside[0]}', such as trained and averaged weights: "
                     "save the one that you mean as a file and give that."
                 )
             state = state[wrapper]
@@ -105,12 +111,27 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def refuse_packed(path: Path) -> None:
+    """Raises a ValueError if a zip of PyTorch's, which packs nothing, would unpack to more than it is."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it unpacks to more than it is, and PyTorch packs nothing.")
+
+
+def _tensors(value: object) -> set[str]:
+    """Returns the names of the tensors in a dictionary, and in dictionaries that it holds, as of a bare network."""
+    items = value.items() if isinstance(value, dict) else ()
+    own = {str(name).removeprefix("module.") for name, each in items if isinstance(each, Tensor)}
+    return own.union(*(_tensors(each) for _, each in items if isinstance(each, dict)))
+
+
 def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -> None:
     """Fills the network with the file's tensors, each of them and nothing else; ViT's positions are interpolated.
 
     Raises:
-        WeightsError: tensors other than the ImageNet classifier's are missing, left over or of another shape. A value
-            is not finite, or a variance is below 0.
+        WeightsError: tensors other than the ImageNet classifier's are missing, left over, or of another shape or type.
+            A value is not finite, a variance is below 0, or all weights are 0.
     """
     expected = network.state_dict()
     try:
@@ -123,11 +144,15 @@ def load_weights(network: nn.Module, path: Path, key: str, backbone: Backbone) -
     missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
     surplus = [name for name in given if name not in expected]
     reshaped = [name for name in expected if name in given and given[name].shape != expected[name].shape]
-    faults = {"missing": missing, "not in the network": surplus, "of another shape": reshaped}
+    odd = [name for name in expected if name in given and not _is_of_kind(given[name], expected[name])]
+    faults = {"missing": missing, "not in the network": surplus, "of another shape": reshaped, "of another type": odd}
     if any(faults.values()):
         listed = "; ".join(f"{what}: {_first_few(names)}" for what, names in faults.items() if names)
         raise WeightsError(f"weights '{path}' do not fit backbone '{key}' ({listed}).")
-    spoilt = [name for name in expected if name in given and not _is_sound(name, given[name])]
+    values = {name: given[name].to(expected[name].dtype) for name in expected if name in given}
+    spoilt = [name for name, value in values.items() if not _is_sound(name, value)]
+    if not any(bool(value.any()) for value in values.values() if value.dim() > 1):
+        raise WeightsError(f"weights '{path}' are all 0: get the file again, or choose other weights.")
     if spoilt:
         raise WeightsError(
             f"weights '{path}' hold values that are not finite, or variances below 0, in {_first_few(spoilt)}: "
@@ -209,6 +234,11 @@ def _classifier_names(backbone: Backbone) -> tuple[str, ...]:
     names = declared.classifier if declared and declared.classifier else ()
     # With its classifier timm also drops what only serves it: levit's "head.linear" takes "head.bn" along.
     return tuple(f"{name.split('.')[0]}." for name in ((names,) if isinstance(names, str) else names))
+
+
+def _is_of_kind(given: Tensor, expected: Tensor) -> bool:
+    """Returns whether values can be taken as they are: real and dense, and no numbers of a quantised network."""
+    return given.layout == torch.strided and (given.is_floating_point() or not expected.is_floating_point())
 
 
 def _is_sound(name: str, values: Tensor) -> bool:

@@ -48,6 +48,7 @@ def connect() -> str:
     """
     if not sweep_run():
         _check_answers()
+    mlflow.clear_active_model()  # a left-over of the environment, which would be given this run's metrics
     if stop_async_logging():
         _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
     database = database_file()

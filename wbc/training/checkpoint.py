@@ -17,6 +17,7 @@ from wbc.config import RunConfig
 from wbc.data.disk import whole_file
 from wbc.errors import CheckpointError, first_line
 from wbc.models.build import Classifier, build
+from wbc.models.weights import refuse_packed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}: give an MLflow run id or the path of a checkpoint file.")
     try:
+        refuse_packed(path)
         fields = torch.load(path, map_location="cpu", weights_only=True)
         settings = {"fast": False, "method": PLAIN, **fields["config"]}  # older checkpoints name neither
         config = RunConfig(**{**settings, "targets": tuple(settings["targets"])})

@@ -145,6 +145,14 @@ def test_too_much_is_refused(tmp_path: Path, folder: Path) -> None:
         extract(_file(tmp_path, zip_bytes({"zeros": bytes(1001)})), folder, Limits(total_bytes=1000))
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_tar_whose_header_would_fill_the_memory_is_refused_unread(tmp_path: Path, folder: Path, kind: bytes) -> None:
+    note = tarfile.TarInfo("note")
+    note.type = kind
+    with pytest.raises(DataError, match="a header declares 2,000,000 bytes"):
+        extract(_file(tmp_path, _tar(note, bytes(2_000_000))), folder)
+
+
 def test_too_many_members_are_refused(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match="more than 2 members"):
         extract(_file(tmp_path, zip_bytes({"a": b"", "b": b"", "c": b""})), folder, Limits(members=2))

@@ -32,6 +32,25 @@ _RAR_TOOLS: Final = {
 }
 
 
+_TAR_NOTES: Final = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+"""Members that tell of the next one, and that tarfile reads whole."""
+_MOST_NOTE_BYTES: Final = 1 << 20
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A member of a tar, whose notes on others are bounded before they are read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_TarInfo":
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _TAR_NOTES and member.size > _MOST_NOTE_BYTES:
+            raise tarfile.ReadError(f"a header declares {member.size:,} bytes")
+        return member
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What an archive may unpack to. Raabin, the largest domain, is 12,000 files and 0.5 GB."""
@@ -124,7 +143,7 @@ def _extract_zip(path: Path, folder: Path, limits: Limits, wanted: re.Pattern[st
 
 
 def _extract_tar(path: Path, folder: Path, limits: Limits, wanted: re.Pattern[str]) -> None:
-    with tarfile.open(path) as archive:
+    with tarfile.open(path, tarinfo=_TarInfo) as archive:
         infos = (info for info in archive if is_wanted(info.name, wanted))
         _check_members((_tar_member(info) for info in infos), path, limits)
         kept = [info for info in archive.getmembers() if is_wanted(info.name, wanted)]
@@ -135,7 +154,7 @@ def _extract_rar(path: Path, folder: Path, limits: Limits) -> None:
     tools = {name: found for name in _RAR_TOOLS if (found := shutil.which(name))}
     reasons = []
     for name, program in tools.items():
-        words = [word.format(folder=folder, archive=path) for word in _RAR_TOOLS[name]]
+        words = [word.format(folder=folder, archive=path.absolute()) for word in _RAR_TOOLS[name]]
         done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             _check_unpacked(folder, limits)
