@@ -161,17 +161,51 @@ def test_database_that_is_down_is_named_at_once_without_its_password(
             ask()
 
 
-@pytest.mark.parametrize("uri", ["http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow"),
+        *(
+            "localhost:5000",
+            "127.0.0.1:5000/x",
+            "http:/host",
+            "https://",
+            "HTTP://host",
+            "http://host\n",
+            " sqlite:///x.db",
+        ),
+    ],
+)
 def test_address_that_is_none_is_named_without_its_password(
     store: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     for ask in (connect, describe_store):
         with pytest.raises(
-            TrackingError, match=r"^the tracking store \S+ is no address \(.+\): correct MLFLOW_"
+            TrackingError, match=r"^the tracking store .+ is no address \(.+\): correct MLFLOW_"
         ) as told:
             ask()
         assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x.db?uri=true"])
+def test_store_that_keeps_nothing_is_refused_and_leaves_nothing(
+    store: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    before = sorted(store.iterdir())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for ask in (connect, describe_store):
+        with pytest.raises(TrackingError, match=r"names no file to keep runs in: write sqlite:///mlflow\.db"):
+            ask()
+    assert sorted(store.iterdir()) == before
+
+
+def test_store_whose_driver_is_named_is_a_file_all_the_same(no_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite+pysqlite:///{no_database}")
+    assert describe_store().endswith("which the first run makes")
+    assert not no_database.exists()
+    connect()
+    assert store_location()[1] == {no_database.parent, no_database.parent / "mlartifacts"}
 
 
 def test_locked_sqlite_store_is_waited_for_as_long_as_a_server_and_not_when_stopping(store: Path) -> None:
@@ -273,10 +307,55 @@ def test_moved_project_is_named_and_goes_on_once_it_is_repointed(
     old.rename(new)
     monkeypatch.chdir(new)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(TrackingError, match=f"at {old}/mlartifacts, but they lie at {new}/mlartifacts: `make repoint`"):
-        connect()
+    for ask in (connect, describe_store):
+        with pytest.raises(
+            TrackingError, match=f"at {old}/mlartifacts, but they lie at {new}/mlartifacts: `make repoint`"
+        ):
+            ask()
     assert repoint() == 2
     connect()
+    describe_store()
     assert mlflow.artifacts.load_dict(f"{mlflow.get_run(run_id).info.artifact_uri}/config.json") == {"epochs": 3}
     assert not old.exists()
     assert repoint(old / "mlartifacts", new / "mlartifacts") == 0
+
+
+def test_project_that_was_moved_before_anything_was_logged_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    shutil.copy(fresh_database, old / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{old}/mlflow.db")
+    chosen = connect()
+    old.rename(new)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{new}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", chosen)
+    with pytest.raises(TrackingError, match="`make repoint` records the new place"):
+        connect()
+    assert repoint() == 1
+    assert connect() == chosen
+
+
+def test_copied_project_does_not_write_to_the_artifacts_of_the_first(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, copy = mlflow.MlflowClient().create_run(connect()).info.run_id, tmp_path / "copy"
+    mlflow.MlflowClient().log_dict(run_id, {"epochs": 3}, "config.json")
+    mlflow.MlflowClient().create_registered_model("cells")
+    mlflow.MlflowClient().create_model_version("cells", f"{mlflow.get_run(run_id).info.artifact_uri}/model", run_id)
+    copy.mkdir()
+    shutil.copy(store / "mlflow.db", copy)
+    shutil.copytree(store / "mlartifacts", copy / "mlartifacts")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copy}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{copy}/mlflow.db")
+    with pytest.raises(TrackingError, match=f"of which there is a copy at {copy}/mlartifacts: `make repoint`"):
+        connect()
+    repoint()
+    connect()
+    addresses = [
+        mlflow.get_run(run_id).info.artifact_uri,
+        mlflow.MlflowClient().get_model_version("cells", "1").source,
+        mlflow.MlflowClient().get_model_version_download_uri("cells", "1"),
+    ]
+    assert all(address.startswith(f"{copy.as_uri()}/mlartifacts/") for address in addresses)
