@@ -8,6 +8,7 @@ from typing import Final
 
 _PASSED: Final = ("MLFLOW_", "WBC_", "AWS_")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_SHORT: Final = 3
 _ON: Final = ("1", "ON", "YES", "TRUE")
 SWEEP_RUN: Final = "WBC_SWEEP_RUN"
 _PROJECT_RUN: Final = "MLFLOW_RUN_ID"
@@ -29,6 +30,18 @@ def expanded(text: str) -> Path:
 def mirror() -> str | None:
     """Returns the folder or address to look for archives in first, as `$WBC_MIRROR` has it."""
     return _get("WBC_MIRROR")
+
+
+def addresses() -> list[str]:
+    """Returns the addresses in variables that may carry a user and a password."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "WBC_MIRROR")
+    return [value for value in (*map(_get, names), *proxies().values()) if value]
+
+
+def secrets() -> list[str]:
+    """Returns the passwords and keys in variables, but for any so short that they are part of other words."""
+    names = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    return [value for name in names if len(value := (_get(name) or "").strip()) > _SHORT]
 
 
 def built_from() -> str | None:
