@@ -19,10 +19,12 @@ from wbc.arms import Arm
 from wbc.config import PlanConfig, RunConfig
 from wbc.data.splits import expand_targets, parse_source
 from wbc.errors import ReportError
+from wbc.methods.catalog import PLAIN_SCORE
 from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.records import GridCell, Records, cell_of, names_a_model, read_records, unfinished
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command, typed
 from wbc.settings import Settings, settings_for
+from wbc.studies import Study as Plan
 from wbc.studies import find_study, plan, study_name
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun
@@ -55,7 +57,10 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
         files = _in_threads(lambda run: read_config(run, Path(folder)), complete)
         chosen, left = _choose(complete, files, configs, only=bool(options.models or options.methods))
         left = [each for each in left if each.stored not in lent]
-        read = _in_threads(lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(folder)), list(chosen))
+        needed = {cell: _needed(run, study) for cell, run in chosen.items()}
+        read = _in_threads(
+            lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(folder), needed[cell]), list(chosen)
+        )
         pairs = zip(chosen.values(), read, strict=True)
         damaged = [Excluded(stored=run, why=found) for run, found in pairs if isinstance(found, str)]
         runs, truth, notes, strangers = _same_images([found for found in read if not isinstance(found, str)])
@@ -185,6 +190,13 @@ def _soups(
     return tuple(soups.values()), left
 
 
+def _needed(run: StoredRun, study: Plan) -> set[str]:
+    """Returns the names of the scores without which a run is not done for a study; it may have others."""
+    homes = [each.name for each in run.datasets if each.role == "home"]
+    domains = [*homes, *(target.name for target in expand_targets(",".join(study.targets)))]
+    return {schema.score_name(domain, each) for domain in domains for each in (PLAIN_SCORE, *study.adapt)}
+
+
 def _trained_on(run: StoredRun) -> tuple[str, ...]:
     return tuple(sorted({each.digest for each in run.datasets if each.context == "training"}))
 
@@ -235,6 +247,11 @@ def _notes(
                 f"{len(without)} of {len(runs)} runs have no scores on {domain}, such as {without[0].stored.name}: "
                 f"make evaluate {typed('RUN_ID', without[0].stored.id)} TARGETS=... adds them."
             )
+    notes += [
+        f"{run.stored.name} ({run.stored.id}): {what.rstrip('.')}; that score is left out."
+        for run in runs
+        for what in run.damaged
+    ]
     others = sorted(set(scored) - set(domains))
     if others:
         notes.append(f"Some runs were also scored on images outside this study: {', '.join(others)}.")

@@ -204,6 +204,7 @@ def search_by_pages(filter_string: str) -> Iterator[Run]:
             return
 
 
+@store_errors()
 def which_run(text: str) -> str:
     """Returns the id of the run that a user means: latest, a name such as vgg16/seed1, or how an id begins.
 
