@@ -208,6 +208,24 @@ def test_store_whose_driver_is_named_is_a_file_all_the_same(no_database: Path, m
     assert store_location()[1] == {no_database.parent, no_database.parent / "mlartifacts"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "many"),
+        ("MLFLOW_TRACKING_INSECURE_TLS", "maybe"),
+        ("MLFLOW_ENABLE_ASYNC_LOGGING", "maybe"),
+    ],
+)
+def test_variable_that_mlflow_cannot_read_is_named_before_anything_runs(
+    store: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    for ask in (connect, describe_store):
+        with pytest.raises(TrackingError, match=f"{value}.*: correct or unset {name}"):
+            ask()
+
+
 def test_locked_sqlite_store_is_waited_for_as_long_as_a_server_and_not_when_stopping(store: Path) -> None:
     def waits_s() -> float:
         with _get_store().ManagedSessionMaker() as session:
@@ -255,8 +273,8 @@ class _Server(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         known = self.headers["Authorization"] == f"Basic {b64encode(b'ada:s3cret').decode()}"
-        here = self.path == "/api/2.0/mlflow/experiments/search"
-        self.rfile.read(int(self.headers["Content-Length"]))
+        here = self.path.startswith("/api/2.0/mlflow/experiments/")
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
         code = 200 if known and here else 404 if known else 401
         self.send_response(code)
         self.end_headers()
@@ -292,6 +310,18 @@ def test_server_behind_a_password_is_asked_as_mlflow_asks(
         return
     with pytest.raises(TrackingError, match="no MLflow server at http://here"):
         check_server("http://here")
+
+
+@pytest.mark.parametrize("page", [b"", b"[]", b'{"status": "ok"}', b'{"experiments": 3}', b"\xff\xfe"])
+def test_answer_of_another_program_is_not_taken_for_mlflows(
+    guarded: type[_Server], monkeypatch: pytest.MonkeyPatch, page: bytes
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
+    monkeypatch.setattr(guarded, "page", page)
+    monkeypatch.setattr(guarded, "do_GET", guarded.do_POST, raising=False)
+    with pytest.raises(TrackingError, match=r"no MLflow server at|answers, but not as MLflow|fails: API request"):
+        connect()
 
 
 def test_moved_project_is_named_and_goes_on_once_it_is_repointed(

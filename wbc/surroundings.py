@@ -51,7 +51,8 @@ def built_from() -> str | None:
 
 def runs_at_once(*, on_gpu: bool = False) -> int:
     """Returns how many runs of the sweep share this machine, or the run's GPU."""
-    return int(_get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS") or 1)
+    told = _get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS") or ""
+    return int(told) if told.isdecimal() else 1
 
 
 def sweep_run() -> str | None:

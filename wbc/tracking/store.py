@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
-from wbc.tracking.connection import check_database, check_server, patience_s, reason
+from wbc.tracking.connection import check_database, check_server, check_settings, patience_s, reason
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, PROFILE, RUN_NAME, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
@@ -79,6 +79,10 @@ def find_experiment() -> Experiment | None:
     found: Experiment | None = (
         client.get_experiment(chosen) if chosen else client.get_experiment_by_name(name or EXPERIMENT)
     )
+    if found and not found.experiment_id:
+        raise TrackingError(
+            f"{mlflow.get_tracking_uri()} answers, but not as MLflow does: correct MLFLOW_TRACKING_URI."
+        )
     return found
 
 
@@ -142,6 +146,7 @@ def describe_store() -> str:
 
 def _check_answers() -> None:
     """Raises a TrackingError within seconds if a store that is no file does not answer."""
+    check_settings()
     database, uri = database_file(), mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         _refuse_no_address(uri, lambda text: urlsplit(text).port)
