@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
+
 from wbc.audit.contradicted import find_contradicted, judged
 from wbc.audit.findings import Finding, Part, find_confounded, find_copies, find_poor
 from wbc.audit.measures import Measures, measure
@@ -21,9 +23,10 @@ from wbc.audit.page import Audit, write_page, write_table
 from wbc.config import AuditConfig, PlanConfig
 from wbc.data.catalog import find_domain
 from wbc.data.decode import decode_known, map_images
+from wbc.data.disk import disk_errors
 from wbc.data.domain import Domain
 from wbc.data.images import list_images
-from wbc.data.prepare import image_root, prepare
+from wbc.data.prepare import image_root, make_again, prepare
 from wbc.data.splits import Split, split_list
 from wbc.errors import DataError, ReportError
 from wbc.processes import signals_exit
@@ -75,16 +78,26 @@ def _study(options: AuditConfig) -> Study | None:
         return None
 
 
-def _measured(domain: Domain) -> Iterator[Part]:
-    """Yields each split of a domain, prepared and measured."""
-    rows = prepare(domain, None, data_dir=data_dir())
+def _measures(domain: Domain, rows: pd.DataFrame) -> dict[str, Measures]:
+    """Returns what is measured of each image, by its path."""
     root = image_root(domain, data_dir() / domain.slug)
-    files = list(zip(rows["path"], rows["sha256"], strict=True))
 
     def look(file: tuple[str, str]) -> Measures:
         return measure(decode_known(root / file[0], file[1]))
 
-    measures = dict(zip(rows["path"], map_images(look, files, f"{domain.key}: measuring"), strict=True))
+    files = list(zip(rows["path"], rows["sha256"], strict=True))
+    return dict(zip(rows["path"], map_images(look, files, f"{domain.key}: measuring"), strict=True))
+
+
+def _measured(domain: Domain) -> Iterator[Part]:
+    """Yields each split of a domain, prepared and measured."""
+    rows = prepare(domain, None, data_dir=data_dir())
+    try:
+        measures = _measures(domain, rows)
+    except DataError as error:
+        with disk_errors(data_dir()):
+            rows = make_again(domain, error, data_dir() / domain.slug)
+        measures = _measures(domain, rows)
     for name in domain.splits:
         split = Split(domain.key, name)
         listing = list_images(split, data_dir=data_dir())

@@ -64,13 +64,23 @@ def _resize(domain: Domain, home: Path, geometry: Geometry, rows: pd.DataFrame, 
     try:
         ensure_cache(home, geometry, rows, image_root(domain, home))
     except DataError as error:
-        if domain.path is not None:
-            raise
-        _log.warning("%s Making '%s' again.", error, image_root(domain, home))
-        with one_writer(home):
-            rows = _build_images(domain, home, archive)
-            write_table(rows, home / "manifest.csv")
+        rows = make_again(domain, error, home, archive)
         ensure_cache(home, geometry, rows, image_root(domain, home))
+    return rows
+
+
+def make_again(domain: Domain, error: DataError, home: Path, archive: Path | None = None) -> pd.DataFrame:
+    """Makes images again that turn out missing or damaged, as `error` says; returns the manifest.
+
+    Raises:
+        DataError: the very error, where the images are a user's.
+    """
+    if domain.path is not None:
+        raise error
+    _log.warning("%s Making '%s' again.", error, image_root(domain, home))
+    with one_writer(home):
+        rows = _build_images(domain, home, archive)
+        write_table(rows, home / "manifest.csv")
     return rows
 
 
