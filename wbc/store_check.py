@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from wbc.config import RunConfig, TrainConfig, adaptation_names
-from wbc.data.catalog import DOMAINS, FOLDER
-from wbc.data.splits import Split, expand_targets, split_list
+from wbc.data.catalog import FOLDER
+from wbc.data.splits import expand_targets, split_list, split_named
 from wbc.errors import DamageError, WbcError, shown
 from wbc.report.study import typed
 from wbc.studies import STUDIES, resolve
@@ -70,9 +70,7 @@ def _evaluation(run: StoredRun, config: RunConfig, artifact: str) -> str | None:
     planned = domain in own or (domain in tested and tested[domain].role == "home")
     if domain not in tested or (planned and adaptation in ("", *config.adapt)):
         return None
-    splits = [Split(key, split) for key, row in DOMAINS.items() for split in (*row.splits, *row.parts)]
-    folder = f"{FOLDER}{json.loads(tested[domain].origin).get('uri')}"
-    target = next((str(split) for split in splits if split.name == domain), folder)
+    target = str(split_named(domain) or f"{FOLDER}{json.loads(tested[domain].origin).get('uri')}")
     words = [typed("RUN_ID", run.id), typed("TARGETS", target)]
     return " ".join(["make evaluate", *words, *([typed("ADAPT", adaptation)] if adaptation else [])])
 

@@ -177,6 +177,18 @@ def test_adapted_scores_are_read_with_their_run(log_run: LogRun, options: Report
     assert (effect.domain.name, effect.difference) == (AWAY, pytest.approx(0.1))
 
 
+def test_run_without_scores_on_a_domain_is_named_with_the_command_that_adds_them(
+    log_run: LogRun, options: ReportConfig
+) -> None:
+    log_run("resnet50", 0, {HOME: [], AWAY: []})
+    first, second = log_run("resnet50", 1, {HOME: []}), log_run("resnet50_gn", 0, {AWAY: []})
+    notes = " ".join(read_study(options).notes)
+    assert (
+        f"no scores on {AWAY}, such as resnet50/seed1: make evaluate RUN_ID={first} TARGETS=smears_target adds" in notes
+    )
+    assert f"make evaluate RUN_ID={second} TARGETS=smears_source:test adds them." in notes
+
+
 def test_damaged_score_that_the_study_does_not_ask_for_is_left_out_alone(
     log_run: LogRun, options: ReportConfig
 ) -> None:

@@ -17,7 +17,7 @@ from jaxtyping import Int64
 
 from wbc.arms import Arm
 from wbc.config import PlanConfig, RunConfig
-from wbc.data.splits import expand_targets, parse_source
+from wbc.data.splits import expand_targets, parse_source, split_named
 from wbc.errors import ReportError
 from wbc.methods.catalog import PLAIN_SCORE
 from wbc.report.files import Truth, read_config, read_scored
@@ -73,7 +73,7 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
     seeds = tuple(dict.fromkeys(config.seed for config in configs))
     present = {(run.arm, run.seed) for run in runs}
     domains = _domains(runs, labels, arms, study.targets)
-    notes += _notes(runs, lent, [domain.name for domain in domains], labels)
+    notes += _notes(runs, lent, [domain.name for domain in domains], labels, study)
     return Study(
         options=options,
         usual=options.epochs in (None, study.epochs),
@@ -230,10 +230,15 @@ def _is_home(run: ScoredRun, domain: str, targets: Iterable[str]) -> bool:
 
 
 def _notes(
-    runs: Sequence[ScoredRun], lent: Sequence[StoredRun], domains: Sequence[str], scored: Iterable[str]
+    runs: Sequence[ScoredRun],
+    lent: Sequence[StoredRun],
+    domains: Sequence[str],
+    scored: Iterable[str],
+    study: Plan,
 ) -> list[str]:
     """Returns in what the runs differ though they stand in one table, and what else they were scored on."""
-    notes = []
+    notes, further = [], expand_targets(",".join(study.targets))
+    targets = {name: str(split_named(name, further) or name) for name in domains}
     if owners := sorted({run.stored.tags[schema.PROFILE] for run in runs if run.stored in lent}):
         notes.append(f"Some runs were made for another study, with the same settings: {', '.join(owners)}.")
     codes = Counter(run.environment.get("code") for run in runs)
@@ -245,7 +250,7 @@ def _notes(
         if without:
             notes.append(
                 f"{len(without)} of {len(runs)} runs have no scores on {domain}, such as {without[0].stored.name}: "
-                f"make evaluate {typed('RUN_ID', without[0].stored.id)} TARGETS=... adds them."
+                f"make evaluate {typed('RUN_ID', without[0].stored.id)} {typed('TARGETS', targets[domain])} adds them."
             )
     notes += [
         f"{run.stored.name} ({run.stored.id}): {what.rstrip('.')}; that score is left out."
