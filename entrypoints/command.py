@@ -7,13 +7,15 @@ import inspect
 import io
 import logging
 import sys
+import traceback
 import typing
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from wbc.errors import WbcError, shown
+from wbc.errors import WbcError, mask, shown
 from wbc.terminal import Lines, has_bars
 
 _PLAIN: Final = {"±": "+/-", "–": "-", "→": "->", "×": "x", "…": "...", "’": "'", "≥": ">=", "≤": "<="}
@@ -30,6 +32,7 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     """
     _print_anywhere()
     _log_to_stderr()
+    sys.excepthook = _show_masked
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(context_settings={"token_normalize_func": lambda name: name.replace("-", "_")})(
         _callback(config_class, run)
@@ -143,7 +146,14 @@ def _log_to_stderr() -> None:
 
 def _fit_to_show(record: logging.LogRecord) -> bool:
     record.msg, record.args = shown(record.getMessage()), ()
+    if record.exc_info:
+        record.exc_text = mask(logging.Formatter().formatException(record.exc_info))
     return True
+
+
+def _show_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Prints the traceback of a bug without the passwords in its addresses."""
+    print(mask("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> NoReturn:

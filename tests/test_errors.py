@@ -18,6 +18,7 @@ from wbc.errors import TrackingError, first_line, mask, shown
             "postgresql://host/db?user=***&password=***&sslmode=on",
         ),
         ("https://host/x?X-Amz-Signature=s3c&raw=1", "https://host/x?X-Amz-Signature=***&raw=1"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BPWD%3Ds3c", "mssql+pyodbc:///?odbc_connect=***"),
     ],
 )
 def test_secrets_of_an_address_are_not_shown_wherever_they_stand_in_it(address: str, shown: str) -> None:
@@ -52,3 +53,10 @@ def test_first_line_of_an_error_ends_with_a_word_and_has_no_colours_when_it_is_l
     assert first_line(ValueError("\x1b[1mbold\x1b[0m text\nmore")) == "bold text"
     assert first_line(ValueError("word " * 400)).endswith("word word ...")
     assert first_line(ValueError()) == "ValueError"
+
+
+def test_secrets_of_variables_are_not_shown_whatever_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ada:it's <s3 cret@host/db")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken\n")
+    told = "no postgresql://ada:it's <s3 cret@host/db, nor a header 'Bearer t0ken\\n'"
+    assert mask(told) == "no postgresql://***@host/db, nor a header 'Bearer ***\\n'"

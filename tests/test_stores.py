@@ -161,17 +161,69 @@ def test_database_that_is_down_is_named_at_once_without_its_password(
             ask()
 
 
-@pytest.mark.parametrize("uri", ["http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow"),
+        *(
+            "localhost:5000",
+            "127.0.0.1:5000/x",
+            "http:/host",
+            "https://",
+            "HTTP://host",
+            "http://host\n",
+            " sqlite:///x.db",
+        ),
+    ],
+)
 def test_address_that_is_none_is_named_without_its_password(
     store: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     for ask in (connect, describe_store):
         with pytest.raises(
-            TrackingError, match=r"^the tracking store \S+ is no address \(.+\): correct MLFLOW_"
+            TrackingError, match=r"^the tracking store .+ is no address \(.+\): correct MLFLOW_"
         ) as told:
             ask()
         assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x.db?uri=true"])
+def test_store_that_keeps_nothing_is_refused_and_leaves_nothing(
+    store: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    before = sorted(store.iterdir())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for ask in (connect, describe_store):
+        with pytest.raises(TrackingError, match=r"names no file to keep runs in: write sqlite:///mlflow\.db"):
+            ask()
+    assert sorted(store.iterdir()) == before
+
+
+def test_store_whose_driver_is_named_is_a_file_all_the_same(no_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite+pysqlite:///{no_database}")
+    assert describe_store().endswith("which the first run makes")
+    assert not no_database.exists()
+    connect()
+    assert store_location()[1] == {no_database.parent, no_database.parent / "mlartifacts"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "many"),
+        ("MLFLOW_TRACKING_INSECURE_TLS", "maybe"),
+        ("MLFLOW_ENABLE_ASYNC_LOGGING", "maybe"),
+    ],
+)
+def test_variable_that_mlflow_cannot_read_is_named_before_anything_runs(
+    store: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    for ask in (connect, describe_store):
+        with pytest.raises(TrackingError, match=f"{value}.*: correct or unset {name}"):
+            ask()
 
 
 def test_locked_sqlite_store_is_waited_for_as_long_as_a_server_and_not_when_stopping(store: Path) -> None:
@@ -221,8 +273,8 @@ class _Server(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         known = self.headers["Authorization"] == f"Basic {b64encode(b'ada:s3cret').decode()}"
-        here = self.path == "/api/2.0/mlflow/experiments/search"
-        self.rfile.read(int(self.headers["Content-Length"]))
+        here = self.path.startswith("/api/2.0/mlflow/experiments/")
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
         code = 200 if known and here else 404 if known else 401
         self.send_response(code)
         self.end_headers()
@@ -260,6 +312,18 @@ def test_server_behind_a_password_is_asked_as_mlflow_asks(
         check_server("http://here")
 
 
+@pytest.mark.parametrize("page", [b"", b"[]", b'{"status": "ok"}', b'{"experiments": 3}', b"\xff\xfe"])
+def test_answer_of_another_program_is_not_taken_for_mlflows(
+    guarded: type[_Server], monkeypatch: pytest.MonkeyPatch, page: bytes
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
+    monkeypatch.setattr(guarded, "page", page)
+    monkeypatch.setattr(guarded, "do_GET", guarded.do_POST, raising=False)
+    with pytest.raises(TrackingError, match=r"no MLflow server at|answers, but not as MLflow|fails: API request"):
+        connect()
+
+
 def test_moved_project_is_named_and_goes_on_once_it_is_repointed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path
 ) -> None:
@@ -273,10 +337,55 @@ def test_moved_project_is_named_and_goes_on_once_it_is_repointed(
     old.rename(new)
     monkeypatch.chdir(new)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(TrackingError, match=f"at {old}/mlartifacts, but they lie at {new}/mlartifacts: `make repoint`"):
-        connect()
+    for ask in (connect, describe_store):
+        with pytest.raises(
+            TrackingError, match=f"at {old}/mlartifacts, but they lie at {new}/mlartifacts: `make repoint`"
+        ):
+            ask()
     assert repoint() == 2
     connect()
+    describe_store()
     assert mlflow.artifacts.load_dict(f"{mlflow.get_run(run_id).info.artifact_uri}/config.json") == {"epochs": 3}
     assert not old.exists()
     assert repoint(old / "mlartifacts", new / "mlartifacts") == 0
+
+
+def test_project_that_was_moved_before_anything_was_logged_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    shutil.copy(fresh_database, old / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{old}/mlflow.db")
+    chosen = connect()
+    old.rename(new)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{new}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", chosen)
+    with pytest.raises(TrackingError, match="`make repoint` records the new place"):
+        connect()
+    assert repoint() == 1
+    assert connect() == chosen
+
+
+def test_copied_project_does_not_write_to_the_artifacts_of_the_first(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, copy = mlflow.MlflowClient().create_run(connect()).info.run_id, tmp_path / "copy"
+    mlflow.MlflowClient().log_dict(run_id, {"epochs": 3}, "config.json")
+    mlflow.MlflowClient().create_registered_model("cells")
+    mlflow.MlflowClient().create_model_version("cells", f"{mlflow.get_run(run_id).info.artifact_uri}/model", run_id)
+    copy.mkdir()
+    shutil.copy(store / "mlflow.db", copy)
+    shutil.copytree(store / "mlartifacts", copy / "mlartifacts")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copy}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{copy}/mlflow.db")
+    with pytest.raises(TrackingError, match=f"of which there is a copy at {copy}/mlartifacts: `make repoint`"):
+        connect()
+    repoint()
+    connect()
+    addresses = [
+        mlflow.get_run(run_id).info.artifact_uri,
+        mlflow.MlflowClient().get_model_version("cells", "1").source,
+        mlflow.MlflowClient().get_model_version_download_uri("cells", "1"),
+    ]
+    assert all(address.startswith(f"{copy.as_uri()}/mlartifacts/") for address in addresses)

@@ -18,7 +18,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-_SECRET: Final = re.compile("user|pass|pwd|secret|token|key|sig|credential", re.IGNORECASE)
+from wbc.surroundings import addresses, secrets
+
+_SECRET: Final = re.compile("user|pass|pwd|secret|token|key|sig|credential|auth|jwt|session|odbc", re.IGNORECASE)
 """In the name of a parameter of an address: its value is not shown."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Characters that move the cursor, colour or reorder text, or end a line."""
@@ -92,7 +94,12 @@ def shown(text: str) -> str:
 
 
 def mask(text: str) -> str:
-    """Returns the text without the users, passwords and keys that addresses in it may carry."""
+    """Returns the text without the users, passwords and keys that addresses in it may carry, and those of variables."""
+    for address in addresses():  # whole, for a password may hold what ends an address in a text: a blank, a quote
+        scheme, _, rest = address.partition("://")
+        text = text.replace(rest, _masked(scheme, rest)) if rest else text
+    for secret in secrets():
+        text = text.replace(secret, "***")
     return re.sub(r"([\w+.-]*)://([^\s'\"<>]+)", lambda found: f"{found[1]}://{_masked(found[1], found[2])}", text)
 
 

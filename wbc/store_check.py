@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from wbc.config import RunConfig, TrainConfig, adaptation_names
-from wbc.data.splits import split_list
+from wbc.data.catalog import FOLDER
+from wbc.data.splits import expand_targets, split_list, split_named
 from wbc.errors import DamageError, WbcError, shown
+from wbc.report.study import typed
 from wbc.studies import STUDIES, resolve
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, fetch, read_trainings
@@ -25,8 +28,8 @@ def find_faults() -> Iterator[str]:
             missing, damaged = _faults(run)
             for artifact in [*missing, *damaged]:
                 word = "is missing" if artifact in missing else "is not what was logged"
-                anew = any(name not in missing and not name.startswith(schema.PREDICTIONS) for name in damaged)
-                yield shown(f"{run.name} ({run.id}): {artifact} {word} -> {_repair(run, anew=anew)}")
+                anew = any(not name.startswith((schema.PREDICTIONS, *schema.DESCRIBING)) for name in damaged)
+                yield shown(f"{run.name} ({run.id}): {artifact} {word} -> {_repair(run, artifact, anew=anew)}")
 
 
 def _faults(run: StoredRun) -> tuple[list[str], list[str]]:
@@ -47,14 +50,29 @@ def _faults(run: StoredRun) -> tuple[list[str], list[str]]:
     return missing, damaged
 
 
-def _repair(run: StoredRun, *, anew: bool) -> str:
+def _repair(run: StoredRun, artifact: str, *, anew: bool) -> str:
     """Returns the command that makes again what a run lacks; `anew` where it first has to be deleted."""
     delete = f".venv/bin/mlflow runs delete --run-id {shlex.quote(run.id)}"
     config = _config(run)
     if config is None:
         return delete
     train = _command(config)
-    return f"{delete} && {train}" if anew else train
+    return f"{delete} && {train}" if anew else _evaluation(run, config, artifact) or train
+
+
+def _evaluation(run: StoredRun, config: RunConfig, artifact: str) -> str | None:
+    """Returns the command that makes a score again which was asked for after training; None for the run's own."""
+    found = re.fullmatch(r"\w+/(.+?)(\.csv|\.npy|/accuracy)", artifact)
+    domain, _, adaptation = found[1].partition("/") if found else ("", "", "")
+    tested = {each.name: each for each in run.datasets if each.role in ("home", "away")}
+    own = [each.name for each in expand_targets(",".join(config.targets))] if config.targets else []
+    adaptation = adaptation.replace("-", "+")
+    planned = domain in own or (domain in tested and tested[domain].role == "home")
+    if domain not in tested or (planned and adaptation in ("", *config.adapt)):
+        return None
+    target = str(split_named(domain) or f"{FOLDER}{json.loads(tested[domain].origin).get('uri')}")
+    words = [typed("RUN_ID", run.id), typed("TARGETS", target)]
+    return " ".join(["make evaluate", *words, *([typed("ADAPT", adaptation)] if adaptation else [])])
 
 
 def _config(run: StoredRun) -> RunConfig | None:

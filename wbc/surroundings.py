@@ -8,6 +8,7 @@ from typing import Final
 
 _PASSED: Final = ("MLFLOW_", "WBC_", "AWS_")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_SHORT: Final = 3
 _ON: Final = ("1", "ON", "YES", "TRUE")
 SWEEP_RUN: Final = "WBC_SWEEP_RUN"
 _PROJECT_RUN: Final = "MLFLOW_RUN_ID"
@@ -31,6 +32,18 @@ def mirror() -> str | None:
     return _get("WBC_MIRROR")
 
 
+def addresses() -> list[str]:
+    """Returns the addresses in variables that may carry a user and a password."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "WBC_MIRROR")
+    return [value for value in (*map(_get, names), *proxies().values()) if value]
+
+
+def secrets() -> list[str]:
+    """Returns the passwords and keys in variables, but for any so short that they are part of other words."""
+    names = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    return [value for name in names if len(value := (_get(name) or "").strip()) > _SHORT]
+
+
 def built_from() -> str | None:
     """Returns the commit that the project's image was built from; None outside of it."""
     return _get("WBC_COMMIT")
@@ -38,7 +51,8 @@ def built_from() -> str | None:
 
 def runs_at_once(*, on_gpu: bool = False) -> int:
     """Returns how many runs of the sweep share this machine, or the run's GPU."""
-    return int(_get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS") or 1)
+    told = _get("WBC_GPU_JOBS" if on_gpu else "WBC_JOBS") or ""
+    return int(told) if told.isdecimal() else 1
 
 
 def sweep_run() -> str | None:

@@ -13,6 +13,7 @@ from selenium import webdriver
 from entrypoints.audit import audit
 from entrypoints.command import main
 from tests.browser import screen, violations
+from wbc.audit.audit import write_audit
 from wbc.audit.findings import Finding, Image
 from wbc.audit.page import Section
 from wbc.config import AuditConfig
@@ -91,6 +92,18 @@ def spoil(slides: Path) -> None:
 def crowd(slides: Path) -> None:
     (slides.parent / "reports" / "audit").mkdir(parents=True)
     (slides.parent / "reports" / "audit" / "notes.txt").touch()
+
+
+def test_drawn_image_that_is_spoilt_is_drawn_again_and_audited(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = replace(DOMAINS["smears_target"], counts={"all": (2, 2, 2, 2, 2)})
+    monkeypatch.setitem(DOMAINS, "smears_target", few)
+    options = AuditConfig(domains="smears_target")
+    _, lines = write_audit(options)
+    image = store / "data/smears_target/images/all/Basophil/0000.png"
+    for damage in (image.unlink, lambda: image.write_bytes(b"")):
+        damage()
+        assert write_audit(options)[1] == lines
+        assert image.stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,17 @@ def _spoil_description(tmp_path: Path) -> None:
     (tmp_path / "cache-squash16.json").write_text("{")
 
 
+def _lose_checksums(tmp_path: Path) -> None:
+    meta = json.loads((tmp_path / "cache-squash16.json").read_text())
+    (tmp_path / "cache-squash16.json").write_text(json.dumps({**meta, "sha256": []}))
+
+
+def _lose_shape(tmp_path: Path) -> None:
+    meta = json.loads((tmp_path / "cache-squash16.json").read_text())
+    size = sum(height * width for height, width in meta["shapes"])
+    (tmp_path / "cache-squash16.json").write_text(json.dumps({**meta, "shapes": [[1, size]]}))
+
+
 def _lose_description(tmp_path: Path) -> None:
     (tmp_path / "cache-squash16.json").unlink()
 
@@ -116,6 +127,8 @@ def _make_older(tmp_path: Path) -> None:
         (_spoil_pixel, "its checksum does not fit; building it again"),
         (_cut, "it has 3,071 bytes and should have 3,072; building it again"),
         (_spoil_description, "its description is damaged; building it again"),
+        (_lose_checksums, "its description is damaged; building it again"),
+        (_lose_shape, "its description is damaged; building it again"),
         (_lose_description, "it is not complete; building it again"),
         (_make_older, "it is of another version or of other images; building it again"),
     ],

@@ -1,7 +1,10 @@
 """What is stored is believed only as far as it can be checked; what is lost is made again by the same command."""
 
+import dataclasses
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -107,6 +110,39 @@ def test_run_of_before_left_in_the_environment_stays_as_it_is(
     score_run(EvaluateConfig(run=other.run_id, device="cpu"))
     after = mlflow.get_run(trained.run_id)
     assert (after.info.run_name, after.data.tags) == (before.info.run_name, before.data.tags)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE params SET value = 'vgg16' WHERE key = 'model'",
+        "INSERT INTO tags (key, value, run_uuid) SELECT 'source', 'nowhere', run_uuid FROM runs",
+        "UPDATE latest_metrics SET is_nan = 1 WHERE key LIKE '%/accuracy'",
+        "UPDATE latest_metrics SET value = 7 WHERE key LIKE '%/balanced_accuracy'",
+        "DELETE FROM latest_metrics WHERE key LIKE '%/balanced_accuracy'",
+        "UPDATE tags SET value = 'many' WHERE key = 'jobs'",
+    ],
+)
+def test_done_run_whose_record_is_damaged_is_not_done_and_the_same_command_mends_it_or_makes_another(
+    trained: Outcome, store: Path, change: str
+) -> None:
+    with closing(sqlite3.connect(store / "mlflow.db")) as database, database:
+        database.execute(change)
+    again = train_and_score(trained.config)
+    assert not again.done_already
+    assert again.accuracies == trained.accuracies
+    run = read_run(again.run_id)
+    assert (run.settings["model"], run.settings["source"]) == ("resnet50", trained.config.source)
+    assert run.metrics[f"test/{name_of('away')}/balanced_accuracy"] == again.accuracies[name_of("away")]
+    assert train_and_score(trained.config) == dataclasses.replace(again, done_already=True)
+
+
+@pytest.mark.parametrize("artifact", ["config.json", "environment.json"])
+def test_description_of_a_run_that_is_damaged_is_made_again(trained: Outcome, artifact: str) -> None:
+    flip_a_bit(file_of(trained.run_id, artifact))
+    assert not train_and_score(trained.config).done_already
+    assert train_and_score(trained.config).done_already
+    assert points(trained.run_id, "train/loss") == [1]
 
 
 def test_another_target_is_only_scored(trained: Outcome, small_config: Callable[..., RunConfig], store: Path) -> None:

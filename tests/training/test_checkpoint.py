@@ -48,12 +48,19 @@ def test_restore_of_weights_of_another_model_is_refused(checkpoint: Checkpoint) 
         restore_model(other)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "missing"])
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "missing", "one bit"])
 def test_read_of_a_damaged_checkpoint_names_the_file(checkpoint: Checkpoint, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "a.pt"
     if damage == "truncated":
         write_checkpoint(checkpoint, path)
         path.write_bytes(path.read_bytes()[:5000])
+    elif damage == "one bit":
+        write_checkpoint(checkpoint, path)
+        value = next(iter(checkpoint.model.values())).numpy().tobytes()
+        content = bytearray(path.read_bytes())
+        content[content.index(value) + 1] ^= 1
+        path.write_bytes(content)
+        torch.load(path, weights_only=True)  # PyTorch itself takes it
     elif damage == "foreign":
         torch.save({"weights": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match=str(path)):

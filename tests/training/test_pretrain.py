@@ -9,7 +9,7 @@ from wbc.errors import ConfigError
 from wbc.models.build import build
 from wbc.studies import resolve
 from wbc.training import pretrain
-from wbc.training.pretrain import starting_weights
+from wbc.training.pretrain import standing_weights, starting_weights
 
 
 @pytest.fixture
@@ -33,9 +33,11 @@ def test_learned_weights_are_the_same_each_time_and_are_loaded(
     path = starting_weights(config)
     assert path
     first = path.read_bytes()
-    path.unlink()
-    assert starting_weights(config) == path
-    assert path.read_bytes() == first
+    for spoil in (path.unlink, lambda: path.write_bytes(first[:-1] + bytes([first[-1] ^ 1]))):
+        spoil()
+        assert standing_weights(config) == (False, None)
+        assert starting_weights(config) == path
+        assert path.read_bytes() == first
     loaded, fresh = build(config, path).state_dict(), build(config, None).state_dict()
     assert not torch.equal(loaded["backbone.bn1.running_mean"], fresh["backbone.bn1.running_mean"])
 

@@ -166,6 +166,8 @@ def _read(stored: list[StoredRun]) -> Known:
                     _log.warning("run %s is left out: %s", run.id, found)
                 else:
                     read.append(found)
+                    for what in found[0].damaged:
+                        _log.warning("run %s: %s; that score is left out", run.id, what.rstrip("."))
     if not read:
         raise TrackingError(f"of {len(stored)} finished runs none can be read: make doctor STORE=1 says why.")
     names = dict.fromkeys(name for _, truth in read for name in truth)

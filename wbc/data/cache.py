@@ -170,10 +170,13 @@ def find_fault(home: Path, geometry: Geometry, rows: pd.DataFrame) -> str | None
         meta = json.loads(description.read_bytes())
         made_for = meta["version"], meta["manifest"]
         size = sum(3 * height * width for height, width in meta["shapes"])
-    except (ValueError, KeyError, TypeError):
+        whole = len(meta["shapes"]) == len(rows) and meta["sha256"].keys() == set(rows["split"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "its description is damaged"
     if made_for != (VERSION, digest(rows)):
         return "it is of another version or of other images"
+    if not whole:
+        return "its description is damaged"
     if data.stat().st_size != size:
         return f"it has {data.stat().st_size:,} bytes and should have {size:,}"
     return None

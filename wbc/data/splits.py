@@ -1,6 +1,7 @@
 """Names of splits as a user types them: "raabin:test_b", "bccd", "folder:PATH"."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wbc.data.catalog import DOMAINS, FOLDER, find_domain
@@ -48,6 +49,12 @@ def split_list(text: str) -> list[str]:
 def lab_of(text: str) -> str:
     """Returns the lab of a split as it is typed: its domain's key, or the folder."""
     return text if text.startswith(FOLDER) else text.partition(":")[0]
+
+
+def split_named(name: str, further: Iterable[Split] = ()) -> Split | None:
+    """Returns the split that goes by a name in metrics and files: of the catalogue, or a further one; None for none."""
+    own = [Split(row.key, split) for row in DOMAINS.values() for split in (*row.splits, *row.parts)]
+    return next((each for each in (*own, *further) if each.name == name), None)
 
 
 def parse_source(text: str) -> Split:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from wbc.evaluation.records import read_scores
 from wbc.report.adapted import AdaptedScore
 from wbc.report.study import ScoredRun
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, fetch, read_curve
+from wbc.tracking.read import StoredRun, check_file, fetch, read_curve
 
 _MOST_PIXELS: Final = 50_000_000
 """Of a picture of cells: many times as many as one that this project draws has."""
@@ -35,33 +36,43 @@ def read_config(run: StoredRun, folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[ScoredRun, Truth] | str:
-    """Returns a run with its scores, and by domain what was scored; or why it cannot be read."""
-    try:
-        found = fetch(run, schema.PREDICTIONS, folder / run.id, in_place=True)
-    except DamageError as error:
-        return str(error)
+def read_scored(
+    run: StoredRun, arm: Arm, seed: int, folder: Path, needed: Collection[str] = ()
+) -> tuple[ScoredRun, Truth] | str:
+    """Returns a run with its scores, and by domain what was scored; or why it cannot be read.
+
+    A damaged score is left out: alone, unless its name is among those `needed`.
+    """
+    found = fetch(run, schema.PREDICTIONS, folder / run.id, in_place=True, checked=False)
     plain = sorted(found.glob("*.csv")) if found else []
     if not (found and plain):
         return "its predictions are missing"
-    scores, metrics, truth, adapted = {}, {}, {}, {}
+    scores, metrics, truth, adapted, damaged = {}, {}, {}, {}, list[str]()
     seen = dict[str, tuple[dict[str, int], Int64[np.ndarray, " images"]]]()
     for path in [*plain, *sorted(found.glob("*/*.csv"))]:
+        name = f"{schema.PREDICTIONS}/{path.relative_to(found).as_posix()}"
         try:
+            check_file(run, name, path)
             if path not in plain:
                 domain = path.parent.name
                 adapted[domain, path.stem.replace("-", "+")] = _adapted(path, *seen[domain])
                 continue
-            ids, labels, scores[path.stem] = read_scores(path)
+            ids, labels, said = read_scores(path)
             if not len(labels):
                 raise ValueError
-        except (ValueError, KeyError, OverflowError):  # pandas' own errors among them
-            return f"its predictions/{path.relative_to(found).as_posix()} is damaged"
-        metrics[path.stem] = score(labels, scores[path.stem])
+        except (ValueError, KeyError, OverflowError, OSError, DamageError) as error:  # pandas' own errors among them
+            damaged.append(str(error) if isinstance(error, DamageError) else f"its {name} is damaged")
+            if path.relative_to(found).with_suffix("").as_posix() in needed:
+                return damaged[-1]
+            continue
+        scores[path.stem] = said
+        metrics[path.stem] = score(labels, said)
         logged = sorted({each.digest for each in run.datasets if each.name == path.stem})
         digest = hashlib.sha256("\n".join([*logged, *ids, *map(str, labels)]).encode()).hexdigest()
         truth[path.stem] = (digest, labels)
-        seen[path.stem] = {name: row for row, name in enumerate(ids)}, labels
+        seen[path.stem] = {image: row for row, image in enumerate(ids)}, labels
+    if not scores:
+        return damaged[0]
     try:
         environment = fetch(run, schema.ENVIRONMENT, folder / run.id, in_place=True)
         known = _checked(json.loads(environment.read_bytes())) if environment else {}
@@ -76,6 +87,7 @@ def read_scored(run: StoredRun, arm: Arm, seed: int, folder: Path) -> tuple[Scor
         metrics=metrics,
         losses=read_curve(run, schema.LOSS),
         adapted=adapted,
+        damaged=tuple(damaged),
     ), truth
 
 

@@ -17,12 +17,14 @@ from jaxtyping import Int64
 
 from wbc.arms import Arm
 from wbc.config import PlanConfig, RunConfig
-from wbc.data.splits import expand_targets, parse_source
+from wbc.data.splits import expand_targets, parse_source, split_named
 from wbc.errors import ReportError
+from wbc.methods.catalog import PLAIN_SCORE
 from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.records import GridCell, Records, cell_of, names_a_model, read_records, unfinished
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command, typed
 from wbc.settings import Settings, settings_for
+from wbc.studies import Study as Plan
 from wbc.studies import find_study, plan, study_name
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun
@@ -55,7 +57,10 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
         files = _in_threads(lambda run: read_config(run, Path(folder)), complete)
         chosen, left = _choose(complete, files, configs, only=bool(options.models or options.methods))
         left = [each for each in left if each.stored not in lent]
-        read = _in_threads(lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(folder)), list(chosen))
+        needed = {cell: _needed(run, study) for cell, run in chosen.items()}
+        read = _in_threads(
+            lambda cell: read_scored(chosen[cell], cell[0], cell[1], Path(folder), needed[cell]), list(chosen)
+        )
         pairs = zip(chosen.values(), read, strict=True)
         damaged = [Excluded(stored=run, why=found) for run, found in pairs if isinstance(found, str)]
         runs, truth, notes, strangers = _same_images([found for found in read if not isinstance(found, str)])
@@ -68,7 +73,7 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
     seeds = tuple(dict.fromkeys(config.seed for config in configs))
     present = {(run.arm, run.seed) for run in runs}
     domains = _domains(runs, labels, arms, study.targets)
-    notes += _notes(runs, lent, [domain.name for domain in domains], labels)
+    notes += _notes(runs, lent, [domain.name for domain in domains], labels, study)
     return Study(
         options=options,
         usual=options.epochs in (None, study.epochs),
@@ -185,6 +190,13 @@ def _soups(
     return tuple(soups.values()), left
 
 
+def _needed(run: StoredRun, study: Plan) -> set[str]:
+    """Returns the names of the scores without which a run is not done for a study; it may have others."""
+    homes = [each.name for each in run.datasets if each.role == "home"]
+    domains = [*homes, *(target.name for target in expand_targets(",".join(study.targets)))]
+    return {schema.score_name(domain, each) for domain in domains for each in (PLAIN_SCORE, *study.adapt)}
+
+
 def _trained_on(run: StoredRun) -> tuple[str, ...]:
     return tuple(sorted({each.digest for each in run.datasets if each.context == "training"}))
 
@@ -218,10 +230,15 @@ def _is_home(run: ScoredRun, domain: str, targets: Iterable[str]) -> bool:
 
 
 def _notes(
-    runs: Sequence[ScoredRun], lent: Sequence[StoredRun], domains: Sequence[str], scored: Iterable[str]
+    runs: Sequence[ScoredRun],
+    lent: Sequence[StoredRun],
+    domains: Sequence[str],
+    scored: Iterable[str],
+    study: Plan,
 ) -> list[str]:
     """Returns in what the runs differ though they stand in one table, and what else they were scored on."""
-    notes = []
+    notes, further = [], expand_targets(",".join(study.targets))
+    targets = {name: str(split_named(name, further) or name) for name in domains}
     if owners := sorted({run.stored.tags[schema.PROFILE] for run in runs if run.stored in lent}):
         notes.append(f"Some runs were made for another study, with the same settings: {', '.join(owners)}.")
     codes = Counter(run.environment.get("code") for run in runs)
@@ -233,8 +250,13 @@ def _notes(
         if without:
             notes.append(
                 f"{len(without)} of {len(runs)} runs have no scores on {domain}, such as {without[0].stored.name}: "
-                f"make evaluate {typed('RUN_ID', without[0].stored.id)} TARGETS=... adds them."
+                f"make evaluate {typed('RUN_ID', without[0].stored.id)} {typed('TARGETS', targets[domain])} adds them."
             )
+    notes += [
+        f"{run.stored.name} ({run.stored.id}): {what.rstrip('.')}; that score is left out."
+        for run in runs
+        for what in run.damaged
+    ]
     others = sorted(set(scored) - set(domains))
     if others:
         notes.append(f"Some runs were also scored on images outside this study: {', '.join(others)}.")

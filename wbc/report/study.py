@@ -42,6 +42,8 @@ class ScoredRun:
     """Training loss by epoch, from 1."""
     adapted: dict[tuple[str, str], AdaptedScore] = field(default_factory=dict)
     """By domain and adaptation."""
+    damaged: tuple[str, ...] = ()
+    """Which of its scores cannot be read, in words."""
 
     @property
     def identity(self) -> str:

@@ -131,8 +131,12 @@ class Claim:
             self._lost.set()
 
 
-def claim_run(trained_as: str, name: str, experiment_id: str, done: Callable[[Run], bool]) -> tuple[Run, Claim | None]:
+def claim_run(
+    trained_as: str, name: str, experiment_id: str, done: Callable[[Run], bool | None]
+) -> tuple[Run, Claim | None]:
     """Returns the run of this identity to work on, claimed: an interrupted or a new one; or one that is `done`.
+
+    One of which `done` says None is left alone.
 
     Raises:
         BusyError: another process works on it.
@@ -140,8 +144,10 @@ def claim_run(trained_as: str, name: str, experiment_id: str, done: Callable[[Ru
     of_identity, client = f"tags.{schema.TRAINED_AS} = '{trained_as}'", mlflow.MlflowClient()
     rivals: list[str] = []
     for _ in range(_ATTEMPTS):
-        earlier, claim = sorted(search(of_identity), key=_progress, reverse=True), Claim()
-        finished = next((run for run in earlier if done(run)), None)
+        found, claim = sorted(search(of_identity), key=_progress, reverse=True), Claim()
+        stand = {run.info.run_id: done(run) for run in found}
+        earlier = [run for run in found if stand[run.info.run_id] is not None]
+        finished = next((run for run in earlier if stand[run.info.run_id]), None)
         if finished:
             end_complete(finished)
             return finished, None

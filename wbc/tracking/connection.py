@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import mlflow
 import requests
+from mlflow import environment_variables
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as database_utils
@@ -114,6 +115,16 @@ def impatient(timeout_s: float | None = None) -> Iterator[None]:
         yield
 
 
+def check_settings() -> None:
+    """Raises a TrackingError if one of MLflow's own variables holds what MLflow cannot read, now or hours later."""
+    for variable in vars(environment_variables).values():
+        if isinstance(variable, environment_variables._EnvironmentVariable) and variable.is_set():
+            try:
+                variable.get()
+            except ValueError as error:
+                raise TrackingError(f"{first_line(error)}: correct or unset {variable.name}.") from error
+
+
 def check_server(uri: str) -> None:
     """Asks an MLflow server within seconds whether it is there, by MLflow's own client and settings.
 
@@ -123,7 +134,7 @@ def check_server(uri: str) -> None:
     with impatient(_HEALTH_TIMEOUT_S):
         try:
             mlflow.MlflowClient().search_experiments(max_results=1)
-        except MlflowException as error:
+        except Exception as error:  # also of what MLflow's client plugs in, and of answers that are not MLflow's
             raise TrackingError(
                 f"no MLflow server at {uri} ({reason(error)}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db "
                 "here."

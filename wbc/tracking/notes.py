@@ -112,7 +112,7 @@ def _scores(run: StoredRun, config: RunConfig) -> list[str]:
     lines = [f"Accuracy: {', '.join(main)}.", ""] if main else []
     lines += ["| scored on | role | images | accuracy | balanced accuracy |", "|---|---|---:|---:|---:|"]
     for each in sorted(_tested(run), key=lambda each: (each.role != "home", each.name)):
-        accuracy, balanced = (run.metrics[schema.score(each.name, name)] for name in ("accuracy", "balanced_accuracy"))
+        accuracy, balanced = (run.metrics[schema.score(each.name, name)] for name in schema.TOLD)
         values = (marked(each.name, keys), each.role, _images(each), _percent(accuracy), _percent(balanced))
         lines.append(f"| {' | '.join(values)} |")
     if any(is_seen(each.name, keys) for each in _tested(run)):
@@ -122,7 +122,9 @@ def _scores(run: StoredRun, config: RunConfig) -> list[str]:
 
 def _tested(run: StoredRun) -> list[StoredDataset]:
     """Returns the data sets that a run holds scores on."""
-    scored = [each for each in run.datasets if schema.score(each.name, "accuracy") in run.metrics]
+    scored = [
+        each for each in run.datasets if all(schema.score(each.name, name) in run.metrics for name in schema.TOLD)
+    ]
     return [each for each in scored if each.role in ("home", "away")]
 
 

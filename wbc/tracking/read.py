@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import mlflow
@@ -170,12 +171,12 @@ def holds(run: StoredRun, artifact: str) -> bool:
         return artifact in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}
 
 
-def fetch(run: StoredRun, artifact: str, folder: Path, *, in_place: bool = False) -> Path | None:
+def fetch(run: StoredRun, artifact: str, folder: Path, *, in_place: bool = False, checked: bool = True) -> Path | None:
     """Fetches a file or folder of a run into `folder`, and holds each file against the SHA-256 that was logged with it.
 
     Returns:
         Where it lies now, or None where the run has no artifact of this name. With `in_place`, for callers that only
-        read, what is on this machine's disk stays where the store has it.
+        read, what is on this machine's disk stays where the store has it. Not `checked`: `check_file` is left to them.
 
     Raises:
         DamageError: a file is not the one that was logged.
@@ -188,13 +189,25 @@ def fetch(run: StoredRun, artifact: str, folder: Path, *, in_place: bool = False
         if not stays:
             folder.mkdir(parents=True, exist_ok=True)
         path = Path(insist(lambda: repository.download_artifacts(artifact, None if stays else str(folder))))
-        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        for file in files:
-            name = artifact if file == path else f"{artifact}/{file.relative_to(path).as_posix()}"
-            logged = run.tags.get(schema.sha256(name))
-            if logged and file_sha256(file) != logged:
-                raise DamageError(f"{name} of run {run.id} is not the file that was logged: its SHA-256 differs.")
+        files = (
+            [file for file in path.rglob("*") if file.is_file()]
+            if path.is_dir() and not Path(artifact).suffix
+            else [path]
+        )
+        for file in files if checked else ():
+            check_file(run, artifact if file == path else f"{artifact}/{file.relative_to(path).as_posix()}", file)
     return path
+
+
+def check_file(run: StoredRun, artifact: str, file: Path) -> None:
+    """Raises a DamageError if a file, fetched from a run, is not the one that was logged, or no file."""
+    logged = run.tags.get(schema.sha256(artifact))
+    try:
+        same = file.is_file() and (not logged or file_sha256(file) == logged)
+    except OSError as error:
+        raise DamageError(f"{artifact} of run {run.id} cannot be read: {error.strerror}.") from error
+    if not same:
+        raise DamageError(f"{artifact} of run {run.id} is not the file that was logged: its SHA-256 differs.")
 
 
 def read_curve(run: StoredRun, metric: str) -> dict[int, float]:
@@ -245,7 +258,9 @@ def _fault(
         return f"its number of jobs '{tags[schema.JOBS]}' is not a whole number"
     if started is None or (info.end_time and ended is None) or (ended and ended < started):
         return f"its times are odd: {info.start_time} to {info.end_time} ms"
-    if not _reachable((run.info.artifact_uri or "none:").rpartition(":")[0].partition(":")[0]):
+    address = run.info.artifact_uri or "none:"
+    foreign = address.startswith(("http:", "https:")) and "/mlflow-artifacts/artifacts" not in address
+    if foreign or not _reachable(address.rpartition(":")[0].partition(":")[0]):
         return f"MLflow knows no artifacts at '{run.info.artifact_uri}'"
     for dataset in datasets:
         described = None
@@ -261,7 +276,9 @@ def _reachable(scheme: str) -> bool:
     """Returns whether this process can reach artifacts at addresses that begin so; "" is a path."""
     try:
         get_artifact_repository(f"{scheme}:///there" if scheme else "/there")
-    except MlflowException:
+        if scheme == "s3":
+            import_module("botocore")  # which MLflow misses later than the packages of other schemes
+    except Exception:  # whatever a kind of store or its package makes of it
         return False
     return True
 

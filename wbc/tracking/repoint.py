@@ -9,13 +9,14 @@ import mlflow
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from wbc.errors import TrackingError
-from wbc.surroundings import experiment
-from wbc.tracking.store import EXPERIMENT, artifact_folder, database_file, store_errors
+from wbc.tracking.store import artifact_folder, database_file, find_experiment, store_errors
 
 _COLUMNS: Final = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
 )
 
 
@@ -28,14 +29,17 @@ def repoint(old: Path | None = None, new: Path | None = None) -> int:
     Raises:
         TrackingError: the store is no SQLite file, or `new` is not there.
     """
-    database, new = database_file(), new or artifact_folder()
-    if database is None or new is None or not database.exists():
+    database, beside = database_file(), artifact_folder()
+    if database is None or beside is None or not database.exists():
         raise TrackingError(f"{mlflow.get_tracking_uri()} is no SQLite file: only one of those can be repointed.")
+    if new is None:
+        new = beside
+        new.mkdir(exist_ok=True)  # where nothing was logged before the project was moved
     if not new.is_dir():
         raise TrackingError(f"there is no folder {new}: name the one that the artifacts lie in now.")
     with store_errors():
         if old is None:
-            found = mlflow.MlflowClient().get_experiment_by_name(experiment()[1] or EXPERIMENT)
+            found = find_experiment()
             if found is None:
                 return 0
             old = Path(local_file_uri_to_path(found.artifact_location))

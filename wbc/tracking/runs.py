@@ -60,7 +60,7 @@ def open_run(config: RunConfig, trained_as: str, scores: Mapping[str, str]) -> I
     with signals_exit(), _machine_errors():
         with store_errors():
             found, claim = claim_run(
-                trained_as, config.name, experiment_id, lambda run: lack(stored_run(run), scores) is None
+                trained_as, config.name, experiment_id, lambda run: _is_done(stored_run(run), scores)
             )
             run = stored_run(found)
             _forward_project_run(run)
@@ -115,6 +115,11 @@ def open_scoring(config: RunConfig, run_ids: Sequence[str]) -> Iterator[ScoreLog
                 log = ScoreLog(scoring_id, config)
                 yield log
                 log.describe()
+
+
+def _is_done(run: StoredRun, scores: Mapping[str, str]) -> bool | None:
+    """Returns whether a run is done; None where nothing can be made of it."""
+    return None if run.fault else lack(run, scores) is None
 
 
 def fetch_checkpoint(run_id: str) -> Checkpoint:

@@ -45,6 +45,8 @@ Role = Literal["training", "home", "away"]
 
 CONFIG: Final = "config.json"
 ENVIRONMENT: Final = "environment.json"
+DESCRIBING: Final = (CONFIG, ENVIRONMENT)
+"""What says how a run was made."""
 CHECKPOINTS: Final = "checkpoint"
 FINAL: Final = "checkpoint/final.pt"
 WEIGHTS: Final = "final.pt"
@@ -61,6 +63,8 @@ AWAY: Final = "accuracy/away"
 """Metric: the mean accuracy on the splits of other labs, each of which counts once, whatever its size."""
 DROP: Final = "accuracy/drop"
 """Metric: how far `AWAY` lies below `AT_HOME`."""
+TOLD: Final = ("accuracy", "balanced_accuracy")
+"""The figures of each score that notes and terminals tell."""
 LOSS: Final = "train/loss"
 IMAGES_PER_S: Final = "train/images_per_s"
 SCORED_PER_S: Final = "score/images_per_s"

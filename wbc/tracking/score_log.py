@@ -171,7 +171,7 @@ class ScoreLog:
         run, time_ms = self._stored(), int(1000 * time.time())
         figures = _flat(metrics, images.name)
         before = {name: run.metrics[name] for name in figures if name in run.metrics}
-        if before:
+        if before.keys() == figures.keys() and all(0 <= value <= 1 for value in before.values()):
             history = mlflow.MlflowClient().get_metric_history(self.id, next(iter(before)))
             figures, time_ms = before, history[0].timestamp
         dataset = log_input(self.id, images, role)

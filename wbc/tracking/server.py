@@ -46,6 +46,8 @@ def serve(options: ServerConfig) -> NoReturn:
     print(f"Open {server}/{page('experiments')}{'  (all experiments)' if views else ''}")
     print(f"Send runs here: export MLFLOW_TRACKING_URI={server}", flush=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(options.port), "--workers", "1"]
-    command += ["--uvicorn-opts", "--lifespan off", "--backend-store-uri", mlflow.get_tracking_uri()]
-    command += ["--artifacts-destination", "mlartifacts"]
-    os.execve(sys.executable, command, all_and(**_SPARING))
+    command += ["--uvicorn-opts", "--lifespan off", "--artifacts-destination", "mlartifacts"]
+    store = {
+        "MLFLOW_BACKEND_STORE_URI": mlflow.get_tracking_uri()
+    }  # its password is not for everybody's list of processes
+    os.execve(sys.executable, command, all_and(**_SPARING, **store))

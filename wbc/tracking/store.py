@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 from filelock import FileLock
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
-from wbc.tracking.connection import check_database, check_server, patience_s, reason
+from wbc.tracking.connection import check_database, check_server, check_settings, patience_s, reason
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, PROFILE, RUN_NAME, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
@@ -55,27 +55,36 @@ def connect() -> str:
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         if database:
             _make_database(database)
-        client = mlflow.MlflowClient()
-        chosen, name = experiment()
-        if chosen:
-            return str(client.get_experiment(chosen).experiment_id)
-        name = name or EXPERIMENT
-        found = client.get_experiment_by_name(name)
+        found = find_experiment()
         if found is None:
-            artifacts = artifact_folder()
+            artifacts, name = artifact_folder(), experiment()[1] or EXPERIMENT
             try:
-                return str(client.create_experiment(name, artifacts.as_uri() if artifacts else None))
+                return str(mlflow.MlflowClient().create_experiment(name, artifacts.as_uri() if artifacts else None))
             except MlflowException:  # perhaps another process was quicker
-                found = client.get_experiment_by_name(name)
+                found = find_experiment()
                 if found is None:
                     raise
         if found.lifecycle_stage == "deleted":
             raise TrackingError(
-                f"experiment '{name}' was deleted: `mlflow experiments restore -x {found.experiment_id}`, or name "
-                "another in MLFLOW_EXPERIMENT_NAME."
+                f"experiment '{found.name}' was deleted: `mlflow experiments restore -x {found.experiment_id}`, or "
+                "name another in MLFLOW_EXPERIMENT_NAME."
             )
         _refuse_moved(found.artifact_location)
         return str(found.experiment_id)
+
+
+def find_experiment() -> Experiment | None:
+    """Returns the experiment that runs go to; None where that is not made yet."""
+    chosen, name = experiment()
+    client = mlflow.MlflowClient()
+    found: Experiment | None = (
+        client.get_experiment(chosen) if chosen else client.get_experiment_by_name(name or EXPERIMENT)
+    )
+    if found and not found.experiment_id:
+        raise TrackingError(
+            f"{mlflow.get_tracking_uri()} answers, but not as MLflow does: correct MLFLOW_TRACKING_URI."
+        )
+    return found
 
 
 def store_location() -> tuple[str, set[Path]]:
@@ -130,19 +139,31 @@ def describe_store() -> str:
     with store_errors():
         if database:
             _refuse_half_made(database)
-        mlflow.MlflowClient().search_experiments(max_results=1)
+        found = find_experiment()
+    if found:
+        _refuse_moved(found.artifact_location)
     return f"{mask(uri)} answers"
 
 
 def _check_answers() -> None:
     """Raises a TrackingError within seconds if a store that is no file does not answer."""
-    uri = mlflow.get_tracking_uri()
+    check_settings()
+    database, uri = database_file(), mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         _refuse_no_address(uri, lambda text: urlsplit(text).port)
         check_server(uri)
-    elif database_file() is None and "://" in uri and not is_local_uri(uri):
+    elif database is None and "://" in uri and not is_local_uri(uri):
         _refuse_no_address(uri, make_url)
         check_database(uri)
+
+
+def _check_spelling(uri: str) -> None:
+    """Raises a ValueError if an address is not spelled as one, which MLflow would take for a path or a database."""
+    scheme, colon, _ = uri.partition(":")
+    if uri != uri.strip() or (colon and scheme != scheme.lower()):
+        raise ValueError("spaces around it, or capitals before its colon")
+    if re.match(r"[\w.-]+:\d+(/|$)|https?:(?!//[^/])", uri):
+        raise ValueError("a server's begins with http:// or https:// and its host")
 
 
 def _refuse_no_address(uri: str, read: Callable[[str], object]) -> None:
@@ -189,6 +210,7 @@ def search_by_pages(filter_string: str) -> Iterator[Run]:
             return
 
 
+@store_errors()
 def which_run(text: str) -> str:
     """Returns the id of the run that a user means: latest, a name such as vgg16/seed1, or how an id begins.
 
@@ -222,8 +244,13 @@ def database_file() -> Path | None:
     if not mlflow.is_tracking_uri_set():  # MLflow's own default would make a folder "my%20work" beside "my work"
         set_defaults(MLFLOW_TRACKING_URI=_address(Path("mlflow.db").absolute()))
     uri = mlflow.get_tracking_uri()
-    name = make_url(uri).database if uri.startswith("sqlite:") else None
-    return Path(name).absolute() if name and name != ":memory:" else None
+    _refuse_no_address(uri, _check_spelling)
+    if not uri.startswith(("sqlite:", "sqlite+")):
+        return None
+    name = make_url(uri).database
+    if not name or name.startswith((":memory:", "file:")):
+        raise TrackingError(f"the tracking store {uri} names no file to keep runs in: write sqlite:///mlflow.db.")
+    return Path(name).absolute()
 
 
 def _address(database: Path) -> str:
@@ -267,13 +294,24 @@ def _refuse_half_made(database: Path) -> None:
 
 
 def _refuse_moved(recorded: str) -> None:
-    """Raises a TrackingError if artifacts lie beside a SQLite store, and not where the store says that they are."""
-    here, there = artifact_folder(), Path(local_file_uri_to_path(recorded))
-    if here and here.is_dir() and is_local_uri(recorded) and there.name == here.name and not there.exists():
-        raise TrackingError(
-            f"the tracking store looks for its artifacts at {there}, but they lie at {here}: `make repoint` records "
-            "the new place."
-        )
+    """Raises a TrackingError if a SQLite store was moved or copied, and says that its artifacts are where it was."""
+    here = artifact_folder()
+    if here is None or not is_local_uri(recorded):
+        return
+    there = Path(local_file_uri_to_path(recorded))
+    if there.name != here.name or there == here or (there.exists() and not _is_copy(here, there)):
+        return
+    lie = "of which there is a copy at" if there.exists() else "but they lie at"
+    raise TrackingError(
+        f"the tracking store looks for its artifacts at {there}, {lie} {here}: `make repoint` records the new place."
+    )
+
+
+def _is_copy(here: Path, there: Path) -> bool:
+    """Returns whether two folders of artifacts hold those of the same runs."""
+    if not here.is_dir() or here.samefile(there):
+        return False
+    return any(there.joinpath(run.name, "artifacts").is_dir() for run in here.iterdir())
 
 
 def fresh_run() -> str | None:

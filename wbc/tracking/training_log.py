@@ -1,6 +1,8 @@
 """What training logs to a run: its settings, epochs, checkpoints, and the model that MLflow can load."""
 
 import dataclasses
+import hashlib
+import json
 import logging
 import os
 import re
@@ -212,13 +214,16 @@ def log_settings(run_id: str, config: RunConfig) -> None:
     values = dataclasses.asdict(config) | lists
     place = {schema.HARDWARE: hardware(config.device), schema.JOBS: str(runs_at_once())}
     # `mlflow run` has logged the words typed, such as auto: logging them again with another value would raise.
-    typed = client.get_run(run_id).data.params
-    told = {name: values[name] for name in _LOOKED_UP if typed.get(name, str(values[name])) != str(values[name])}
+    data = client.get_run(run_id).data
+    typed, stored = data.params, data.params | data.tags
+    told = {name: values[name] for name in _LOOKED_UP if stored.get(name, str(values[name])) != str(values[name])}
     tags = {schema.PROFILE: config.profile, schema.ARM: config.arm.name} | place | told
     client.log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
     mlflow.log_params({name: value for name, value in values.items() if name not in typed}, run_id=run_id)
-    mlflow.log_dict(values, schema.CONFIG, run_id=run_id)
-    mlflow.log_dict(describe_environment(), schema.ENVIRONMENT, run_id=run_id)
+    for artifact, described in zip(schema.DESCRIBING, (values, describe_environment()), strict=True):
+        text = json.dumps(described, indent=2)
+        mlflow.log_text(text, artifact, run_id=run_id)
+        client.set_tag(run_id, schema.sha256(artifact), hashlib.sha256(text.encode()).hexdigest())
 
 
 def read_kept(run: StoredRun, artifact: str, folder: Path) -> tuple[Path, Checkpoint]:

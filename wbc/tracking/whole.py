@@ -1,5 +1,6 @@
 """What makes a run or a score whole: the one definition of "done" that training, sweep, evaluate and report ask."""
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +23,12 @@ def state(run: StoredRun, scores: Mapping[str, str]) -> State:
 def lack(run: StoredRun, scores: Mapping[str, str]) -> str | None:
     """Returns the first thing that a run lacks to be done, in words; None where it is done.
 
-    The files are looked for and not only the tags; of predictions, which are small, the SHA-256 is checked too.
+    The files are looked for and not only the tags; of small ones the SHA-256 is checked too.
     """
     if run.tags.get(schema.COMPLETE) != "true":
         return "it is not complete"
     if not is_trained(run):
-        return "its final checkpoint, its model or what describes it is missing"
+        return "its final checkpoint, its model or what describes it is missing or damaged"
     missing = [domain for domain, scored_as in scores.items() if not is_scored(run, domain, scored_as)]
     return f"its scores on {', '.join(missing)} are missing or damaged" if missing else None
 
@@ -35,16 +36,35 @@ def lack(run: StoredRun, scores: Mapping[str, str]) -> str | None:
 def is_trained(run: StoredRun) -> bool:
     """Returns whether the run has its final checkpoint, the model that MLflow can load, and the files that say how."""
     tagged = run.tags.get(schema.CHECKPOINT) == schema.FINAL and schema.MODEL_ID in run.tags
-    return tagged and all(holds(run, name) for name in (schema.FINAL, schema.CONFIG, schema.ENVIRONMENT))
+    return tagged and holds(run, schema.FINAL) and _is_whole(run, schema.ENVIRONMENT) and _is_described(run)
 
 
 def is_scored(run: StoredRun, domain: str, scored_as: str) -> bool:
     """Returns whether the run holds this score of a domain, with its files."""
-    tagged = run.scored.get(domain) == scored_as and schema.score(domain, "accuracy") in run.metrics
+    told = [run.metrics.get(schema.score(domain, name), -1) for name in schema.TOLD]
+    tagged = run.scored.get(domain) == scored_as and all(0 <= value <= 1 for value in told)
     if not (tagged and all(holds(run, name) for name in schema.records(domain))):
         return False
+    return _is_whole(run, schema.predictions(domain))
+
+
+def _is_described(run: StoredRun) -> bool:
+    """Returns whether the run has its settings, as they were logged, and its parameters name the same model."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return fetch(run, schema.predictions(domain), Path(folder), in_place=True) is not None
+            path = fetch(run, schema.CONFIG, Path(folder), in_place=True)
+            config = json.loads(path.read_bytes()) if path else None
+        except (DamageError, ValueError, OSError):
+            return False
+    names = (schema.MODEL, schema.METHOD, schema.SOURCE, schema.SEED)
+    return isinstance(config, dict) and all(run.settings.get(n) == str(config[n]) for n in names if n in config)
+
+
+def _is_whole(run: StoredRun, artifact: str) -> bool:
+    """Returns whether the run has a file, as it was logged."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = fetch(run, artifact, Path(folder), in_place=True)
         except DamageError:
             return False
+    return path is not None and path.is_file()

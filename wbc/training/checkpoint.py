@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 
@@ -54,13 +55,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"no checkpoint at {path}: give an MLflow run id or the path of a checkpoint file.")
     try:
         refuse_packed(path)
+        with ZipFile(path) as records:  # whose CRC-32s PyTorch writes, and does not read
+            if spoilt := records.testzip():
+                raise BadZipFile(f"{spoilt} is damaged")
         fields = torch.load(path, map_location="cpu", weights_only=True)
         settings = {"fast": False, "method": PLAIN, **fields["config"]}  # older checkpoints name neither
         config = RunConfig(**{**settings, "targets": tuple(settings["targets"])})
         state = {name: fields[name] for name in ("epoch", "model", "optimiser")}
         return Checkpoint(config=config, average=fields.get("average"), loss=fields.get("loss"), **state)
     except Exception as error:  # torch.load raises whatever a damaged pickle leads it to
-        reason = "no file of PyTorch's" if isinstance(error, UnpicklingError) else first_line(error)
+        whole = is_zipfile(path) and not isinstance(error, UnpicklingError)
+        reason = first_line(error) if whole else "no file of PyTorch's, or cut off"
         raise CheckpointError(f"{path} is not a whole checkpoint of this project: {reason}.") from error
 
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from wbc.code import torch_build
 from wbc.config import RunConfig
-from wbc.data.disk import disk_errors, one_writer
+from wbc.data.disk import disk_errors, one_writer, whole_file
+from wbc.data.fetch.checksums import file_sha256
 from wbc.errors import ConfigError, WeightsError
 from wbc.models.catalog import find_backbone, find_model
 from wbc.surroundings import data_dir
@@ -52,7 +53,7 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
     settings = (PRETRAIN_VERSION, IMAGES, EPOCHS, BATCH_SIZE, LR, torch_build())
     version = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     path = data_dir() / "weights" / f"{key}-tiny{config.image_size}-seed{config.seed}-{version}.safetensors"
-    if path.exists():  # also where the data folder can only be read
+    if _is_whole(path):  # also where the data folder can only be read
         return path
     if not make:
         raise WeightsError(f"the weights '{path}' are not learned yet: a run that starts from them does that first.")
@@ -60,13 +61,31 @@ def starting_weights(config: RunConfig, *, make: bool = True) -> Path | None:
     from wbc.training.patterns import learn_patterns
 
     with disk_errors(data_dir()), one_writer(path.parent / path.stem):
-        if not path.exists():
+        if not _is_whole(path):
             with progress(f"{key} learns drawn patterns", EPOCHS, "epochs") as advance:
                 of = {"seed": config.seed, "images": IMAGES, "epochs": EPOCHS}
                 model, losses = learn_patterns(key, config.image_size, **of, advance=advance)
             _log.info("%s learned %d drawn patterns: loss %.2f in the last epoch", key, IMAGES, losses[-1])
+            _digest_file(path).unlink(missing_ok=True)  # of weights that were damaged
             write_backbone(model, path)
+            with whole_file(_digest_file(path)) as file:
+                file.write(file_sha256(path).encode())
     return path
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    """Returns whether learned weights are there, as they were written; those of before have no digest beside them."""
+    if not path.exists():
+        return False
+    digest = _digest_file(path)
+    whole = not digest.exists() or digest.read_bytes() == file_sha256(path).encode()
+    if not whole:
+        _log.warning("'%s' is not what was written there; it is learned again", path)
+    return whole
 
 
 def standing_weights(config: RunConfig) -> tuple[bool, Path | None]:

@@ -15,11 +15,11 @@ from PIL import ImageOps
 
 from wbc.cells import ABBREVIATIONS
 from wbc.data.cache import Geometry
-from wbc.data.catalog import DOMAINS, find_domain
+from wbc.data.catalog import find_domain
 from wbc.data.decode import decode
 from wbc.data.images import Listing, list_images
 from wbc.data.prepare import image_root
-from wbc.data.splits import Split, expand_targets
+from wbc.data.splits import expand_targets, split_named
 from wbc.errors import DataError
 from wbc.evaluation.selective import least_sure, surest_mistakes
 from wbc.report.names import in_sentence
@@ -105,8 +105,7 @@ def _gallery(study: Study, domain: ScoredDomain) -> Gallery | None:
 def _cells(study: Study, run: ScoredRun, domain: ScoredDomain) -> _Cells | None:
     """Returns the images that a run was scored on; None where they are not here, or are others."""
     targets = expand_targets(",".join(find_study(study.options.profile).targets))
-    own = [Split(row.key, split) for row in DOMAINS.values() for split in (*row.splits, *row.parts)]
-    split = next((each for each in (*own, *targets) if each.name == domain.name), None)
+    split = split_named(domain.name, targets)
     if split is None:
         return None
     row = find_domain(split.key)
