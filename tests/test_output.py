@@ -36,6 +36,7 @@ def _table(_: DoctorConfig) -> None:
         for config, share in zip(configs, shares, strict=True)
     ]
     print_outcomes(configs, outcomes)
+    print("98.00 −3.10/+2.00")
     print("and the report of caf\udce9, 白")
 
 
@@ -60,7 +61,38 @@ def test_table_is_printed_and_what_follows_too_when_the_output_has_few_letters(
     assert (process.exitcode, (tmp_path / "err").read_bytes()) == (0, b"")
     assert b"resnet50" in output
     assert interval in output
-    assert output.splitlines()[-1] == last
+    assert output.splitlines()[-2:] == [b"98.00 -3.10/+2.00", last]
+
+
+def _print_and_go_on(stream: str, done: Path) -> None:
+    def command(_: DoctorConfig) -> None:
+        print(10_000 * "a long table ")
+        done.touch()
+
+    if stream == "closed":
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+    sys.stdout, sys.argv = open(1 if stream == "closed" else stream, "w"), ["entrypoints.doctor"]  # noqa: PTH123, SIM115
+    main(DoctorConfig, command)
+
+
+@pytest.mark.parametrize(
+    ("stream", "code", "told"),
+    [
+        pytest.param(
+            "/dev/full",
+            2,
+            "error: what was printed could not be written (No space left on device); all else was done.\n",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is full"),
+        ),
+        ("closed", 0, ""),
+    ],
+)
+def test_command_goes_on_where_its_output_cannot_be_written(tmp_path: Path, stream: str, code: int, told: str) -> None:
+    process = start(tmp_path / "out", tmp_path / "err", _print_and_go_on, stream, tmp_path / "done")
+    process.join()
+    assert ((tmp_path / "done").exists(), process.exitcode, (tmp_path / "err").read_text()) == (True, code, told)
 
 
 @pytest.mark.parametrize(
