@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 import socket
 import sqlite3
 import time
@@ -11,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import mlflow
 import requests
+from google.protobuf.json_format import ParseError
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as database_utils
@@ -115,13 +117,16 @@ def impatient(timeout_s: float | None = None) -> Iterator[None]:
 def check_server(uri: str) -> None:
     """Asks an MLflow server within seconds whether it is there, by MLflow's own client and settings.
 
+    It is asked for an experiment that it does not have: another server, or a proxy, may answer all that it is asked.
+
     Raises:
         TrackingError: it does not answer, or not as an MLflow server.
     """
     with impatient(_HEALTH_TIMEOUT_S):
         try:
-            mlflow.MlflowClient().search_experiments(max_results=1)
-        except MlflowException as error:
+            if mlflow.MlflowClient().get_experiment_by_name(f"none-{secrets.token_hex(8)}"):
+                raise MlflowException("what answers there is something else")
+        except (MlflowException, ParseError) as error:
             raise TrackingError(
                 f"no MLflow server at {uri} ({reason(error)}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db "
                 "here."

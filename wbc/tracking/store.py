@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 from filelock import FileLock
+from google.protobuf.json_format import ParseError
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -103,7 +104,7 @@ def store_errors() -> Iterator[None]:
             f"the tracking store {mlflow.get_tracking_uri()} needs the package {error.name}, which is not installed: "
             "`make setup` installs it, or `pip install '.[team]'` in the checkout."
         ) from error
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, ParseError, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
             f"the tracking store {mlflow.get_tracking_uri()} fails: {reason(error)}. Correct this and run the "
             "same command again: what was saved stays."
