@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import time
 from base64 import b64encode
@@ -159,6 +160,16 @@ def test_database_that_is_down_is_named_at_once_without_its_password(
             TrackingError, match=r"^no database answers at 127.0.0.1:9 \(Connection refused\). Start it"
         ):
             ask()
+
+
+def test_database_that_takes_connections_and_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    assert os.environ["PGCONNECT_TIMEOUT"] == "5"
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://ada:s3cret@127.0.0.1:{silent.getsockname()[1]}/db")
+        with pytest.raises(TrackingError, match=r"postgresql://\*{3}@127\.0\.0\.1:\d+/db fails: .*timeout"):
+            connect()
 
 
 @pytest.mark.parametrize("uri", ["http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow"])
