@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from wbc.errors import WbcError, shown
+from wbc.processes import signals_exit
 from wbc.terminal import Lines, has_bars
 
 _PLAIN: Final = {"±": "+/-", "–": "-", "−": "-", "→": "->", "×": "x", "…": "...", "’": "'", "≥": ">=", "≤": "<="}
@@ -25,8 +26,8 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     """Parses the command line into `config_class`, calls `run` with it and exits.
 
     Exit codes: 0 done, 2 something the user can correct (one line on stderr), 75 another process works on this run,
-    130 interrupted, 143 terminated. 1 is a bug, with its traceback. An option that is true or false may go without
-    a word for true; `--dry-run` is `--dry_run`.
+    130 interrupted, 143 terminated, 129 or 131 ended by a terminal that closes or says quit. 1 is a bug, with its
+    traceback. An option that is true or false may go without a word for true; `--dry-run` is `--dry_run`.
     """
     lost = _print_anywhere()
     _log_to_stderr()
@@ -35,7 +36,8 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
         _callback(config_class, run)
     )
     try:
-        code = typer.main.get_command(app)(_spelled_out(sys.argv[1:], config_class), standalone_mode=False)
+        with signals_exit():
+            code = typer.main.get_command(app)(_spelled_out(sys.argv[1:], config_class), standalone_mode=False)
     except typer.TyperException as error:
         _fail(" ".join(error.format_message().split()), 2)
     except WbcError as error:
