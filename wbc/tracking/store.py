@@ -161,11 +161,12 @@ def artifact_folder() -> Path | None:
     return database.with_name("mlartifacts") if database else None
 
 
-def search(filter_string: str, newest_by: str = "start_time") -> list[Run]:
-    """Returns the runs of all experiments that an MLflow filter selects, the newest first."""
+def search(filter_string: str, newest_by: str = "start_time", most: int = 100_000) -> list[Run]:
+    """Returns the runs of all experiments that an MLflow filter selects, the newest first, at most so many."""
     runs: list[Run] = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=filter_string,
+        max_results=most,
         order_by=[f"attributes.{newest_by} DESC"],
         output_format="list",
     )
@@ -198,7 +199,7 @@ def which_run(text: str) -> str:
     connect()
     done, begins = f"tags.{COMPLETE} = 'true'", re.fullmatch("[0-9a-f]{6,31}", text)
     if text == "latest":
-        found = search(done, newest_by="end_time")[:1]
+        found = search(done, newest_by="end_time", most=1)
     elif re.fullmatch(r"[\w:.+-]+/seed\d+", text):
         found = search(f"{done} AND tags.`{RUN_NAME}` = '{text}'", newest_by="end_time")
         found = list({run.data.tags.get(PROFILE): run for run in reversed(found)}.values())  # of a study the newest
