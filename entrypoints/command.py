@@ -16,9 +16,10 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from wbc.errors import WbcError, mask, shown
+from wbc.processes import signals_exit
 from wbc.terminal import Lines, has_bars
 
-_PLAIN: Final = {"±": "+/-", "–": "-", "→": "->", "×": "x", "…": "...", "’": "'", "≥": ">=", "≤": "<="}
+_PLAIN: Final = {"±": "+/-", "–": "-", "−": "-", "→": "->", "×": "x", "…": "...", "’": "'", "≥": ">=", "≤": "<="}
 """What stands for a character where the output's encoding has none; a question mark for all others."""
 _log = logging.getLogger("wbc")
 
@@ -27,10 +28,10 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     """Parses the command line into `config_class`, calls `run` with it and exits.
 
     Exit codes: 0 done, 2 something the user can correct (one line on stderr), 75 another process works on this run,
-    130 interrupted, 143 terminated. 1 is a bug, with its traceback. An option that is true or false may go without
-    a word for true; `--dry-run` is `--dry_run`.
+    130 interrupted, 143 terminated, 129 or 131 ended by a terminal that closes or says quit. 1 is a bug, with its
+    traceback. An option that is true or false may go without a word for true; `--dry-run` is `--dry_run`.
     """
-    _print_anywhere()
+    lost = _print_anywhere()
     _log_to_stderr()
     sys.excepthook = _show_masked
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -38,13 +39,17 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
         _callback(config_class, run)
     )
     try:
-        code = typer.main.get_command(app)(_spelled_out(sys.argv[1:], config_class), standalone_mode=False)
+        with signals_exit():
+            code = typer.main.get_command(app)(_spelled_out(sys.argv[1:], config_class), standalone_mode=False)
     except typer.TyperException as error:
         _fail(" ".join(error.format_message().split()), 2)
     except WbcError as error:
         _fail(str(error), error.exit_code)
     if code == 130:  # what Typer makes of Ctrl-C
         _fail("interrupted; what was saved stays, and the same command goes on from there.", 130)
+    sys.stdout.flush()
+    if lost and not isinstance(lost[0], BrokenPipeError):  # a reader that has gone, such as head, has what it wanted
+        _fail(f"what was printed could not be written ({lost[0].strerror}); all else was done.", 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -123,8 +128,22 @@ def _parser(kind: type[Any], auto: bool) -> Callable[[str], Any]:
     return parse
 
 
-def _print_anywhere() -> None:
-    """Has text printed in whatever encoding a terminal or pipe takes, such as ASCII."""
+def _print_anywhere() -> list[OSError]:
+    """Has text printed in whatever encoding a terminal or pipe takes, such as ASCII.
+
+    Where it cannot be written, as on a full disk, the program goes on. Returns a list of such errors, empty as yet.
+    """
+    lost: list[OSError] = []
+
+    def go_on(call: Callable[..., Any]) -> Callable[..., Any]:
+        def attempt(*text: str) -> Any:
+            try:
+                return call(*text)
+            except OSError as error:
+                lost.append(error)
+                return 0
+
+        return attempt
 
     def plain(error: UnicodeError) -> tuple[str, int]:
         if not isinstance(error, UnicodeEncodeError):
@@ -135,6 +154,8 @@ def _print_anywhere() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
             stream.reconfigure(errors="plain")
+            vars(stream).update(write=go_on(stream.write), flush=go_on(stream.flush))
+    return lost
 
 
 def _log_to_stderr() -> None:

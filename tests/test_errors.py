@@ -2,7 +2,7 @@
 
 import pytest
 
-from wbc.errors import TrackingError, first_line, mask, shown
+from wbc.errors import TrackingError, first_line, in_a_line, mask, shown
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,8 @@ def test_first_line_of_an_error_ends_with_a_word_and_has_no_colours_when_it_is_l
     assert first_line(ValueError("\x1b[1mbold\x1b[0m text\nmore")) == "bold text"
     assert first_line(ValueError("word " * 400)).endswith("word word ...")
     assert first_line(ValueError()) == "ValueError"
+    assert in_a_line(ValueError("a list:\n\t\x1b[1mone\x1b[0m,\n\ttwo")) == "a list: one, two"
+    assert in_a_line(ValueError("word\n" * 400)).endswith("word word ...")
 
 
 def test_secrets_of_variables_are_not_shown_whatever_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:

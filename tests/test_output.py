@@ -6,9 +6,11 @@ import os
 import pty
 import re
 import shlex
+import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -20,6 +22,7 @@ from entrypoints.command import _log_to_stderr, main
 from tests.forks import start
 from wbc.config import DoctorConfig, TrainConfig
 from wbc.outcome import Outcome
+from wbc.processes import TERMINAL_SIGNALS
 from wbc.report.study import typed
 from wbc.studies import resolve
 from wbc.sweep.reproduce import print_outcomes
@@ -36,6 +39,7 @@ def _table(_: DoctorConfig) -> None:
         for config, share in zip(configs, shares, strict=True)
     ]
     print_outcomes(configs, outcomes)
+    print("98.00 −3.10/+2.00")
     print("and the report of caf\udce9, 白")
 
 
@@ -60,7 +64,64 @@ def test_table_is_printed_and_what_follows_too_when_the_output_has_few_letters(
     assert (process.exitcode, (tmp_path / "err").read_bytes()) == (0, b"")
     assert b"resnet50" in output
     assert interval in output
-    assert output.splitlines()[-1] == last
+    assert output.splitlines()[-2:] == [b"98.00 -3.10/+2.00", last]
+
+
+def _wait_in_a_folder(place: Path) -> None:
+    def command(_: DoctorConfig) -> None:
+        with tempfile.TemporaryDirectory(dir=place):
+            (place / "there").touch()
+            time.sleep(600)
+
+    for signum in (signal.SIGTERM, *TERMINAL_SIGNALS):  # as in a terminal, whatever the tests were started by
+        signal.signal(signum, signal.SIG_DFL)
+    sys.argv = ["entrypoints.doctor"]
+    main(DoctorConfig, command)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, *TERMINAL_SIGNALS])
+def test_command_that_is_told_to_end_leaves_no_temporary_files(tmp_path: Path, signum: signal.Signals) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    process = start(tmp_path / "out", tmp_path / "err", _wait_in_a_folder, place)
+    while not (place / "there").exists():
+        assert process.is_alive()
+        time.sleep(0.05)
+    os.kill(process.pid or 0, signum)
+    process.join()
+    assert ([path.name for path in place.iterdir()], process.exitcode) == (["there"], 128 + signum)
+    assert (tmp_path / "err").read_text() == ""
+
+
+def _print_and_go_on(stream: str, done: Path) -> None:
+    def command(_: DoctorConfig) -> None:
+        print(10_000 * "a long table ")
+        done.touch()
+
+    if stream == "closed":
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+    sys.stdout, sys.argv = open(1 if stream == "closed" else stream, "w"), ["entrypoints.doctor"]  # noqa: PTH123, SIM115
+    main(DoctorConfig, command)
+
+
+@pytest.mark.parametrize(
+    ("stream", "code", "told"),
+    [
+        pytest.param(
+            "/dev/full",
+            2,
+            "error: what was printed could not be written (No space left on device); all else was done.\n",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is full"),
+        ),
+        ("closed", 0, ""),
+    ],
+)
+def test_command_goes_on_where_its_output_cannot_be_written(tmp_path: Path, stream: str, code: int, told: str) -> None:
+    process = start(tmp_path / "out", tmp_path / "err", _print_and_go_on, stream, tmp_path / "done")
+    process.join()
+    assert ((tmp_path / "done").exists(), process.exitcode, (tmp_path / "err").read_text()) == (True, code, told)
 
 
 @pytest.mark.parametrize(

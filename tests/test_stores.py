@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import time
 from base64 import b64encode
@@ -161,19 +162,21 @@ def test_database_that_is_down_is_named_at_once_without_its_password(
             ask()
 
 
+def test_database_that_takes_connections_and_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    assert os.environ["PGCONNECT_TIMEOUT"] == "5"
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://ada:s3cret@127.0.0.1:{silent.getsockname()[1]}/db")
+        with pytest.raises(TrackingError, match=r"postgresql://\*{3}@127\.0\.0\.1:\d+/db fails: .*timeout"):
+            connect()
+
+
 @pytest.mark.parametrize(
     "uri",
     [
-        *("http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow"),
-        *(
-            "localhost:5000",
-            "127.0.0.1:5000/x",
-            "http:/host",
-            "https://",
-            "HTTP://host",
-            "http://host\n",
-            " sqlite:///x.db",
-        ),
+        *("http://[::1", "http://host:port", "postgresql://ada:s3cret@host:port/mlflow", "localhost:5000"),
+        *("127.0.0.1:5000/x", "http:/host", "https://", "HTTP://host", "http://host\n", " sqlite:///x.db"),
     ],
 )
 def test_address_that_is_none_is_named_without_its_password(
@@ -267,45 +270,49 @@ def test_settings_in_the_address_of_a_store_are_kept(no_database: Path, monkeypa
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers MLflow's search for experiments to those who know the password; has no /health."""
+    """Says as MLflow does that it has no such experiment, to those who know the password; has no /health."""
 
-    page = b'{"experiments": []}'
+    code, page = 404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}'
 
-    def do_POST(self) -> None:
+    def do_GET(self) -> None:
         known = self.headers["Authorization"] == f"Basic {b64encode(b'ada:s3cret').decode()}"
-        here = self.path.startswith("/api/2.0/mlflow/experiments/")
-        self.rfile.read(int(self.headers["Content-Length"] or 0))
-        code = 200 if known and here else 404 if known else 401
-        self.send_response(code)
+        here = self.path.startswith("/api/2.0/mlflow/experiments/get-by-name?")
+        self.send_response(self.code if known and here else 404 if known else 401)
         self.end_headers()
-        self.wfile.write(self.page if code == 200 else b"no")
+        self.wfile.write(self.page if known and here else b"no")
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
 
 
-class _Proxy(_Server):
-    page = b"<html>Welcome to the clinic's network</html>"
+_OTHERS = (
+    b"<html>Welcome to the clinic's network</html>",
+    b"",
+    b"{}",
+    b'{"status": "ok"}',
+    b'{"experiment": {"experiment_id": "1", "name": "other"}}',
+    b'{"experiment": "none"}',
+)
+"""What proxies and other servers answer with code 200."""
 
 
-@pytest.fixture(params=[_Server, _Proxy])
-def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Server]]:
-    """A server that asks for a password, and the same behind a proxy that answers with a page."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
+@pytest.fixture(params=[None, *_OTHERS])
+def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    """Whether a server that asks for a password is MLflow's, and not another or behind a proxy."""
+    another = type("Another", (_Server,), {"code": 200, "page": request.param})
+    with ThreadingHTTPServer(("127.0.0.1", 0), another if request.param is not None else _Server) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
-        yield request.param
+        yield request.param is None
         server.shutdown()
 
 
-def test_server_behind_a_password_is_asked_as_mlflow_asks(
-    guarded: type[_Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_behind_a_password_is_asked_as_mlflow_asks(guarded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TrackingError, match=r"it does not know you \(401\): set MLFLOW_TRACKING_USERNAME"):
         check_server("http://here")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
-    if guarded is _Server:
+    if guarded:
         check_server("http://here")
         return
     with pytest.raises(TrackingError, match="no MLflow server at http://here"):

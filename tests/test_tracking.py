@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import mlflow
 import pytest
@@ -19,7 +20,7 @@ from wbc.scoring import score_run
 from wbc.tracking import writer as writing
 from wbc.tracking.connection import check_server
 from wbc.tracking.datasets import log_input
-from wbc.tracking.store import EXPERIMENT, connect
+from wbc.tracking.store import EXPERIMENT, connect, which_run
 from wbc.tracking.writer import Writer
 
 
@@ -157,3 +158,20 @@ def test_writes_that_wait_when_a_stopped_run_has_parted_from_its_store_are_dropp
     store_is_back.set()
     writer.flush(10)
     assert not written
+
+
+def test_latest_run_is_asked_for_alone_however_many_there_are(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, experiment = mlflow.MlflowClient(), connect()
+    runs = [client.create_run(experiment, tags={"complete": "true"}).info.run_id for _ in range(3)]
+    for place, run in enumerate(runs):
+        client.set_terminated(run, end_time=1000 * (place + 1))
+    met: list[int] = []
+    search = mlflow.search_runs
+
+    def counted(**asked: Any) -> Any:
+        found = search(**asked)
+        met.append(len(found))
+        return found
+
+    monkeypatch.setattr(mlflow, "search_runs", counted)
+    assert (which_run("latest"), met) == (runs[-1], [1])

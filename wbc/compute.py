@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from wbc.config import RunConfig
-from wbc.errors import ConfigError, TrainingError, unknown
+from wbc.errors import ConfigError, TrainingError, in_a_line, unknown
 from wbc.surroundings import data_dir, runs_at_once, set_defaults
 
 COMPILED_KINDS: Final = 64
@@ -122,7 +122,7 @@ class _Compiled:
         try:
             return self._call(inputs)
         except torch._dynamo.exc.TorchDynamoException as error:
-            _log.warning("not compiled for the GPU: %s", " ".join(str(error).split())[:200])
+            _log.warning("not compiled for the GPU: %s", in_a_line(error))
             self._call = self._plain
             return self._plain(inputs)
 

@@ -122,5 +122,13 @@ def _masked(scheme: str, address: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """Returns the first line of what another library's exception says, without colours, cut between words if long."""
-    line = (_COLOUR.sub("", str(error)).strip().splitlines() or [type(error).__name__])[0].strip()
+    return _cut((_COLOUR.sub("", str(error)).strip().splitlines() or [type(error).__name__])[0].strip())
+
+
+def in_a_line(error: BaseException) -> str:
+    """Returns all lines of what another library's exception says as one, as `first_line` does with the first."""
+    return _cut(" ".join(_COLOUR.sub("", str(error)).split()) or type(error).__name__)
+
+
+def _cut(line: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST].rsplit(maxsplit=1)[0]} ..."

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+from wbc.errors import RunnerError
+
 TERMINAL_SIGNALS: Final = (signal.SIGHUP, signal.SIGQUIT)
 """Sent when a terminal is closed, and by its Ctrl-\\."""
 _asked: Final[list[BaseException]] = []
@@ -15,6 +17,17 @@ _asked: Final[list[BaseException]] = []
 def cores() -> int:
     """Returns how many cores this process may use: fewer than there are below `taskset`, Slurm or a CPU set."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def shared_memory_errors() -> Iterator[None]:
+    """Raises a RunnerError if worker processes cannot be made inside the block, which takes shared memory."""
+    try:
+        yield
+    except OSError as error:  # of a semaphore, or of memory that is shared
+        raise RunnerError(
+            f"worker processes need a writable /dev/shm ({error.strerror}): mount one (Docker: --tmpfs /dev/shm)."
+        ) from error
 
 
 def signals_exit() -> AbstractContextManager[None]:

@@ -37,7 +37,7 @@ class Settings:
     """
 
     recipe: Literal["paper", "released"] = setting(
-        "paper", "paper (the text's) or released (the released code's, quirks included)."
+        "paper", "paper (the text's) or released (the released code's, quirks included, but LISC as its files are)."
     )
     scale: Literal["full", "tiny"] = setting(
         "full", "full, or tiny: the same topology, thin, for the demo and tests.", "trains", "rate"

@@ -11,6 +11,7 @@ from wbc.arms import parse_arm
 from wbc.assess.labelled import Merits, find_truth, merits
 from wbc.assess.predict import Answers
 from wbc.assess.reading import read_slides
+from wbc.assess.runs import Known
 from wbc.assess.sheet import keep_filled, order
 from wbc.assess.slides import Cell, Slides
 from wbc.assess.unlabelled import Model
@@ -178,3 +179,10 @@ def test_two_folders_of_one_name_have_two_names(tmp_path: Path) -> None:
         names.add(read_slides(str(tmp_path / above / "slides"), {}).name)
     assert len(names) == 2
     assert all(name.startswith("slides_") for name in names)
+
+
+@pytest.mark.parametrize("wrong", [(7, 0), (9, 8)])
+def test_of_two_runs_as_close_to_their_mean_the_first_answers(wrong: tuple[int, int]) -> None:
+    study = at_home_and_away(resnet50=wrong)
+    known = Known(study="demo", runs=study.runs, domains=study.domains)
+    assert known.representative(study.arms[0]).seed == 0

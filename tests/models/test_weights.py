@@ -1,6 +1,7 @@
 """Weights from files, what they declare, and what is refused."""
 
 import argparse
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
 from wbc.errors import CheckpointError, ConfigError, WeightsError
 from wbc.models.build import Classifier, backbone_state, build_model, write_backbone
@@ -171,11 +172,24 @@ def test_file_that_unpacks_to_more_than_it_is_is_refused_unread(tmp_path: Path) 
         read_checkpoint(packed)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_damaged_file_is_refused(suffix: str, tmp_path: Path) -> None:
-    (tmp_path / f"weights{suffix}").write_bytes(b"not weights at all")
+def test_damaged_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"not weights at all")
     with pytest.raises(WeightsError, match="cannot be read"):
-        tiny("resnet50", tmp_path / f"weights{suffix}")
+        tiny("resnet50", tmp_path / "weights.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("content", [b"<html>404</html>", b"version https://git-lfs\n", pickle.dumps({"a": 1}), None])
+def test_file_that_pytorch_takes_for_code_gets_a_remedy_that_runs_nothing(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    if content is None:
+        torch.jit.save(torch.jit.script(nn.Linear(1, 1)), tmp_path / "weights.pth")
+    else:
+        (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"no state dictionary that PyTorch has saved.*: fetch the file") as caught:
+        tiny("resnet50", tmp_path / "weights.pth")
+    assert "weights_only" not in str(caught.value)
 
 
 def test_code_beside_the_tensors_is_named_with_the_remedy(tmp_path: Path) -> None:

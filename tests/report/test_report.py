@@ -24,7 +24,7 @@ from wbc.report.latex import numbers
 from wbc.report.paper.comparison import comparison, differences
 from wbc.report.paper.contents import PAPER
 from wbc.report.paper.ranks import ranks
-from wbc.report.paper.tables import accuracies, data_sets
+from wbc.report.paper.tables import accuracies, classes, data_sets
 from wbc.report.parts import Absent, Parts
 from wbc.report.query import read_study
 from wbc.report.render import Table, to_markdown
@@ -290,7 +290,7 @@ def test_arms_of_two_sources_are_told_apart_by_them(log_run: LogRun, options: Re
 
 
 def test_published_numbers_stand_beside_each_arm_that_they_are_of(log_run: LogRun, options: ReportConfig) -> None:
-    models = ("resnet50_gn", "resnet50_gn+mixup", "resnetv2_50d_gn")
+    models = ("resnet50_gn", "resnet50_gn+mixup", "resnetv2_50d_gn", "resnetv2_50d_gn+mixup")
     lisc = {"lisc": np.repeat(np.arange(5), (55, 39, 59, 48, 56)).tolist()}
     for model in models:
         log_run(model, 0, {"lisc": []}, profile="paper", labels=lisc)
@@ -300,11 +300,27 @@ def test_published_numbers_stand_beside_each_arm_that_they_are_of(log_run: LogRu
         "resnet50_gn": 0.7307,
         "resnet50_gn+mixup": 0.635,
         "resnetv2_50d_gn": 0.7307,
+        "resnetv2_50d_gn+mixup": 0.635,
     }
     places = table.data.set_index("model")["published_place"]
     assert places["resnet50_gn"] == "Table 4 (supplement)"
     assert places["resnetv2_50d_gn"] == "README of the released code"
     assert "the released code trains ResNetV2-50d" in table.note
+    assert "With mixup there are the README's alone." in table.note
+
+
+def test_papers_table_3_stands_beside_runs_of_its_settings_and_images_alone(
+    log_run: LogRun, options: ReportConfig
+) -> None:
+    lisc = {"lisc": np.repeat(np.arange(5), (55, 39, 59, 48, 56)).tolist()}
+    log_run("resnet50_gn", 0, {"lisc": []}, profile="paper", labels=lisc)
+    study = read_study(replace(options, profile="paper", models="resnet50_gn", seeds="0"))
+    fewer = replace(study, domains=tuple(replace(each, labels=each.labels[1:]) for each in study.domains))
+    for other, told in ((study, True), (replace(study, usual=False), False), (fewer, False)):
+        table = classes(other)
+        assert table
+        assert ("the paper’s Table 3" in table.note) is told
+        assert ("30.91" in to_markdown(table)) is told
 
 
 def test_bootstrap_is_called_too_narrow_by_the_seeds_that_there_are(log_run: LogRun, options: ReportConfig) -> None:
@@ -430,12 +446,13 @@ def test_of_two_runs_as_close_to_the_mean_the_first_stands_for_the_arm(log_run: 
     assert chosen.seed == 0
 
 
-def test_comparison_says_what_the_released_recipe_leaves_out(log_run: LogRun, options: ReportConfig) -> None:
+def test_comparison_on_lisc_says_that_the_released_code_stores_it_again(log_run: LogRun, options: ReportConfig) -> None:
     lisc = np.repeat(np.arange(5), (55, 39, 59, 48, 56)).tolist()
-    log_run("resnet50", 0, {"raabin_test_a": [], "lisc": []}, profile="paper", labels={"lisc": lisc})
+    bccd = np.repeat(np.arange(5), (3, 88, 33, 20, 207)).tolist()
+    log_run("resnet50", 0, {"bccd": [], "lisc": []}, profile="paper", labels={"lisc": lisc, "bccd": bccd})
     study = read_study(replace(options, profile="paper", models="resnet50", seeds="0"))
-    for recipe, told in (("released", True), ("paper", False)):
-        table = comparison(replace(study, settings=study.settings | {"recipe": recipe}))
+    for names, told in ((("lisc", "bccd"), True), (("bccd",), False)):
+        table = comparison(replace(study, domains=tuple(each for each in study.domains if each.name in names)))
         assert isinstance(table, Table)
         assert ("as JPEG of quality 75" in table.note) is told
 

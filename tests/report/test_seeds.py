@@ -2,7 +2,7 @@
 
 import pytest
 
-from wbc.report.seeds import how_over_seeds, over_seeds
+from wbc.report.seeds import counted, how_over_seeds, over_seeds
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from wbc.report.seeds import how_over_seeds, over_seeds
 )
 def test_fewer_than_five_seeds_give_a_range_and_no_interval(values: list[float], planned: int, text: str) -> None:
     assert over_seeds(values, planned) == text
+
+
+@pytest.mark.parametrize(("counts", "text"), [([1, 1], "one seed"), ([3, 0], "3 seeds"), ([5, 2, 3], "2–5 seeds")])
+def test_seeds_are_counted_where_there_are_any(counts: list[int], text: str) -> None:
+    assert counted(counts) == text
 
 
 def test_how_to_read_them_says_what_is_there() -> None:

@@ -1,6 +1,7 @@
 """Learning rate and epochs, chosen on held-out images of the source."""
 
 import dataclasses
+import statistics
 
 import mlflow
 import pytest
@@ -44,6 +45,8 @@ def test_tune_prints_the_held_out_score_of_each_choice_and_the_best(
 
 def test_of_equal_choices_the_cheaper_and_the_lower_rate_is_best() -> None:
     assert best({(1e-3, 5): 0.9, (1e-4, 5): 0.9, (1e-5, 9): 0.9, (1e-2, 1): 0.8}) == (1e-4, 5)
+    equal = {(1e-4, 5): statistics.mean([0.44, 0.41]), (1e-3, 9): statistics.mean([0.52, 0.33])}  # but for rounding
+    assert best(equal) == (1e-4, 5)
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,10 @@ class Known:
         return sorted((run for run in self.runs if run.arm == arm), key=lambda run: run.seed)
 
     def representative(self, arm: Arm) -> ScoredRun:
-        """Returns the run closest to its arm's mean balanced accuracy, over the labs away, or at home without."""
+        """Returns the run closest to its arm's mean balanced accuracy, over labs away, or at home; of two the first."""
         runs = self.of(arm)
         worth = np.array([self._worth(run) for run in runs])
-        return runs[int(np.argmin(np.abs(worth - worth.mean())))]
+        return runs[int(np.argmin(np.abs(worth - worth.mean()).round(9)))]
 
     def _worth(self, run: ScoredRun) -> float:
         """Returns a run's balanced accuracy, the mean over the labs away, at home where there is none, else 0."""

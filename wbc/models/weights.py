@@ -8,6 +8,7 @@ import inspect
 import pickle
 import re
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -84,7 +85,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".pkl":
             return read_squeezenet(path)
         refuse_packed(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what is refused here
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (
         *(OSError, RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError),
         safetensors.SafetensorError,
@@ -94,6 +96,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             raise WeightsError(
                 f"weights '{path}' hold {code[1]} beside the tensors, which is code and is never run. Use a file of "
                 "tensors only (.safetensors); if you trust this file, save its state dictionary as one."
+            ) from error
+        if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):  # whose advice is to run it
+            raise WeightsError(
+                f"weights '{path}' are no state dictionary that PyTorch has saved, such as a page in place of the "
+                "file, a pickle or a TorchScript model: fetch the file again, or save its state dictionary as one."
             ) from error
         raise WeightsError(f"weights '{path}' cannot be read: {first_line(error)}") from error
     for wrapper in ("state_dict", "model"):

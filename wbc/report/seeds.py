@@ -18,6 +18,13 @@ def interval_of(values: Sequence[float]) -> Interval | None:
     return seed_interval(values) if len(values) >= ENOUGH else None
 
 
+def counted(counts: Iterable[int]) -> str:
+    """Returns how many seeds cells have, of those that have any: "one seed", "3 seeds", "2–5 seeds"."""
+    found = sorted({count for count in counts if count}) or [0]
+    ends = "–".join(map(str, dict.fromkeys((found[0], found[-1]))))
+    return "one seed" if ends == "1" else f"{ends} seeds"
+
+
 def over_seeds(values: Sequence[float], planned: int) -> str:
     """Returns shares over seeds in percent: `98.53 ± 0.18`, `98.00 −3.10/+2.00`, `30.00 (20.00–40.00)`.
 

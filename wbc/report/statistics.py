@@ -27,7 +27,7 @@ MOST_SEEDS: Final = 100
 RESAMPLES: Final = 2000
 _SHARED_FREEDOM: Final = 4.0
 """What the spread of all models' seeds counts for. With more, one unsteady model among steady ones errs too often."""
-_ROUNDING: Final = 1e-9
+ROUNDING: Final = 1e-9
 """Accuracies that differ by less are equal: one image of a billion would differ by as much."""
 
 
@@ -258,12 +258,12 @@ def seeds_to_find(test: PairedTest, pairs: int, models: int) -> int | None:
 
 
 def _variance(accuracies: Float[np.ndarray, " seeds"]) -> float:
-    return float(accuracies.var(ddof=1)) if np.ptp(accuracies) > _ROUNDING else 0.0
+    return float(accuracies.var(ddof=1)) if np.ptp(accuracies) > ROUNDING else 0.0
 
 
 def _hedges(differences: Float[np.ndarray, " seeds"]) -> float:
     freedom = len(differences) - 1
-    if freedom < 2 or np.ptp(differences) <= _ROUNDING:
+    if freedom < 2 or np.ptp(differences) <= ROUNDING:
         return float("nan")
     correction = np.exp(gammaln(freedom / 2) - gammaln((freedom - 1) / 2)) * (2 / freedom) ** 0.5
     return float(correction * differences.mean() / differences.std(ddof=1))

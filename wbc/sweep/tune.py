@@ -79,7 +79,7 @@ def validation_scores(outcomes: Sequence[Outcome]) -> dict[Arm, dict[Choice, flo
 
 def best(scores: dict[Choice, float]) -> Choice:
     """Returns the choice with the highest score; of equal ones the fewest epochs, then the lowest rate."""
-    return min(scores, key=lambda choice: (-scores[choice], choice[1], choice[0]))
+    return min(scores, key=lambda choice: (-round(scores[choice], 9), choice[1], choice[0]))
 
 
 def _print(scores: dict[Arm, dict[Choice, float]], options: TuneConfig) -> None:

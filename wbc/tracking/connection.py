@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 import socket
 import sqlite3
 import time
@@ -128,12 +129,15 @@ def check_settings() -> None:
 def check_server(uri: str) -> None:
     """Asks an MLflow server within seconds whether it is there, by MLflow's own client and settings.
 
+    It is asked for an experiment that it does not have: another server, or a proxy, may answer all that it is asked.
+
     Raises:
         TrackingError: it does not answer, or not as an MLflow server.
     """
     with impatient(_HEALTH_TIMEOUT_S):
         try:
-            mlflow.MlflowClient().search_experiments(max_results=1)
+            if mlflow.MlflowClient().get_experiment_by_name(f"none-{secrets.token_hex(8)}"):
+                raise MlflowException("what answers there is something else")
         except Exception as error:  # also of what MLflow's client plugs in, and of answers that are not MLflow's
             raise TrackingError(
                 f"no MLflow server at {uri} ({reason(error)}). Start it, or unset MLFLOW_TRACKING_URI to use mlflow.db "

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 from filelock import FileLock
+from google.protobuf.json_format import ParseError
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -113,7 +114,7 @@ def store_errors() -> Iterator[None]:
             f"the tracking store {mlflow.get_tracking_uri()} needs the package {error.name}, which is not installed: "
             "`make setup` installs it, or `pip install '.[team]'` in the checkout."
         ) from error
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, ParseError, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(
             f"the tracking store {mlflow.get_tracking_uri()} fails: {reason(error)}. Correct this and run the "
             "same command again: what was saved stays."
@@ -182,11 +183,12 @@ def artifact_folder() -> Path | None:
     return database.with_name("mlartifacts") if database else None
 
 
-def search(filter_string: str, newest_by: str = "start_time") -> list[Run]:
-    """Returns the runs of all experiments that an MLflow filter selects, the newest first."""
+def search(filter_string: str, newest_by: str = "start_time", most: int = 100_000) -> list[Run]:
+    """Returns the runs of all experiments that an MLflow filter selects, the newest first, at most so many."""
     runs: list[Run] = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=filter_string,
+        max_results=most,
         order_by=[f"attributes.{newest_by} DESC"],
         output_format="list",
     )
@@ -220,7 +222,7 @@ def which_run(text: str) -> str:
     connect()
     done, begins = f"tags.{COMPLETE} = 'true'", re.fullmatch("[0-9a-f]{6,31}", text)
     if text == "latest":
-        found = search(done, newest_by="end_time")[:1]
+        found = search(done, newest_by="end_time", most=1)
     elif re.fullmatch(r"[\w:.+-]+/seed\d+", text):
         found = search(f"{done} AND tags.`{RUN_NAME}` = '{text}'", newest_by="end_time")
         found = list({run.data.tags.get(PROFILE): run for run in reversed(found)}.values())  # of a study the newest

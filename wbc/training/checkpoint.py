@@ -16,7 +16,7 @@ import torch
 from wbc.arms import PLAIN
 from wbc.config import RunConfig
 from wbc.data.disk import whole_file
-from wbc.errors import CheckpointError, first_line
+from wbc.errors import CheckpointError, first_line, in_a_line
 from wbc.models.build import Classifier, build
 from wbc.models.weights import refuse_packed
 
@@ -85,7 +85,6 @@ def fill_model(model: Classifier, checkpoint: Checkpoint) -> None:
     try:
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
-            f"the checkpoint's weights are not those of {checkpoint.config.model}: {reason}"
+            f"the checkpoint's weights are not those of {checkpoint.config.model}: {in_a_line(error)}"
         ) from error

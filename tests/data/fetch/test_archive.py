@@ -3,6 +3,7 @@ import shutil
 import stat
 import tarfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,16 @@ def test_rar_says_what_to_install_when_no_tool_is_there(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DataError, match=r"none of unar, unrar, 7zz, 7z, bsdtar is installed. Install unar"):
+        extract(_file(tmp_path, rar_bytes({"a": b""})), folder)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_rar_whose_tool_prints_names_in_another_encoding_is_read_all_the_same(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    _tool(tmp_path / "bin", "unar", f"printf 'caf\\351\\n'; exit {code}")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(DataError, match=r"exit code 3 .caf.") if code else nullcontext():
         extract(_file(tmp_path, rar_bytes({"a": b""})), folder)
 
 

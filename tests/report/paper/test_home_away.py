@@ -1,5 +1,7 @@
 """The figure from home to away, and what figures show of few seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -9,6 +11,7 @@ from tests.report.studies import at_home_and_away, study_of
 from wbc.report.paper.figures import seeds
 from wbc.report.paper.home_away import home_away, rows_by_norm
 from wbc.report.paper.ranks import ranks
+from wbc.report.paper.recall import recall_slopes
 from wbc.report.parts import Absent
 from wbc.report.style import figure_style
 
@@ -74,6 +77,21 @@ def test_fewer_than_five_seeds_are_dots_with_mean_and_range() -> None:
     dots = [sorted(np.round(line.get_xdata()).tolist()) for line in lines if line.get_marker() == "."]
     assert dots == [[100, 100], [20, 40], [100, 100], [80, 100]]
     assert "fewer than five give no interval" in plot.caption
+
+
+def test_caption_and_legend_say_what_is_drawn_where_the_grid_has_more_seeds() -> None:
+    study = at_home_and_away(resnet50=[1, 2, 3, 4, 5], resnet50_gn=[1, 2, 3])
+    plot = home_away(study)
+    assert plot.figure
+    legend = {text.get_text() for text in plot.figure.legends[0].get_texts()}
+    assert {"a seed", "95 %, seeds and images"} <= legend
+    assert "over 5 seeds" in plot.caption
+    assert "fewer than five give no interval" in plot.caption
+    few = replace(study, runs=tuple(run for run in study.runs if run.seed < 3))
+    assert "95 %" not in home_away(few).caption
+    slopes = recall_slopes(few)
+    assert not isinstance(slopes, Absent)
+    assert "Bars: lowest to highest seed." in slopes[0].caption
 
 
 @pytest.mark.parametrize(("count", "lines", "said"), [(4, 3, "with mean and range"), (5, 7, "with quartiles")])

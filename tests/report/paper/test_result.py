@@ -1,11 +1,14 @@
 """The result in words: from the tables' means and the report's rule, with what limits it."""
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.report.conftest import AWAY, HOME
 from tests.report.studies import at_home_and_away, study_of
+from wbc.evaluation.metrics import score
 from wbc.report.paper.result import result
 from wbc.report.study import Study
 
@@ -48,7 +51,28 @@ def test_sentence_names_the_drop_and_a_result_that_guessing_reaches() -> None:
 
 def test_one_seed_has_no_test() -> None:
     (sentence,) = result(at_home_and_away(resnet50=[1], resnet50_gn=[0])).sentences
-    assert sentence.endswith("; with one seed no test compares it with the next, ResNet50 with batch norm (90.0 %).")
+    end = "; no test compares it with the next, ResNet50 with batch norm (90.0 %), as they share fewer than two seeds."
+    assert sentence.endswith(end)
+
+
+def test_too_few_seeds_are_those_that_there_are_and_not_those_of_the_grid() -> None:
+    study = at_home_and_away(resnet50=[1, 2, 3, 4, 5], resnet50_gn=[1, 2, 3])
+    assert result(study).caveats[0] == "3 seeds a model: too few for intervals over seeds of some models."
+    few = replace(study, runs=tuple(run for run in study.runs if run.seed < 2))
+    assert result(few).caveats[0] == "2 seeds a model: too few for intervals over seeds."
+
+
+@pytest.mark.parametrize("images", [39, 53])
+def test_answer_that_is_always_the_largest_class_is_no_more_than_that_whatever_rounds(images: int) -> None:
+    """The mean of three equal shares may be above them by rounding."""
+    labels = np.arange(images) % 10 // 2
+    study = at_home_and_away(resnet50=[0, 0, 0])
+    away = replace(study.domains[1], labels=labels)
+    said = np.eye(5, dtype=np.float32)[np.zeros(images, int)]
+    metrics = {AWAY: score(labels, said)}
+    runs = tuple(replace(run, scores=run.scores | {AWAY: said}, metrics=run.metrics | metrics) for run in study.runs)
+    (sentence,) = result(replace(study, domains=(study.domains[0], away), runs=runs)).sentences
+    assert "no more than always saying the largest class" in sentence
 
 
 def test_without_a_lab_away_the_result_is_that_at_home() -> None:

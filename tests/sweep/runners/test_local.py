@@ -1,18 +1,22 @@
 """Worker processes of this machine: the GPUs they get, one that is killed between two runs, and weights of the CPU."""
 
+import errno
 import math
 import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.heap import Heap
 from multiprocessing.synchronize import SemLock
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.forks import fork_workers
 from wbc.config import ReproduceConfig, RunConfig
+from wbc.data.drawn.smears import write_smears
 from wbc.errors import RunnerError
 from wbc.sweep.runners import local
 from wbc.sweep.runners.base import Epochs, alike
@@ -98,9 +102,24 @@ def test_plan_of_thin_and_full_models_has_as_many_jobs_as_each_kind_allows(
     assert alike([thin[0], full[0], thin[1], full[1], thin[2]]) == [thin, full]
 
 
-def test_machine_without_shared_memory_is_named_when_workers_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        SemLock, "_make_name", staticmethod(lambda: "/not/allowed")
-    )  # as in a read-only /dev/shm: it makes none
-    with pytest.raises(RunnerError, match=r"^worker processes need a writable /dev/shm \(.+\): mount one"), _workers(1):
+def _none(*_: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+_NO_SHARED_MEMORY = r"^worker processes need a writable /dev/shm \(.+\): mount one"
+
+
+@pytest.mark.parametrize("kind", ["semaphores", "memory"])
+def test_machine_without_shared_memory_is_named_when_workers_are_made(
+    monkeypatch: pytest.MonkeyPatch, kind: str, tmp_path: Path
+) -> None:
+    """As in a read-only /dev/shm, of which neither can be had."""
+    if kind == "semaphores":
+        monkeypatch.setattr(SemLock, "_make_name", staticmethod(lambda: "/not/allowed"))
+        with pytest.raises(RunnerError, match=_NO_SHARED_MEMORY):
+            write_smears(tmp_path, "source", {"train": (1, 1, 1, 1, 1)}, size_px=32, workers=2)
+    else:
+        monkeypatch.setattr("multiprocessing.heap.BufferWrapper._heap", Heap())
+        monkeypatch.setattr("multiprocessing.heap.Arena", _none)
+    with pytest.raises(RunnerError, match=_NO_SHARED_MEMORY), _workers(1):
         pass

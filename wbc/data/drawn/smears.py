@@ -22,6 +22,7 @@ from wbc.cells import CLASSES
 from wbc.data.drawn.cell_kinds import KINDS, CellKind
 from wbc.data.drawn.cell_shapes import FIELD_UM, Canvas, Densities, draw_platelets, draw_red_cells, draw_white_cell
 from wbc.errors import ConfigError, unknown
+from wbc.processes import shared_memory_errors
 from wbc.seeding import generator
 from wbc.terminal import progress
 
@@ -140,7 +141,9 @@ def write_smears(
                 _write_chunk(chunk)
                 advance(len(chunk[-1]))
             return
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with shared_memory_errors():
+            drawing = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        with drawing as pool:
             for chunk, _ in zip(chunks, pool.map(_write_chunk, chunks), strict=True):
                 advance(len(chunk[-1]))
 

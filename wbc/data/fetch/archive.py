@@ -155,7 +155,9 @@ def _extract_rar(path: Path, folder: Path, limits: Limits) -> None:
     reasons = []
     for name, program in tools.items():
         words = [word.format(folder=folder, archive=path.absolute()) for word in _RAR_TOOLS[name]]
-        done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        )
         if done.returncode == 0:
             _check_unpacked(folder, limits)
             return

@@ -10,6 +10,7 @@ from wbc.arms import Arm
 from wbc.cells import CLASSES
 from wbc.data.catalog import DOMAINS
 from wbc.data.splits import Split
+from wbc.models.catalog import find_model
 from wbc.report.names import name_cell
 from wbc.report.paper.published import AWAY, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.parts import Absent
@@ -19,9 +20,9 @@ from wbc.report.statistics import MOST_SEEDS, POWER, Interval, seed_interval
 from wbc.report.study import Contrast, ScoredDomain, Study, describe_arm
 
 _VERDICTS: Final = {"one seed": "undecided: one seed has no interval"}
-_GROUP_NORM: Final = (
+GROUP_NORM: Final = (
     " Group norm: ResNet50 is the network of the paper's text; the released code trains ResNetV2-50d, and its README "
-    "has the same numbers."
+    "has the same numbers. With mixup there are the README's alone."
 )
 _JPEG: Final = (
     " The released code stores LISC's crops again as JPEG of quality 75 (about 1.9 grey levels); here they are scored "
@@ -89,7 +90,7 @@ def _count(pairs: list[Contrast]) -> str:
 def comparison(study: Study) -> Table | Absent:
     """Returns our accuracies beside the published ones, with a verdict; of what is not comparable there is no row."""
     scored = {domain.name: domain for domain in study.domains}
-    reasons = {domain.name: _not_comparable(study, domain) for domain in study.domains}
+    reasons = {domain.name: not_comparable(study, domain) for domain in study.domains}
     rows = [
         (arm, each, scored[each.domain])
         for each in read_published()
@@ -112,8 +113,8 @@ def comparison(study: Study) -> Table | Absent:
             f"home, {100 * MARGIN_AWAY:.0f} away. Different: it does not, and the 95 % interval excludes zero. "
             "Undecided: neither."
             + _left_out(reasons)
-            + (_GROUP_NORM if study.named(["resnet50_gn", "resnetv2_50d_gn"]) else "")
-            + (_JPEG if study.settings["recipe"] == "released" and AWAY in {row[2].name for row in rows} else "")
+            + (GROUP_NORM if any(find_model(row[0].model).norm == "group" for row in rows) else "")
+            + (_JPEG if AWAY in {row[2].name for row in rows} else "")
         ),
         header=("", "model", "domain", "ours", "published", "difference", "verdict"),
         groups=(tuple(row for row, _ in compared),),
@@ -167,7 +168,7 @@ def _numbers(name: str, interval: Interval | None) -> dict[str, float | None]:
     return {name: mean, f"{name}_half_width": half_width}
 
 
-def _not_comparable(study: Study, domain: ScoredDomain) -> str | None:
+def not_comparable(study: Study, domain: ScoredDomain) -> str | None:
     """Returns why a domain's accuracies are not the paper's to compare with, or None if they are."""
     if study.profile != "paper":
         return "the data are not the paper's"

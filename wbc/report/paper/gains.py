@@ -14,6 +14,7 @@ from wbc.report import style
 from wbc.report.effects import Effect, Way, effects, shown_domains
 from wbc.report.names import spoken
 from wbc.report.paper.home_away import signed
+from wbc.report.seeds import counted
 from wbc.report.study import MANY, Study
 from wbc.report.style import Plot
 
@@ -38,7 +39,7 @@ def gains(study: Study) -> Plot | None:
     if not found:
         return None
     alone = len({each.way.plain for each in found}) == 1
-    return Plot(name="methods", caption=_caption(study), figure=_draw(study, found), narrow=alone)
+    return Plot(name="methods", caption=_caption(study, found), figure=_draw(study, found), narrow=alone)
 
 
 def _draw(study: Study, found: Sequence[Effect]) -> Figure:
@@ -109,10 +110,11 @@ def _title(study: Study, model: Way) -> str:
     return f"{network}\n{rest}"
 
 
-def _caption(study: Study) -> str:
+def _caption(study: Study, found: Sequence[Effect]) -> str:
     counts = ", ".join(f"{len(domain.labels)} of {domain.name}" for domain in shown_domains(study))
     others = " Other figures of models show plain training alone." if len(study.arms) > MANY else ""
-    seeds = "one seed, so no interval" if len(study.seeds) == 1 else f"means over {len(study.seeds)} seeds"
+    several = counted(len(each.runs) for each in found)
+    seeds = "one seed, so no interval" if several == "one seed" else f"means over {several}"
     return (
         f"What helps where: balanced accuracy minus that of plain training of the same model, in points; {seeds}. "
         "Blue: better; red: worse. Full colour: the 95 % interval over seeds and images excludes zero, uncorrected. "

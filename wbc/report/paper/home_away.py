@@ -1,6 +1,6 @@
 """Fig. 4: from home to away, a line for each model, grouped by norm; the drop in points stands at the right."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from wbc.arms import Arm
 from wbc.report import style
 from wbc.report.names import NORMS, spoken
-from wbc.report.seeds import ENOUGH
+from wbc.report.seeds import ENOUGH, counted
 from wbc.report.statistics import CHANCE, two_way_interval
 from wbc.report.study import ScoredDomain, Study, describe_arm
 from wbc.report.style import Plot
@@ -72,7 +72,7 @@ def _draw(study: Study, panels: Sequence[ScoredDomain]) -> Figure:
     else:
         axes[0].set_yticks(list(rows.values()), names, fontsize=6.5)
     figure.legend(
-        handles=_legend(study),
+        handles=_legend(_counts(study, panels)),
         loc="outside lower center",
         ncols=5 if len(panels) > 1 else 3,
         handletextpad=0.3,
@@ -139,15 +139,21 @@ def _title(study: Study, domain: ScoredDomain, *, alone: bool) -> str:
     return "\n".join([*lines, f"{role}: {here}"])
 
 
-def _legend(study: Study) -> list[Line2D]:
+def _counts(study: Study, panels: Sequence[ScoredDomain]) -> set[int]:
+    """Returns the numbers of seeds that are drawn: one for each arm and end that has a score."""
+    ends = [*panels, *([study.home] if study.home else [])]
+    return {len(study.of(arm, domain.name)) for arm in study.arms for domain in ends} - {0}
+
+
+def _legend(counts: Collection[int]) -> list[Line2D]:
     grey: dict[str, Any] = {"color": "#444444", "markersize": 4.5}
-    few = len(study.seeds) < ENOUGH
+    dot = Line2D([], [], marker=".", color="black", linestyle="", markersize=2.5, label="a seed")
+    bar = Line2D([], [], color="#444444", linewidth=2.2, alpha=0.5, label="95 %, seeds and images")
     return [
         Line2D([], [], marker="o", linestyle="", markerfacecolor="white", label="home", **grey),
         Line2D([], [], marker="o", linestyle="", label="away", **grey),
-        Line2D([], [], marker=".", color="black", linestyle="", markersize=2.5, label="a seed")
-        if few
-        else Line2D([], [], color="#444444", linewidth=2.2, alpha=0.5, label="95 %, seeds and images"),
+        *([dot] if min(counts, default=0) < ENOUGH else []),
+        *([bar] if max(counts, default=0) >= ENOUGH else []),
         Line2D([], [], color=_GREY, linestyle="--", linewidth=0.9, label="largest class"),
         Line2D([], [], color=_GREY, linestyle=":", linewidth=0.9, label="chance"),
     ]
@@ -155,11 +161,12 @@ def _legend(study: Study) -> list[Line2D]:
 
 def _caption(study: Study, panels: Sequence[ScoredDomain]) -> str:
     home = f" Home: {study.home.name}, n = {len(study.home.labels)}." if study.home and len(panels) > 1 else ""
-    if len(study.seeds) < ENOUGH:
-        spread = f"Small dots: the seeds ({study.seed_list()}), with their range; fewer than five give no interval."
-    else:
-        spread = f"Bars: 95 % interval over {len(study.seeds)} seeds and the images (two-way bootstrap)."
+    counts = _counts(study, panels)
+    many = [count for count in counts if count >= ENOUGH]
+    spread = f"Bars: 95 % interval over {counted(many)} and the images (two-way bootstrap)." if many else ""
+    if len(many) < len(counts):
+        spread += f" Small dots: the seeds ({study.seed_list()}), with their range; fewer than five give no interval."
     return (
         "Fig. 4. Accuracy at home (open) and away (filled): means over seeds, grouped by norm; at the right the change "
-        f"in points. {spread}{home} Dashed: always the largest class away; dotted: a class at random."
+        f"in points. {spread.strip()}{home} Dashed: always the largest class away; dotted: a class at random."
     )

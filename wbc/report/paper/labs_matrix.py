@@ -13,6 +13,7 @@ from wbc.models.seen import MARK, is_seen
 from wbc.report import style
 from wbc.report.names import network
 from wbc.report.paper import labs as of
+from wbc.report.seeds import counted
 from wbc.report.seen import keys_seen
 from wbc.report.statistics import CHANCE
 from wbc.report.study import Study
@@ -32,7 +33,8 @@ def matrix(study: Study) -> Plot:
     arms = [arm for arm in study.arms if arm.method == PLAIN] or list(study.arms)
     met = {arm.model for arm in arms for lab in of.fields(study, arm) if is_seen(lab, keys_seen(study, arm))}
     seen = f" {MARK} The weights of {', '.join(sorted(met))} have seen images of this lab before." if met else ""
-    seeds = "one seed" if len(study.seeds) == 1 else f"mean of {len(study.seeds)} seeds"
+    seeds = counted(len(field.metrics) for arm in arms for field in of.fields(study, arm).values())
+    seeds = seeds if seeds == "one seed" else f"mean of {seeds}"
     return Plot(
         name="labs",
         caption=(

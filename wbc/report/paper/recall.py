@@ -51,7 +51,10 @@ def _plot(study: Study, home: ScoredDomain, domain: ScoredDomain) -> Plot:
     arms = scored[:_MOST_ARMS]
     counts = np.bincount(domain.labels, minlength=len(ABBREVIATIONS))
     few = [f"{name} {count}" for name, count in zip(ABBREVIATIONS, counts, strict=True) if 0 < count < FEW]
-    spread_of = "95 % interval over seeds, cut at 0 and 100" if len(study.seeds) >= ENOUGH else "lowest to highest seed"
+    runs = [len(study.of(arm, each.name)) for arm in arms for each in (home, domain)]
+    spread_of = "95 % interval over seeds, cut at 0 and 100" if max(runs, default=0) >= ENOUGH else ""
+    if min(runs, default=0) < ENOUGH:
+        spread_of += f"{'; of fewer than five seeds ' if spread_of else ''}lowest to highest seed"
     return Plot(
         name=f"recall_{domain.name}",
         caption=(

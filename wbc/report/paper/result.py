@@ -6,8 +6,8 @@ from wbc.arms import Arm
 from wbc.report.names import in_sentence
 from wbc.report.paper.domains import drawn
 from wbc.report.parts import Headline
-from wbc.report.seeds import ENOUGH
-from wbc.report.statistics import seed_interval
+from wbc.report.seeds import ENOUGH, counted
+from wbc.report.statistics import ROUNDING, seed_interval
 from wbc.report.study import ScoredDomain, Study
 
 _DRAWN: Final = "The scores say that the code works. They say nothing about blood."
@@ -22,7 +22,7 @@ def result(study: Study) -> Headline:
         title=f"{cells} under domain shift",
         sentences=tuple(_best(study, domain) for domain in away),
         warning=f"The cells of {' and '.join(drawings)} are drawings. {_DRAWN}" if drawings else "",
-        caveats=tuple(filter(None, (_of_seeds(study), _of_images(away)))),
+        caveats=tuple(filter(None, (_of_seeds(study, away), _of_images(away)))),
     )
 
 
@@ -53,7 +53,7 @@ def _best(study: Study, domain: ScoredDomain) -> str:
     if home is not None:
         drop = 100 * (home - means[first])
         text += f", {abs(drop):.1f} points {'below' if drop >= 0 else 'above'} home"
-    if means[first] <= domain.majority:
+    if means[first] <= domain.majority + ROUNDING:
         text += f", no more than always saying the largest class ({_percent(domain.majority)})"
     return f"{text}{_against(study, domain, first, others[0], means[others[0]]) if others else ''}."
 
@@ -65,14 +65,16 @@ def _against(study: Study, domain: ScoredDomain, first: Arm, second: Arm, share:
         if each.domain == domain.name and {each.first, each.second} == {first, second}:
             told = "tells" if each.better == first else "does not tell"
             return f"; a test {told} it from {following}, p {p_value(each.p_holm)})"
-    return f"; with one seed no test compares it with {following})"
+    return f"; no test compares it with {following}), as they share fewer than two seeds"
 
 
-def _of_seeds(study: Study) -> str:
-    if len(study.seeds) >= ENOUGH:
+def _of_seeds(study: Study, domains: list[ScoredDomain]) -> str:
+    counts = [len(study.of(arm, domain.name)) for domain in domains for arm in study.arms]
+    few = [count for count in counts if 0 < count < ENOUGH]
+    if not few:
         return ""
-    seeds = "One seed" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds"
-    return f"{seeds} a model: too few for intervals over seeds."
+    some = "" if max(counts) < ENOUGH else " of some models"
+    return f"{counted(few).capitalize()} a model: too few for intervals over seeds{some}."
 
 
 def _of_images(domains: list[ScoredDomain]) -> str:

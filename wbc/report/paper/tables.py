@@ -11,8 +11,9 @@ import pandas as pd
 from wbc.arms import Arm
 from wbc.cells import ABBREVIATIONS, CLASSES
 from wbc.report.names import in_sentence, name_cell
+from wbc.report.paper.comparison import GROUP_NORM, not_comparable
 from wbc.report.paper.domains import cautions, domain_of
-from wbc.report.paper.published import published_classes, published_counts
+from wbc.report.paper.published import AWAY, published_classes, published_counts
 from wbc.report.render import NOTHING, Cell, Table, cells, percent
 from wbc.report.seeds import ENOUGH, how_over_seeds, interval_of, over_seeds
 from wbc.report.statistics import CHANCE, RESAMPLES, two_way_interval
@@ -89,7 +90,8 @@ def classes(study: Study) -> Table | None:
     if run is None:
         return None
     metrics = run.metrics[domain.name]
-    beside = study.profile == "paper" and run.arm.name == ANALYSED and domain.name == "lisc"
+    beside = run.arm.name == ANALYSED and domain.name == AWAY and not not_comparable(study, domain)
+    lines = f" Second lines: the paper’s Table 3.{GROUP_NORM}" if beside else ""
     rows = []
     for merit, label in (("precision", "Precision"), ("recall", "Recall"), ("f1", "F-measure")):
         paper = [f"{value:.2f}" for value in published_classes()[merit]] if beside else [""] * len(CLASSES)
@@ -102,7 +104,7 @@ def classes(study: Study) -> Table | None:
         note=(
             f"Run {run.stored.id}, seed {run.seed}: its accuracy of {percent(metrics.accuracy)} % is closest to the "
             f"mean of {_count(study.of(run.arm, domain.name), 'seed')}. n = {metrics.images} images. {NOTHING}: no "
-            f"image of the class, or never predicted.{' Second lines: the paper’s Table 3.' if beside else ''}"
+            f"image of the class, or never predicted.{lines}"
         ),
         header=("", *ABBREVIATIONS),
         groups=(tuple(rows),),

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
 from wbc.config import RunConfig
-from wbc.processes import cores
+from wbc.processes import cores, shared_memory_errors
 from wbc.surroundings import named_gpus
 
 MOST: Final = 2
@@ -42,8 +42,10 @@ def jobs_per_gpu(configs: Sequence[RunConfig]) -> int:
     gpus = len(visible_gpus())
     models = list({config.model: config for config in configs}.values())
     context = multiprocessing.get_context("spawn")  # another process, so that this one keeps no context on the GPU
+    with shared_memory_errors():
+        alone = ProcessPoolExecutor(1, mp_context=context)
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with alone as pool:
             free, need = pool.submit(measure, models).result()
     except (torch.OutOfMemoryError, BrokenProcessPool):
         return 1

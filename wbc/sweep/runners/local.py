@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import RunnerError, TrainingError
+from wbc.errors import TrainingError
 from wbc.inputs import weights_key
 from wbc.models.catalog import find_backbone, find_model
 from wbc.outcome import Outcome
-from wbc.processes import TERMINAL_SIGNALS, cores
+from wbc.processes import TERMINAL_SIGNALS, cores, shared_memory_errors
 from wbc.surroundings import change
 from wbc.sweep.runners.base import Epochs, Results, Runner, alike
 from wbc.sweep.runners.gpu import jobs_per_gpu, visible_gpus
@@ -154,15 +154,11 @@ def _worker(index: int, jobs: int) -> _Worker:
     if gpus:
         variables |= {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], "WBC_GPU_JOBS": str(math.ceil(jobs / len(gpus)))}
     context = multiprocessing.get_context("spawn")
-    epochs = context.RawValue(c_double, 0)  # no lock: a worker that is killed would keep it
-    initial = jobs, variables, epochs
-    try:
+    with shared_memory_errors():
+        epochs = context.RawValue(c_double, 0)  # no lock: a worker that is killed would keep it
+        initial = jobs, variables, epochs
         pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=initial)
-        return _Worker(pool, epochs)
-    except OSError as error:  # of its semaphores
-        raise RunnerError(
-            f"worker processes need a writable /dev/shm ({error.strerror}): mount one (Docker: --tmpfs /dev/shm)."
-        ) from error
+    return _Worker(pool, epochs)
 
 
 def _work(config: RunConfig) -> Outcome:

@@ -20,13 +20,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from wbc.code import locked_packages
 from wbc.config import ReproduceConfig, RunConfig
-from wbc.errors import BusyError, RunnerError, WbcError
+from wbc.errors import BusyError, RunnerError, WbcError, in_a_line
 from wbc.outcome import Outcome
 from wbc.processes import signals_exit, stop_if_asked
 from wbc.sweep.plan import survey
 from wbc.sweep.runners.base import Results, Runner, for_elsewhere
 from wbc.sweep.runners.local import learn_weights
-from wbc.sweep.runners.ray_cluster import cluster_environment, connected, in_a_line, nodes, room
+from wbc.sweep.runners.ray_cluster import cluster_environment, connected, nodes, room
 from wbc.sweep.runners.ray_worker import Misfit, difference, run_here, versions_here
 
 LOSSES: Final = 5

@@ -15,7 +15,7 @@ import ray
 from ray._private.client_mode_hook import _explicitly_disable_client_mode
 
 from wbc.code import PACKAGE, git_commit
-from wbc.errors import ConfigError, RunnerError
+from wbc.errors import ConfigError, RunnerError, in_a_line
 from wbc.surroundings import data_dir, mirror, passed_on, ray_address, set_defaults
 from wbc.sweep.runners.base import is_local
 from wbc.tracking.store import store_location
@@ -108,8 +108,3 @@ def room(among: Sequence[dict[str, Any]], cpus: int, gpus: float) -> set[str]:
     """Returns the ids of the nodes that have room for a run once they are free."""
     amounts = {node["NodeID"]: node["Resources"] for node in among}
     return {each for each, has in amounts.items() if has.get("CPU", 0) >= cpus and has.get("GPU", 0) >= gpus}
-
-
-def in_a_line(error: BaseException) -> str:
-    """Returns what one of Ray's errors says, which may have many lines, in at most 300 characters."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
