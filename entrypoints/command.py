@@ -37,7 +37,7 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
     try:
         code = typer.main.get_command(app)(_spelled_out(sys.argv[1:], config_class), standalone_mode=False)
     except typer.TyperException as error:
-        _fail(" ".join(error.format_message().split()), 2)
+        _fail(f"{' '.join(error.format_message().split()).rstrip('.')}. --help lists all options.", 2)
     except WbcError as error:
         _fail(str(error), error.exit_code)
     if code == 130:  # what Typer makes of Ctrl-C
@@ -87,7 +87,7 @@ def _help(field: "dataclasses.Field[Any]") -> str:
 
 def _spelled_out(words: Sequence[str], config_class: type[Any]) -> list[str]:
     """Returns a command line with `true` after each option of truth that stands alone."""
-    truths = {field.name for field in dataclasses.fields(config_class) if field.type is bool}
+    truths = {field.name for field in dataclasses.fields(config_class) if field.type in (bool, bool | None)}
     spelled = []
     for word, after in zip(words, [*words[1:], "--"], strict=False):
         spelled.append(word)

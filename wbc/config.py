@@ -282,5 +282,5 @@ def numbers(name: str, text: str, kind: type[int] | type[float] = int) -> list[A
     try:
         return list(map(kind, split_names(text)))
     except ValueError:
-        wanted, such = ("whole numbers", "0,1,2") if kind is int else ("numbers", "1e-4,1e-3")
+        wanted, such = ("whole numbers", "1,2,3") if kind is int else ("numbers", "1e-4,1e-3")
         raise ConfigError(f"{name}={text}: must be {wanted} by commas, such as {such}.") from None
