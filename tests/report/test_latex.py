@@ -16,7 +16,7 @@ from wbc.report.render import tex_escape
 from wbc.report.report import write_report
 
 needs_latex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex (texlive-latex-recommended)")
-NASTY = "timm:a_b&c%d#e$f{g}~h^i\\j<k>l|m"
+NASTY = "timm:[9cm]*a_b&c%d#e$f{g}~h^i\\j<k>l|m"
 
 
 def compile_text(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -72,6 +72,7 @@ def test_latex_that_stops_leaves_no_pdf_and_says_why(tmp_path: Path) -> None:
 
 def test_escape_leaves_no_special_character_bare() -> None:
     assert tex_escape("50 % of a_b & c ± 1") == r"50 \% of a\_b \& c $\pm$ 1"
+    assert tex_escape("[2cm]*") == "{[}2cm]{*}"
 
 
 @pytest.mark.parametrize(

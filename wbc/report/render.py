@@ -14,6 +14,7 @@ _TEX: Final = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"},
     **{">": r"\textgreater{}", "±": r"$\pm$", "−": "$-$", "–": "--", "✓": r"$\checkmark$", "×": r"$\times$"},
     **{"→": r"$\rightarrow$", "'": "'", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "|": r"\textbar{}"},
+    **{"[": "{[}", "*": "{*}"},  # which a line's end before them would take for its own
     **{"∞": r"$\infty$", "…": r"\ldots{}", "’": "'", "“": "``", "”": "''", "‡": r"$\ddagger$"},
 }
 

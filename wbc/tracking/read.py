@@ -19,7 +19,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from wbc.data.fetch.checksums import file_sha256
-from wbc.errors import DamageError
+from wbc.errors import DamageError, shown
 from wbc.tracking import schema
 from wbc.tracking.claims import standing_claims
 from wbc.tracking.connection import insist
@@ -150,7 +150,7 @@ def stored_run(run: Run) -> StoredRun:
     started, ended = _moment(run.info.start_time), _moment(run.info.end_time)
     return StoredRun(
         id=run.info.run_id,
-        name=run.info.run_name or "",
+        name=shown(run.info.run_name or ""),
         status=run.info.status,
         tags=tags,
         params=dict(run.data.params),
