@@ -18,6 +18,7 @@ import pytest
 
 from entrypoints.command import _log_to_stderr, main
 from tests.forks import start
+from wbc.assess.names import how_to_map
 from wbc.config import DoctorConfig, TrainConfig
 from wbc.outcome import Outcome
 from wbc.report.study import typed
@@ -61,6 +62,15 @@ def test_table_is_printed_and_what_follows_too_when_the_output_has_few_letters(
     assert b"resnet50" in output
     assert interval in output
     assert output.splitlines()[-1] == last
+
+
+def test_names_to_map_are_passed_on_as_they_are_when_the_remedy_is_typed(tmp_path: Path) -> None:
+    names = ["My Segs", 'a"b$(touch made)', "`touch made`'s", "with,comma"]
+    make = f"make -f {shlex.quote(str(_ROOT / 'Makefile'))} -o setup assess SLIDES=slides RUN='printf %s\\\\n' "
+    done = subprocess.run(make + how_to_map(names), cwd=tmp_path, shell=True, capture_output=True, text=True)
+    passed = ",".join(f"{name}=CLASS" for name in names[:3])
+    assert passed in done.stdout.splitlines()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
