@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 
 from tests.report.conftest import WRONG, LogRun
 from wbc.config import ReportConfig
 from wbc.report.latex import compile_document
 from wbc.report.paper.contents import PAPER
-from wbc.report.render import tex_escape
+from wbc.report.render import inert, tex_escape
 from wbc.report.report import write_report
 
 needs_latex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex (texlive-latex-recommended)")
@@ -68,6 +69,13 @@ def test_latex_that_stops_leaves_no_pdf_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "report.tex").write_text(r"\documentclass{article}\begin{document}\undefinedmacro\end{document}")
     assert "Undefined control sequence" in (compile_document(tmp_path) or "")
     assert [path.name for path in tmp_path.iterdir()] == ["report.tex"]
+
+
+def test_name_is_no_formula_when_a_spreadsheet_opens_the_table() -> None:
+    names = ['=HYPERLINK("x")', "+1+2", "-a", "@sum", "-0.5", "a=b", ""]
+    shown = inert(pd.DataFrame({"name": names, "value": [-1.0] * len(names)}))
+    assert list(shown["name"]) == ['\'=HYPERLINK("x")', "'+1+2", "'-a", "'@sum", "-0.5", "a=b", ""]
+    assert set(shown["value"]) == {-1.0}
 
 
 def test_escape_leaves_no_special_character_bare() -> None:

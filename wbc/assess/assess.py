@@ -29,6 +29,7 @@ from wbc.assess.unlabelled import between_models, models
 from wbc.assess.verdict import LEAST_LABELLED, Verdict, with_labels, without_labels
 from wbc.processes import signals_exit
 from wbc.report.folder import own_folder, replacing
+from wbc.report.render import inert
 from wbc.report.style import figure_style
 from wbc.report.trials import trials
 from wbc.tracking.active import log_assessment, open_page
@@ -68,7 +69,7 @@ def assess(options: AssessConfig) -> str:
             write_figures(page, part)
             (part / "report.html").write_text(render(page, part, cells=True), encoding="utf-8")
             no_pdf = write_pdf(page, part)
-            cells_table(evidence, verdict).to_csv(part / "cells.csv", index=False, float_format="%.4f")
+            inert(cells_table(evidence, verdict)).to_csv(part / "cells.csv", index=False, float_format="%.4f")
             _write_sheet(evidence, options, part)
             keep_filled(folder / NAME, part / NAME)
             logged = {"report.html": render(page, part, cells=options.keep_cells)}
