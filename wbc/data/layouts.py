@@ -7,7 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from wbc.cells import CLASSES, class_index
@@ -233,15 +233,22 @@ def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Pa
 
 
 def read_excluded(root: Path) -> frozenset[str]:
-    """Returns the paths in the table of images to leave out."""
+    """Returns the paths in the table of images to leave out; warns of those that name no file below the folder."""
     table = root / EXCLUDED
     if not table.is_file():
         return frozenset()
     try:
         with table.open(newline="", encoding="utf-8-sig") as handle:
-            return frozenset(row["path"] for row in csv.DictReader(handle))
+            paths = frozenset(row["path"] for row in csv.DictReader(handle) if row["path"])
     except (KeyError, ValueError, csv.Error) as error:
         raise DataError(f"'{table}' is no CSV in UTF-8 with a column 'path': correct or delete it.") from error
+    lost = sorted(path for path in paths if not (root / f"./{path}").is_file() or str(PurePosixPath(path)) != path)
+    if lost:
+        _log.warning(
+            "%s: %d of its paths leave nothing out, such as '%s': write them as Neutrophil/cell_017.png",
+            *(table, len(lost), lost[0]),
+        )
+    return paths
 
 
 def _named(path: str) -> str:
