@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import errno
 import importlib
 import inspect
 import io
@@ -40,6 +41,10 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
         _fail(f"{' '.join(error.format_message().split()).rstrip('.')}. --help lists all options.", 2)
     except WbcError as error:
         _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _fail(shown(f"no file or folder has so long a name: '{error.filename}'. Correct it."), 2)
     if code == 130:  # what Typer makes of Ctrl-C
         _fail("interrupted; what was saved stays, and the same command goes on from there.", 130)
     sys.exit(code if isinstance(code, int) else 0)

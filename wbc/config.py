@@ -53,6 +53,10 @@ class PrepareConfig:
         for name in ("recipe", "image_size"):
             if getattr(self, name) is not None:
                 check_setting(name, getattr(self, name))
+        if self.archive != "none" and (self.domains or "").startswith("folder:"):
+            raise ConfigError(
+                f"archive={self.archive}: unpack it, and name what it holds as domains=folder:PATH alone."
+            )
         if self.archive != "none" and (self.domains is None or "," in self.domains):
             raise ConfigError(f"archive={self.archive}: name the one domain it belongs to, such as domains=bccd.")
 
