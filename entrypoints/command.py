@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import errno
 import importlib
 import inspect
 import io
@@ -42,9 +43,13 @@ def main(config_class: type[Any], run: Callable[[Any], None]) -> NoReturn:
         with signals_exit():
             code = typer.main.get_command(app)(_spelled_out(sys.argv[1:], config_class), standalone_mode=False)
     except typer.TyperException as error:
-        _fail(" ".join(error.format_message().split()), 2)
+        _fail(f"{' '.join(error.format_message().split()).rstrip('.')}. --help lists all options.", 2)
     except WbcError as error:
         _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _fail(shown(f"no file or folder has so long a name: '{error.filename}'. Correct it."), 2)
     if code == 130:  # what Typer makes of Ctrl-C
         _fail("interrupted; what was saved stays, and the same command goes on from there.", 130)
     sys.stdout.flush()
@@ -95,7 +100,7 @@ def _help(field: "dataclasses.Field[Any]") -> str:
 
 def _spelled_out(words: Sequence[str], config_class: type[Any]) -> list[str]:
     """Returns a command line with `true` after each option of truth that stands alone."""
-    truths = {field.name for field in dataclasses.fields(config_class) if field.type is bool}
+    truths = {field.name for field in dataclasses.fields(config_class) if field.type in (bool, bool | None)}
     spelled = []
     for word, after in zip(words, [*words[1:], "--"], strict=False):
         spelled.append(word)

@@ -56,6 +56,12 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     [
         ("train --model resnet_50", "unknown model 'resnet_50'; did you mean 'resnet50'"),
         ("train --model timm:resnet1888", "unknown timm backbone 'resnet1888'; did you mean"),
+        ("train --model VGG-16", "did you mean 'vgg16'?"),
+        ("train --model vgg16,resnet50", "a run has one model: make reproduce takes several as MODELS."),
+        ("train --method mixup,coral", "a run has one method: join several by +."),
+        ("train --model vgg16+mixup --method coral", "names its method, so coral would not be used"),
+        ("train --fast --epochs 0", "epochs=0: must be 1 or more."),
+        ("train --lr inf", "lr=inf: must be a finite number."),
         ("train --model efficientnet_b0", "unknown model 'efficientnet_b0': timm's backbones are written timm:effi"),
         ("train --source rabin", "unknown domain 'rabin'; did you mean 'raabin'"),
         ("train --targets bcd", "unknown domain 'bcd'; did you mean 'bccd'"),
@@ -71,14 +77,21 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("train --model vit_b_16 --image_size 50 --pretrained none", "image_size=50"),
         ("evaluate --run 0123", "no run 0123 in sqlite:"),
         ("evaluate --run gone.pt", "no checkpoint at gone.pt"),
+        ("evaluate --run vgg16", "Name a run by its id, 6 or more of its first digits, MODEL/seedN, or latest"),
+        ("train --source " + 300 * "a", "no file or folder has so long a name: 'aaa"),
+        ("evaluate --run " + ",".join(10 * [32 * "0"]), f"no run {32 * '0'} in sqlite:"),
+        ("evaluate --run ,", "no run (empty) in sqlite:"),
         ("evaluate", "no finished training run here yet"),
         ("prepare --domains bccd,tekom", "unknown domain 'tekom'; did you mean 'tecom'"),
+        ("prepare --domains folder:slides --archive a.zip", "name what it holds as domains=folder:PATH alone."),
+        ("prepare bccd", "unexpected extra argument(s) (bccd). --help lists all options."),
         ("prepare --recipe none", "unknown recipe 'none'"),
         ("prepare --domains bccd,tecom --archive bccd.zip", "archive=bccd.zip: name the one domain"),
         ("prepare --image_size 0", "image_size=0: must be 16 or more"),
         ("reproduce --profile opn", "unknown profile 'opn'; did you mean 'open'"),
         ("reproduce --seeds 0,x", "seeds=0,x: must be whole numbers by commas"),
         ("reproduce --models resnet5", "unknown model 'resnet5'"),
+        ("reproduce --models vgg16+mixup --methods coral", "names its method, so coral would not be used"),
         ("reproduce --jobs 0", "jobs=0: must be 1 or more"),
         ("reproduce --runner ry", "unknown runner 'ry'; did you mean 'ray'"),
         ("reproduce --dry_run maybe", "'maybe' is not on or off"),
@@ -209,7 +222,7 @@ def test_train_and_evaluate_print_the_run_and_a_line_for_each_split_whatever_nam
     for name in ("vgg16/seed0", run_id[:6]):
         assert run_id in run("evaluate", "--run", name, "--targets", f"folder:{store / 'slides'}")[1]
     code, _, line = run("evaluate", "--run", "vgg16/seed7")
-    assert (code, "no run vgg16/seed7 in sqlite:" in line) == (2, True)
+    assert (code, "no run vgg16/seed7 in sqlite:" in line, "there is vgg16/seed0" in line) == (2, True, True)
 
 
 def test_prepare_prints_the_images_by_split_and_class(run: Run, store: Path) -> None:

@@ -32,9 +32,16 @@ def test_slides_archives_and_tables_of_cells_are_ignored(name: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["reports/demo/report.html", "data/bccd/1.npy", "mlflow.db", "mlartifacts/1/a.json", "tests/__pycache__/a.pyc"],
+    [
+        *("cells.csv", "our cells.csv", "page/label_first.html", "page/report.html", "slides/a.dcm", "slides.tar.gz"),
+        "reports/demo/report.html",
+        "data/bccd/1.npy",
+        "mlflow.db",
+        "mlartifacts/1/a.json",
+        "tests/__pycache__/a.pyc",
+    ],
 )
-def test_what_commands_make_is_ignored_when_no_place_is_named(path: str) -> None:
+def test_what_commands_make_and_what_names_or_shows_cells_is_ignored(path: str) -> None:
     assert _ignored(path)
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from entrypoints.command import _log_to_stderr, main
 from tests.forks import start
+from wbc.assess.names import how_to_map
 from wbc.config import DoctorConfig, TrainConfig
 from wbc.outcome import Outcome
 from wbc.processes import TERMINAL_SIGNALS
@@ -122,6 +123,15 @@ def test_command_goes_on_where_its_output_cannot_be_written(tmp_path: Path, stre
     process = start(tmp_path / "out", tmp_path / "err", _print_and_go_on, stream, tmp_path / "done")
     process.join()
     assert ((tmp_path / "done").exists(), process.exitcode, (tmp_path / "err").read_text()) == (True, code, told)
+
+
+def test_names_to_map_are_passed_on_as_they_are_when_the_remedy_is_typed(tmp_path: Path) -> None:
+    names = ["My Segs", 'a"b$(touch made)', "`touch made`'s", "with,comma"]
+    make = f"make -f {shlex.quote(str(_ROOT / 'Makefile'))} -o setup assess SLIDES=slides RUN='printf %s\\\\n' "
+    done = subprocess.run(make + how_to_map(names), cwd=tmp_path, shell=True, capture_output=True, text=True)
+    passed = ",".join(f"{name}=CLASS" for name in names[:3])
+    assert passed in done.stdout.splitlines()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

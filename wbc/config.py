@@ -53,6 +53,10 @@ class PrepareConfig:
         for name in ("recipe", "image_size"):
             if getattr(self, name) is not None:
                 check_setting(name, getattr(self, name))
+        if self.archive != "none" and (self.domains or "").startswith("folder:"):
+            raise ConfigError(
+                f"archive={self.archive}: unpack it, and name what it holds as domains=folder:PATH alone."
+            )
         if self.archive != "none" and (self.domains is None or "," in self.domains):
             raise ConfigError(f"archive={self.archive}: name the one domain it belongs to, such as domains=bccd.")
 
@@ -282,5 +286,5 @@ def numbers(name: str, text: str, kind: type[int] | type[float] = int) -> list[A
     try:
         return list(map(kind, split_names(text)))
     except ValueError:
-        wanted, such = ("whole numbers", "0,1,2") if kind is int else ("numbers", "1e-4,1e-3")
+        wanted, such = ("whole numbers", "1,2,3") if kind is int else ("numbers", "1e-4,1e-3")
         raise ConfigError(f"{name}={text}: must be {wanted} by commas, such as {such}.") from None

@@ -215,6 +215,7 @@ def _images(profile: str) -> Finding:
     from wbc.data.catalog import find_domain
     from wbc.data.prepare import unready
     from wbc.inputs import geometry
+    from wbc.report.study import typed
     from wbc.studies import find_study
 
     study = find_study(profile)
@@ -224,7 +225,7 @@ def _images(profile: str) -> Finding:
     if not faults:
         return Finding("ok", f"{', '.join(keys)} at {size}: counts and checksums as they should be")
     unpacker = " (first apt install unar)" if "raabin" in reasons and not shutil.which("unar") else ""
-    return Finding("note", "; ".join(faults), f"make data PROFILE={profile}{unpacker}")
+    return Finding("note", "; ".join(faults), f"make data {typed('PROFILE', profile)}{unpacker}")
 
 
 def _disk(profile: str) -> Finding:

@@ -26,6 +26,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Characters that move the cursor, colour or reorder text, or end a line."""
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST: Final = 1000
+_LISTED: Final = ("domain", "model", "method", "adaptation")
+"""What options take several of."""
 
 
 class WbcError(Exception):
@@ -82,9 +84,10 @@ class ReportError(WbcError):
 def unknown(kind: str, value: str, known: Iterable[str]) -> ConfigError:
     """Returns the error for a name that no catalogue holds, naming the nearest known one and then all of them."""
     known = list(known)
-    nearest = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
-    hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
-    hint += " Separate several by commas." if " " in value else ""
+    small = {name.lower(): name for name in known}
+    nearest = difflib.get_close_matches(value.lower(), small, n=1, cutoff=0.5)
+    hint = f"; did you mean '{small[nearest[0]]}'?" if nearest else "."
+    hint += " Separate several by commas." if " " in value and kind in _LISTED else ""
     return ConfigError(f"unknown {kind} '{value}'{hint} Known: {', '.join(known)}.")
 
 

@@ -124,7 +124,7 @@ def weights_key(config: RunConfig) -> tuple[object, ...]:
 def _warn_of_shared(train: Sequence[Listing], tests: Sequence[Listing]) -> None:
     """Says of each split that is scored how many of its images were trained on."""
     for test in tests:
-        shared = sum(shared_images(part, test) for part in train)
+        shared = shared_images(train, test)
         if shared:
             _log.warning(
                 "%s: %d of its %d images are among the training images; its score says nothing of other images",

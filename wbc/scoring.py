@@ -86,9 +86,9 @@ def score_run(options: EvaluateConfig) -> Outcome:
         CheckpointError: the checkpoint is of another model than `options.model`.
         ConfigError: a target or adaptation is not known, or does not suit what was trained.
     """
-    path = Path(options.run)
-    from_file = path.exists() or path.suffix == ".pt"
-    run_ids = [] if from_file else [which_run(each) for each in re.split(r"[\s,]+", options.run.strip())]
+    path, named = Path(options.run), re.findall(r"[^\s,]+", options.run) or [""]
+    from_file = path.suffix == ".pt" or ((len(named) == 1 or "/" in options.run) and path.is_file())
+    run_ids = [] if from_file else [which_run(each) for each in named]
     checkpoints = [read_checkpoint(path)] if from_file else [fetch_checkpoint(run_id) for run_id in run_ids]
     checkpoint = average_weights(checkpoints) if len(checkpoints) > 1 else checkpoints[0]
     if options.model not in (None, checkpoint.config.model):

@@ -94,7 +94,9 @@ def check_setting(name: str, value: Any) -> None:
     least, above, most = bounds["least"], bounds["above"], bounds["most"]
     if value is None or (least is None and above is None):
         return
-    if not math.isfinite(value) or (least is not None and value < least) or (above is not None and value <= above):
+    if not math.isfinite(value):
+        raise ConfigError(f"{name}={value}: must be a finite number.")
+    if (least is not None and value < least) or (above is not None and value <= above):
         raise ConfigError(f"{name}={value}: must be {f'above {above}' if least is None else f'{least} or more'}.")
     if value > most:
         raise ConfigError(f"{name}={value}: must be {most} or less.")

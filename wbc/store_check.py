@@ -93,12 +93,12 @@ def _config(run: StoredRun) -> RunConfig | None:
 def _command(config: RunConfig) -> str:
     """Returns the command that trains a run, as one types it; of a study in a file, the command for the study."""
     if config.profile not in STUDIES:
-        return f"make reproduce PROFILE={shlex.quote(config.profile)}.toml"
+        return f"make reproduce {typed('PROFILE', f'{config.profile}.toml')}"
     usual = resolve(TrainConfig(profile=config.profile, model=config.model, seed=config.seed))
     words = []
     for name in ("method", "source", "targets", *(field.name for field in dataclasses.fields(TrainConfig))):
         value = getattr(config, name)
         if name not in ("model", "seed", "profile") and value != getattr(usual, name) and f"--{name}" not in words:
             words += [f"--{name}", ",".join(value) or "none" if isinstance(value, tuple) else str(value)]
-    arguments = f" ARGS={shlex.quote(shlex.join(words).replace('$', '$$'))}" if words else ""
-    return f"make train PROFILE={config.profile} MODEL={shlex.quote(config.model)} SEED={config.seed}{arguments}"
+    arguments = f" {typed('ARGS', shlex.join(words))}" if words else ""
+    return f"make train PROFILE={config.profile} {typed('MODEL', config.model)} SEED={config.seed}{arguments}"

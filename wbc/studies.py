@@ -4,6 +4,7 @@ A user's study is a .toml file of the same fields: docs/studies.md has a comment
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -186,7 +187,12 @@ def resolve(options: TrainConfig) -> RunConfig:
         ConfigError: a name or value that is not allowed, named together with what is.
     """
     study = find_study(options.profile)
-    arm = parse_arm(options.model, tuple(split_list(options.source or study.sources[0])), options.method)
+    for name, several in (("model", "make reproduce takes several as MODELS"), ("method", "join several by +")):
+        if re.search(r"[\s,]", getattr(options, name).strip()):
+            raise ConfigError(f"{name}={getattr(options, name)}: a run has one {name}: {several}.")
+    _refuse_second_method([options.model], [options.method])
+    sources = tuple(split_list(options.source or study.sources[0]))
+    arm = parse_arm(options.model.strip(), sources, options.method.strip())
     targets = tuple(split_list(options.targets)) if options.targets else study.targets
     adapt = study.adapt if options.adapt is None else adaptation_names(options.adapt)
     return _configure(arm, options.seed, study_name(options.profile), targets, adapt, _settings(study, options))
@@ -212,6 +218,8 @@ def plan_arms(options: PlanConfig) -> list[Arm]:
     study = find_study(options.profile)
     models = split_names(options.models) if options.models else study.models
     methods = split_names(options.methods) if options.methods else study.methods
+    if options.methods:
+        _refuse_second_method(models, methods)
     arms = [
         parse_arm(model, tuple(source.split(",")), method)
         for source in study.sources
@@ -223,6 +231,17 @@ def plan_arms(options: PlanConfig) -> list[Arm]:
         if arm.method not in {each.method for each in suited}:
             raise ConfigError(f"{_labs_lacking(arm)}")
     return list(dict.fromkeys(suited))
+
+
+def _refuse_second_method(models: Sequence[str], methods: Sequence[str]) -> None:
+    """Raises a ConfigError if a model names its method, as MODEL+METHOD, and another one is asked for beside it."""
+    for model in models:
+        named = parse_arm(model, ()).method
+        other = [method for method in methods if method not in (PLAIN, named)]
+        if named != PLAIN and other:
+            raise ConfigError(
+                f"model {model} names its method, so {other[0]} would not be used: leave out one of them."
+            )
 
 
 def _settings(study: Study, options: TrainConfig | PlanConfig) -> dict[str, Any]:

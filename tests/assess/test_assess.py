@@ -141,7 +141,12 @@ def test_bad_input_ends_in_one_line(two_runs: Any, store: Path, run: Run) -> Non
         ),
         (("--slides", "same"), "all 12 labels of 'same' are Neutrophil"),
         (("--slides", "same", "--run", "0123456789"), "no run 0123456789"),
-        (("--slides", "same", "--profile", "paper"), "no finished run of study paper"),
+        (("--slides", "same", "--profile", "paper"), "no finished run of study paper: make reproduce PROFILE=paper"),
+        (("--slides", "folder:same", "--profile", "papr"), "unknown profile 'papr'; did you mean 'paper'?"),
+        (
+            ("--slides", "same", "--seeds", "7"),
+            "no finished run of seeds=7; there are: resnet50/seed0, resnet50/seed1.",
+        ),
         (("--slides", "same", "--classes", "Segs"), "classes=Segs: write NAME=CLASS"),
         (("--slides", "same", "--output", "one"), "holds '1.png', which is no part of a report"),
         ((), "slides: name your folder of images"),

@@ -144,7 +144,7 @@ def test_box_beyond_its_field_is_counted(tmp_path: Path) -> None:
 def test_numbers_without_names_say_how_to_map_them(tmp_path: Path) -> None:
     write_yolo(tmp_path)
     (tmp_path / "classes.txt").unlink()
-    with pytest.raises(DataError, match=r'2 \(a box that names no class\).*--classes "0=CLASS,1=CLASS"'):
+    with pytest.raises(DataError, match=r"2 \(a box that names no class\).*CLASSES=0=CLASS,1=CLASS"):
         read_slides(str(tmp_path), {})
     assert [cell.label for cell in read_slides(str(tmp_path), read_mapping("0=Neut,1=none")).cells] == [4, UNLABELLED]
 

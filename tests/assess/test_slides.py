@@ -84,7 +84,7 @@ def test_table_is_read_with_semicolons_and_any_case(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("path,label\ngone.png,Neutrophil\n", "has 1 row without its file, such as 'gone.png'"),
-        ("path,label\n1.png,Blast\n", "no class: 'Blast'.* add --classes \"Blast=CLASS\""),
+        ("path,label\n1.png,Blast\n", "no class: 'Blast'.* add CLASSES=Blast=CLASS"),
         ("file,label\n1.png,Neutrophil\n", "has no column 'path'"),
         ("path,label\n", "lists no image"),
     ],

@@ -133,6 +133,12 @@ def test_answer_without_labels_follows_the_rules(low: float, high: float, betwee
     assert "6 trials on known labs, where the estimates were 20 points too high on average" in verdict.sentences[1]
 
 
+@pytest.mark.parametrize(("cells", "labelled"), [(20, 0), (20, 20), (300, 300)])
+def test_more_cells_are_asked_for_where_labelling_those_there_would_decide_nothing(cells: int, labelled: int) -> None:
+    verdict = without_labels([model_of(LABELS, LABELS < 0)], float("nan"), cells, labelled, 0.05)
+    assert verdict.sentences[2] == "30 labelled cells, drawn at random, would decide: add cells, and assess again."
+
+
 def test_model_that_names_two_classes_is_not_fit() -> None:
     verdict = without_labels([model_of(LABELS % 2, LABELS < 0)], float("nan"), 300, 3, 0.05)
     assert verdict.answer == "not fit"

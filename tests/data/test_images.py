@@ -81,7 +81,7 @@ def test_crop_changes_what_images_are_known_by_and_not_what_files_they_share(tmp
     assert whole.digest != part.digest
     assert pick(whole, np.array([1]), "one").digest != pick(part, np.array([1]), "one").digest
     assert part.contents != whole.contents
-    assert shared_images(whole, part) == 2
+    assert shared_images([whole], part) == 2
     assert not np.array_equal(whole.pixels.square, part.pixels.square)
 
 
@@ -97,9 +97,9 @@ def test_images_that_two_sets_share_are_counted_by_content(tmp_path: Path, parts
         tmp_path / "third", files("mono/other.png", "eos/another.png") | {"eos/own.png": image_bytes(9)}
     )
     third = load_images(parse_source(f"folder:{copied}"), SQUASH, data_dir=tmp_path / "data")
-    assert shared_images(parts[0], third) == 2
-    assert shared_images(third, parts[0]) == 2
-    assert shared_images(parts[0], pick(third, np.flatnonzero(np.array(third.ids) == "eos/own.png"), "own")) == 0
+    assert shared_images(parts[:1], third) == 2
+    assert shared_images([third, third], parts[0]) == 2
+    assert shared_images(parts[:1], pick(third, np.flatnonzero(np.array(third.ids) == "eos/own.png"), "own")) == 0
 
 
 def test_one_picture_under_two_labels_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -65,6 +65,13 @@ def test_comma_or_space_in_the_path_of_a_folder_is_part_of_it(text: str, items: 
     assert split_list(text) == items
 
 
+def test_folder_without_its_prefix_is_told_how_to_be_written_also_where_its_name_has_spaces(workplace: Path) -> None:
+    (workplace / "our lab").mkdir()
+    with pytest.raises(ConfigError, match="a folder of images is written folder:our lab"):
+        expand_targets("our lab")
+    assert len(split_list(",".join(100 * ["bccd:test"]))) == 100
+
+
 @pytest.mark.parametrize("key", DOMAINS)
 def test_reference_reads_back_from_its_text(key: str) -> None:
     for split in DOMAINS[key].splits:

@@ -6,17 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 
 from tests.report.conftest import WRONG, LogRun
 from wbc.config import ReportConfig
 from wbc.report.latex import compile_document
 from wbc.report.paper.contents import PAPER
-from wbc.report.render import tex_escape
+from wbc.report.render import inert, tex_escape
 from wbc.report.report import write_report
 
 needs_latex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex (texlive-latex-recommended)")
-NASTY = "timm:a_b&c%d#e$f{g}~h^i\\j<k>l|m"
+NASTY = "timm:[9cm]*a_b&c%d#e$f{g}~h^i\\j<k>l|m"
 
 
 def compile_text(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -70,8 +71,16 @@ def test_latex_that_stops_leaves_no_pdf_and_says_why(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["report.tex"]
 
 
+def test_name_is_no_formula_when_a_spreadsheet_opens_the_table() -> None:
+    names = ['=HYPERLINK("x")', "+1+2", "-a", "@sum", "-0.5", "a=b", ""]
+    shown = inert(pd.DataFrame({"name": names, "value": [-1.0] * len(names)}))
+    assert list(shown["name"]) == ['\'=HYPERLINK("x")', "'+1+2", "'-a", "'@sum", "-0.5", "a=b", ""]
+    assert set(shown["value"]) == {-1.0}
+
+
 def test_escape_leaves_no_special_character_bare() -> None:
     assert tex_escape("50 % of a_b & c ± 1") == r"50 \% of a\_b \& c $\pm$ 1"
+    assert tex_escape("[2cm]*") == "{[}2cm]{*}"
 
 
 def test_name_from_the_store_is_text_when_latex_reads_it(log_run: LogRun, options: ReportConfig) -> None:

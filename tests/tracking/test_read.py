@@ -34,6 +34,12 @@ def test_link_opens_the_page_for_training_and_carries_no_password(store: Path, m
     assert stored_run(run).link == f"http://there:5000/#/{path}?workflowType=machine_learning"
 
 
+def test_name_of_a_run_cannot_move_the_cursor_or_end_a_line(store: Path) -> None:
+    run_id = log(GOOD)
+    mlflow.MlflowClient().set_tag(run_id, "mlflow.runName", "a\x1b[2J\nerror: b")
+    assert stored_run(mlflow.get_run(run_id)).name == r"a\x1b[2J\nerror: b"
+
+
 def test_setting_is_a_tag_where_mlflow_run_logged_a_word_instead(
     small_config: Callable[..., RunConfig], store: Path
 ) -> None:

@@ -29,6 +29,7 @@ from wbc.assess.unlabelled import between_models, models
 from wbc.assess.verdict import LEAST_LABELLED, Verdict, with_labels, without_labels
 from wbc.processes import signals_exit
 from wbc.report.folder import own_folder, replacing
+from wbc.report.render import inert
 from wbc.report.style import figure_style
 from wbc.report.trials import trials
 from wbc.tracking.active import log_assessment, open_page
@@ -68,7 +69,7 @@ def assess(options: AssessConfig) -> str:
             write_figures(page, part)
             (part / "report.html").write_text(render(page, part, cells=True), encoding="utf-8")
             no_pdf = write_pdf(page, part)
-            cells_table(evidence, verdict).to_csv(part / "cells.csv", index=False, float_format="%.4f")
+            inert(cells_table(evidence, verdict)).to_csv(part / "cells.csv", index=False, float_format="%.4f")
             _write_sheet(evidence, options, part)
             keep_filled(folder / NAME, part / NAME)
             logged = {"report.html": render(page, part, cells=options.keep_cells)}
@@ -101,14 +102,15 @@ def _write_sheet(evidence: Evidence, options: AssessConfig, part: Path) -> None:
 def _apart(known: Known, cells: Decoded) -> tuple[Known, tuple[str, ...]]:
     """Returns what is known without a lab that the slides are of, and warnings of images that are known already."""
     warnings, total, how = [], len(cells.sha256), "byte for byte or by the name of their slide or field"
-    if trained := sum(shared(training_splits(known), cells).values()):
+    if trained := len(set().union(*shared(training_splits(known), cells).values())):
         warnings.append(
             f"{trained} of {total} cells are of the images that the models were trained on, {how}: the answer flatters "
             "the models."
         )
     splits = {split.name: split for each in known.domains if (split := split_of(known, each.name))}
     homes = {each.name for each in known.domains if each.home}
-    for name, both in shared(splits.values(), cells).items():
+    for name, rows in shared(splits.values(), cells).items():
+        both = len(rows)
         if is_same_lab(splits[name], both):
             what = "the models' home" if name in homes else "this lab is not among the known labs here"
             known = known if name in homes else known.without(name)

@@ -53,8 +53,8 @@ class Lab:
     balanced: float | None
 
 
-def shared(splits: Iterable[Split], cells: Decoded) -> dict[str, int]:
-    """Returns by split how many cells are of it; nothing for a split that is not on this machine.
+def shared(splits: Iterable[Split], cells: Decoded) -> dict[str, set[int]]:
+    """Returns by split which cells are of it, by row; nothing for a split that is not on this machine.
 
     A cell is of a split if its file or its cut is an image of it, byte for byte, or if its file is called like a slide
     or field of it.
@@ -66,10 +66,11 @@ def shared(splits: Iterable[Split], cells: Decoded) -> dict[str, int]:
         domain, contents = find_domain(split.key), {each.partition("@")[0] for each in listing.contents}
         groups = set(listing.groups) if domain.group else set()
         pairs = zip(cells.slides.cells, cells.sha256, cells.files, strict=True)
-        both = sum(
-            not contents.isdisjoint((cut, file)) or domain.group_of(cell.path.name) in groups
-            for cell, cut, file in pairs
-        )
+        both = {
+            row
+            for row, (cell, cut, file) in enumerate(pairs)
+            if not contents.isdisjoint((cut, file)) or domain.group_of(cell.path.name) in groups
+        }
         if both:
             found[split.name] = both
     return found

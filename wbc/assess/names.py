@@ -8,6 +8,7 @@ from typing import Final
 from wbc.cells import CLASSES, class_index
 from wbc.config import split_names
 from wbc.errors import ConfigError
+from wbc.report.study import typed
 
 UNLABELLED = -1
 """The label of a cell that has none."""
@@ -48,9 +49,8 @@ def label_of_box(name: str, mapping: Mapping[str, int]) -> int | None:
 
 
 def how_to_map(names: Iterable[str]) -> str:
-    """Returns the option that would give names a class, as one types it."""
-    items = ",".join(f"{name}=CLASS" for name in names)
-    return f'--classes "{items}"'
+    """Returns the variable of `make assess` that would give names a class; one with a comma cannot be given one."""
+    return typed("CLASSES", ",".join(f"{name}=CLASS" for name in names if "," not in name))
 
 
 def _key(name: str) -> str:

@@ -4,7 +4,6 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +11,17 @@ from typing import Final
 
 import numpy as np
 
-from wbc.arms import PLAIN, Arm, parse_arm
+from wbc.arms import Arm
 from wbc.assess.options import AssessConfig
-from wbc.config import numbers, split_names
+from wbc.config import PlanConfig, numbers, split_names
 from wbc.data.corrupt import SUFFIX, is_held
 from wbc.errors import TrackingError
 from wbc.models.catalog import seen_by
 from wbc.report.files import Truth, read_config, read_scored
-from wbc.report.study import ScoredDomain, ScoredRun
+from wbc.report.records import cell_of
+from wbc.report.study import ScoredDomain, ScoredRun, reproduce_command
 from wbc.report.trials import is_home
-from wbc.studies import study_name
+from wbc.studies import find_study, study_name
 from wbc.tracking import schema
 from wbc.tracking.read import StoredRun, read_run, read_trainings
 from wbc.tracking.store import which_run
@@ -98,7 +98,9 @@ def read_known(options: AssessConfig) -> Known:
     profile = study_name(options.profile) if options.profile else _newest_study()
     stored = _newest(run for run in read_trainings(profile=profile) if run.complete)
     if not stored:
-        raise TrackingError(f"no finished run of study {profile}: make reproduce PROFILE={profile} makes them.")
+        named = PlanConfig(profile=options.profile or profile)
+        find_study(named.profile)
+        raise TrackingError(f"no finished run of study {profile}: {reproduce_command(named)} makes them.")
     known = _read(_chosen(stored, options))
     if options.models or options.seeds:
         return known
@@ -147,8 +149,8 @@ def _chosen(stored: list[StoredRun], options: AssessConfig) -> list[StoredRun]:
         and (seeds is None or int(run.settings[schema.SEED]) in seeds)
     ]
     if not chosen:
-        there = ", ".join(sorted({run.tags.get(schema.ARM, run.name) for run in stored}))
-        raise TrackingError(f"no finished run of models={options.models} seeds={options.seeds}; there are: {there}.")
+        asked = " ".join(f"{name}={text}" for name in ("models", "seeds") if (text := getattr(options, name)))
+        raise TrackingError(f"no finished run of {asked}; there are: {', '.join(sorted(run.name for run in stored))}.")
     return chosen
 
 
@@ -157,17 +159,14 @@ def _read(stored: list[StoredRun]) -> Known:
     read: list[tuple[ScoredRun, Truth]] = []
     with tempfile.TemporaryDirectory() as folder:
         for run in stored:
-            with suppress(KeyError, ValueError):
-                settings = run.settings
-                sources = tuple(settings["source"].split(","))
-                arm = parse_arm(settings["model"], sources, settings.get("method", PLAIN))
-                found = read_scored(run, arm, int(settings["seed"]), Path(folder))
-                if isinstance(found, str):
-                    _log.warning("run %s is left out: %s", run.id, found)
-                else:
-                    read.append(found)
-                    for what in found[0].damaged:
-                        _log.warning("run %s: %s; that score is left out", run.id, what.rstrip("."))
+            cell = cell_of(run)
+            found = read_scored(run, *cell, Path(folder)) if cell else "it names no model, source and seed"
+            if isinstance(found, str):
+                _log.warning("run %s is left out: %s", run.id, found)
+            else:
+                read.append(found)
+                for what in found[0].damaged:
+                    _log.warning("run %s: %s; that score is left out", run.id, what.rstrip("."))
     if not read:
         raise TrackingError(f"of {len(stored)} finished runs none can be read: make doctor STORE=1 says why.")
     names = dict.fromkeys(name for _, truth in read for name in truth)

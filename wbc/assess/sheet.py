@@ -15,6 +15,7 @@ from wbc.assess.slides import RANDOM, Slides
 from wbc.cells import CLASSES
 from wbc.config import split_names
 from wbc.evaluation.selective import least_sure
+from wbc.report.render import inert
 from wbc.report.study import typed
 from wbc.seeding import generator
 
@@ -73,7 +74,7 @@ def sheet(slides: Slides, ordered: list[tuple[int, str]]) -> pd.DataFrame:
         for row, why in ordered
         for cell in [slides.cells[row]]
     ]
-    return pd.DataFrame(rows)
+    return inert(pd.DataFrame(rows))
 
 
 def write_sheet(table: pd.DataFrame, path: Path) -> None:

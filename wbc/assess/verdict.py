@@ -131,6 +131,8 @@ def without_labels(found: list[Model], between: float, cells: int, labelled: int
     elif not np.isnan(model.agree):
         second += f"{len(model.answers)} seeds of it agree on {_percent(model.agree)} of the cells."
     third = f"Label the first {min(DRAWN, cells - labelled)} cells of {PAGE}, and assess again: then the labels decide."
+    if cells < LEAST_LABELLED or labelled == cells:
+        third = f"{LEAST_LABELLED} labelled cells, drawn at random, would decide: add cells, and assess again."
     answer: Answer = "not enough cells to tell"
     if model.collapsed:
         answer = "not fit"

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,9 +132,9 @@ def join(parts: Sequence[Images]) -> Images:
     )
 
 
-def shared_images(train: Listing, test: Listing) -> int:
+def shared_images(train: Iterable[Listing], test: Listing) -> int:
     """Returns how many images of `test` are, byte for byte, among those of `train`."""
-    known = {content.partition("@")[0] for content in train.contents}
+    known = {content.partition("@")[0] for part in train for content in part.contents}
     return sum(content.partition("@")[0] in known for content in test.contents)
 
 

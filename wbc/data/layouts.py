@@ -258,21 +258,24 @@ def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Pa
 
 
 def read_excluded(root: Path) -> frozenset[str]:
-    """Returns the paths in the table of images to leave out."""
+    """Returns the paths in the table of images to leave out, if there is one."""
     table = root / EXCLUDED
     if not table.is_file():
         return frozenset()
     try:
-        return frozenset(row["path"] for row in csv.DictReader(io.StringIO(user_text(table))))
+        return frozenset(row["path"] for row in csv.DictReader(io.StringIO(user_text(table))) if row["path"])
     except (KeyError, ValueError, csv.Error) as error:
         raise DataError(f"'{table}' is no CSV in UTF-8 with a column 'path': correct or delete it.") from error
 
 
 def warn_of_lost(root: Path, excluded: Iterable[str], files: Iterable[Path]) -> None:
-    """Says how many of the images to leave out are not there, as one does whose name is misspelt."""
+    """Says how many of the paths to leave out are no file's, as one that is misspelt."""
     lost = sorted(set(excluded) - {file.as_posix() for file in files})
     if lost:
-        _log.warning("%s: %d images that %s names are not there, such as '%s'", root, len(lost), EXCLUDED, lost[0])
+        _log.warning(
+            "%s: %d of its paths leave nothing out, such as '%s': write them as Neutrophil/cell_017.png",
+            *(root / EXCLUDED, len(lost), lost[0]),
+        )
 
 
 def _relative(path: Path, root: Path) -> str:

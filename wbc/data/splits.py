@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from wbc.data.catalog import DOMAINS, FOLDER, find_domain
 from wbc.data.domain import Domain
 from wbc.errors import ConfigError, unknown
+
+_LONGEST: Final = 256
+"""No file's name has so many letters."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ def split_list(text: str) -> list[str]:
 
     A comma or space in a path parts two items only before `folder:` or a catalogue key.
     """
+    if not text.startswith(FOLDER) and len(text) < _LONGEST and Path(text).is_dir():
+        return [
+            text
+        ]  # a folder without `folder:`, whose name may have spaces: whoever looks it up says how to write it
     first, *rest = re.split(r"(\s*,\s*|\s+)", text.strip())
     items = [first]
     for gap, part in zip(rest[::2], rest[1::2], strict=True):

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 NOTHING: Final = "–"
+_FORMULA: Final = re.compile(r"[=+@-](?![\d.]*$)")
 _TEX: Final = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"},
     **{">": r"\textgreater{}", "±": r"$\pm$", "−": "$-$", "–": "--", "✓": r"$\checkmark$", "×": r"$\times$"},
     **{"→": r"$\rightarrow$", "'": "'", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "|": r"\textbar{}"},
+    **{"[": "{[}", "*": "{*}"},  # which a line's end before them would take for its own
     **{"∞": r"$\infty$", "…": r"\ldots{}", "’": "'", "“": "``", "”": "''", "‡": r"$\ddagger$"},
 }
 
@@ -110,7 +112,12 @@ def write_table(table: Table, folder: Path) -> None:
     """Writes `<name>.tex`, `.md` and `.csv`."""
     (folder / f"{table.name}.tex").write_text(to_tex(table), encoding="utf-8")
     (folder / f"{table.name}.md").write_text(to_markdown(table), encoding="utf-8")
-    table.data.to_csv(folder / f"{table.name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    inert(table.data).to_csv(folder / f"{table.name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+
+
+def inert(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table of which a spreadsheet takes no text for a formula: such a one begins with an apostrophe."""
+    return table.map(lambda value: f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value)
 
 
 def _pipes(values: "tuple[str, ...] | list[str]") -> str:

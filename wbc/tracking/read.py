@@ -20,11 +20,11 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from wbc.data.fetch.checksums import file_sha256
-from wbc.errors import DamageError, TrackingError, first_line
+from wbc.errors import DamageError, shown
 from wbc.tracking import schema
 from wbc.tracking.claims import standing_claims
 from wbc.tracking.connection import insist
-from wbc.tracking.store import connect, search_by_pages, store_errors
+from wbc.tracking.store import connect, no_run, search_by_pages, store_errors
 from wbc.tracking.views import page
 
 logging.getLogger("mlflow.store.artifact").setLevel(logging.ERROR)
@@ -133,10 +133,13 @@ def _read(wanted: str) -> list[StoredRun]:
 def read_run(run_id: str) -> StoredRun:
     """Returns one run; raises a TrackingError if the store has none of this id."""
     connect()
-    try:
-        return stored_run(mlflow.get_run(run_id))
-    except MlflowException as error:
-        raise TrackingError(f"no run {run_id} in {mlflow.get_tracking_uri()}: {first_line(error)}") from error
+    with store_errors():
+        try:
+            return stored_run(mlflow.get_run(run_id))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise no_run(run_id) from error
 
 
 def stored_run(run: Run) -> StoredRun:
@@ -148,7 +151,7 @@ def stored_run(run: Run) -> StoredRun:
     started, ended = _moment(run.info.start_time), _moment(run.info.end_time)
     return StoredRun(
         id=run.info.run_id,
-        name=run.info.run_name or "",
+        name=shown(run.info.run_name or ""),
         status=run.info.status,
         tags=tags,
         params=dict(run.data.params),

@@ -137,7 +137,9 @@ def fetch_checkpoint(run_id: str) -> Checkpoint:
         try:
             _, checkpoint = read_kept(run, schema.FINAL, Path(folder))
         except DamageError as error:
-            raise DamageError(f"{error} Delete it (`mlflow runs delete --run-id {run_id}`) and train again.") from error
+            raise DamageError(
+                f"{error} Delete it (`.venv/bin/mlflow runs delete --run-id {run_id}`) and train again."
+            ) from error
     named = {schema.MODEL: checkpoint.config.model, schema.SEED: str(checkpoint.config.seed)}
     if any(run.settings.get(name) != value for name, value in named.items()):
         raise DamageError(f"run {run_id} holds the checkpoint of another run: {checkpoint.config.name}.")

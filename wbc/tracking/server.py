@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 import mlflow
 
 from wbc.config import ServerConfig
-from wbc.errors import ConfigError
+from wbc.errors import ConfigError, shown
 from wbc.surroundings import all_and
 from wbc.tracking.store import describe_store, store_exists
 from wbc.tracking.views import page, view_addresses
@@ -42,7 +42,7 @@ def serve(options: ServerConfig) -> NoReturn:
     server = f"http://{_HOST}:{options.port}"
     views = view_addresses() if store_exists() else {}
     for study, address in views.items():
-        print(f"Open {server}/{address}  (study {study})")
+        print(f"Open {server}/{address}  (study {shown(study)})")
     print(f"Open {server}/{page('experiments')}{'  (all experiments)' if views else ''}")
     print(f"Send runs here: export MLFLOW_TRACKING_URI={server}", flush=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(options.port), "--workers", "1"]

@@ -3,6 +3,7 @@
 The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the working directory.
 """
 
+import difflib
 import logging
 import re
 import sqlite3
@@ -236,8 +237,18 @@ def which_run(text: str) -> str:
     if not found and text == "latest":
         raise TrackingError("no finished training run here yet: train a model first (make train).")
     if not found:
-        raise TrackingError(f"no run {text} in {mlflow.get_tracking_uri()}: make report lists all names and ids.")
+        raise no_run(text)
     return str(found[0].info.run_id)
+
+
+def no_run(text: str) -> TrackingError:
+    """Returns the error for a name or id that no run has, with the names that are like it and how runs are named."""
+    names = list(dict.fromkeys(run.data.tags.get(RUN_NAME, "") for run in search(f"tags.{COMPLETE} = 'true'")))
+    near = ", ".join(difflib.get_close_matches(text, names, n=3, cutoff=0.4))
+    return TrackingError(
+        f"no run {text or '(empty)'} in {mlflow.get_tracking_uri()}{f'; there is {near}' if near else ''}. Name a run "
+        "by its id, 6 or more of its first digits, MODEL/seedN, or latest; the page of make server lists all."
+    )
 
 
 @store_errors()
