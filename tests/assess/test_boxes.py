@@ -246,6 +246,15 @@ def test_text_of_endless_brackets_is_told_in_one_line_or_passed_over(tmp_path: P
         assert len(read_slides(str(tmp_path), {}).cells) == 2
 
 
+def test_two_files_of_names_that_contradict_each_other_stop(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("names: [neutrophil, lymphocyte]")
+    with pytest.raises(DataError, match=r"'classes.txt' and 'data.yaml' call the boxes of number 1 .*correct or"):
+        read_slides(str(tmp_path), {})
+    (tmp_path / "data.yaml").write_text("names: [neutrophil, monocyte, platelet]")
+    assert [cell.label for cell in read_slides(str(tmp_path), {}).cells] == [4, 3]
+
+
 def test_names_that_refer_to_each_other_are_not_spelled_out(tmp_path: Path) -> None:
     write_yolo(tmp_path)
     (tmp_path / "classes.txt").unlink()

@@ -1,3 +1,4 @@
+import ast
 import io
 import struct
 import zlib
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import wbc
 from wbc.data.decode import FORMATS, MOST_BYTES, decode
 from wbc.errors import DataError
 
@@ -105,3 +107,14 @@ def test_decode_reads_no_file_beyond_the_bound(tmp_path: Path) -> None:
         handle.truncate(MOST_BYTES + 1)  # takes no room on the disk
     with pytest.raises(DataError, match="a file of 268,435,457 bytes; at most 268,435,456 are read"):
         decode(tmp_path / "image")
+
+
+def test_each_image_is_opened_with_the_formats_that_it_may_have() -> None:
+    calls = [
+        (file.name, call)
+        for file in Path(wbc.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Image.open"
+    ]
+    assert len(calls) >= 5
+    assert [name for name, call in calls if not any(each.arg == "formats" for each in call.keywords)] == []

@@ -18,7 +18,7 @@ from wbc.errors import CheckpointError, ConfigError, WeightsError
 from wbc.models.build import Classifier, backbone_state, build_model, write_backbone
 from wbc.models.catalog import BACKBONES
 from wbc.models.surgery import build_head
-from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation
+from wbc.models.weights import IMAGENET_MEAN, IMAGENET_STD, declared_normalisation, find_weights
 from wbc.training.checkpoint import read_checkpoint
 
 DOWNLOADED = [key for key, backbone in BACKBONES.items() if not backbone.package]
@@ -208,6 +208,13 @@ def test_missing_path_is_refused(tmp_path: Path) -> None:
 def test_folder_without_the_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"expected resnet50\.tv_in1k\.safetensors"):
         tiny("resnet50", tmp_path)
+
+
+def test_folder_with_several_weights_of_a_backbone_is_refused(tmp_path: Path) -> None:
+    for name in ("vgg16.safetensors", "vgg16.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(WeightsError, match=r"holds vgg16.safetensors and vgg16.pth for 'vgg16': give the file"):
+        find_weights(str(tmp_path), "vgg16", BACKBONES["vgg16"])
 
 
 @pytest.mark.parametrize("key", DOWNLOADED)

@@ -215,10 +215,21 @@ def _class_names(root: Path, files: Iterable[Path]) -> dict[Path, dict[str, str]
 
 
 def _called(boxes: list[Marked], file: Path, names: dict[Path, dict[str, str]]) -> list[Marked]:
-    """Returns boxes under the names of the nearest file of names, above or beside theirs; without one, as they are."""
+    """Returns boxes under the names of the nearest file of names, above or beside theirs; without one, as they are.
+
+    Raises:
+        DataError: two files of names are as near, and name a box differently.
+    """
     near = [each for each in names if each.parent in file.parents]
-    called = names[max(near, key=lambda each: len(each.parts))] if near else {}
-    return [each._replace(name=called.get(each.name) or each.name) for each in boxes]
+    nearest = [each for each in near if len(each.parts) == max(len(one.parts) for one in near)]
+    called = []
+    for box in boxes:
+        known = {names[each][box.name].casefold(): each for each in nearest if names[each].get(box.name)}
+        if len(known) > 1:
+            files, words = " and ".join(f"'{each.as_posix()}'" for each in known.values()), " and ".join(known)
+            raise DataError(f"{files} call the boxes of number {box.name} {words}: correct or remove one.")
+        called.append(box._replace(name=next((names[each][box.name] for each in known.values()), box.name)))
+    return called
 
 
 def _size(path: Path) -> tuple[int, int] | None:

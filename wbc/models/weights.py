@@ -55,7 +55,7 @@ def find_weights(pretrained: str, key: str, backbone: Backbone, *, download: boo
     That is "imagenet", a file, or a folder with a file named after the weights or after `key`, the backbone's.
 
     Raises:
-        WeightsError: there is no such file, or the download fails.
+        WeightsError: there is no such file, or there are several, or the download fails.
     """
     if pretrained == "imagenet":
         return _imagenet_file(backbone, download)
@@ -63,9 +63,12 @@ def find_weights(pretrained: str, key: str, backbone: Backbone, *, download: boo
     if path.is_file():
         return path
     names = [stem + extension for stem in (backbone.weights, key) if stem for extension in EXTENSIONS]
-    for name in names:
-        if (path / name).is_file():
-            return path / name
+    found = [path / name for name in dict.fromkeys(names) if (path / name).is_file()]
+    if len(found) > 1:
+        listed = " and ".join(each.name for each in found)
+        raise WeightsError(f"folder pretrained={pretrained} holds {listed} for '{key}': give the file that you mean.")
+    if found:
+        return found[0]
     if path.is_dir():
         raise WeightsError(
             f"no weights of '{key}' in folder pretrained={pretrained}: expected {names[0]} or {key}.pth."

@@ -53,7 +53,8 @@ def write_page(study: Study, parts: Parts, folder: Path) -> None:
 def _embedded(path: Path) -> str:
     """Returns a picture for use within a page: with 256 colours it takes a third of the room."""
     small = io.BytesIO()
-    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    picture = Image.open(path, formats=["PNG"]).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(small, "png", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 
 

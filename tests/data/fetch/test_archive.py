@@ -156,6 +156,15 @@ def test_too_much_is_refused(tmp_path: Path, folder: Path) -> None:
         extract(_file(tmp_path, zip_bytes({"zeros": bytes(1001)})), folder, Limits(total_bytes=1000))
 
 
+def test_archives_within_an_archive_share_its_limit(tmp_path: Path, folder: Path) -> None:
+    inner = {f"{number}.zip": zip_bytes({"zeros": bytes(1000)}) for number in range(3)}
+    extract(_file(tmp_path, zip_bytes(inner)), folder, Limits(total_bytes=4000))
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with pytest.raises(DataError, match="unpacks to more than 2,500 bytes"):
+        extract(_file(tmp_path, zip_bytes(inner)), folder, Limits(total_bytes=2500))
+
+
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
 def test_tar_whose_header_would_fill_the_memory_is_refused_unread(tmp_path: Path, folder: Path, kind: bytes) -> None:
     note = tarfile.TarInfo("note")

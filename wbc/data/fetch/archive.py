@@ -106,9 +106,12 @@ def extract(path: Path, folder: Path, limits: Limits = Limits(), members: str = 
     """
     try:
         _unpack(path, folder, limits, members)
-        for inner in sorted(each for each in folder.rglob("*") if _is_packed(each.name) and each.is_file()):
+        packed = sorted(each for each in folder.rglob("*") if _is_packed(each.name) and each.is_file())
+        total = _check_unpacked(folder, limits) if packed else 0
+        for inner in packed:
             (beside := inner.with_suffix("")).mkdir(exist_ok=True)
             _unpack(inner, beside, limits, members)
+            total = _check_unpacked(beside, limits, total)
             inner.unlink()
     except DataError as error:
         raise DataError(f"'{path}' is not usable: {error}") from error
@@ -187,9 +190,8 @@ def _check_members(members: Iterable[_Member], path: Path, limits: Limits) -> No
             raise DataError(f"unpacks to more than {limits.ratio} times its {packed:,} bytes: a size bomb.")
 
 
-def _check_unpacked(folder: Path, limits: Limits) -> None:
-    """Refuses links and devices that a rar tool unpacked, since those can point anywhere, and more than the limit."""
-    total = 0
+def _check_unpacked(folder: Path, limits: Limits, total: int = 0) -> int:
+    """Returns `total` plus the bytes below a folder; refuses links and devices, which point anywhere, and too much."""
     for path in folder.rglob("*"):
         status = path.lstat()
         kind = _mode_kind(status.st_mode)
@@ -200,6 +202,7 @@ def _check_unpacked(folder: Path, limits: Limits) -> None:
         total += status.st_size
         if total > limits.total_bytes:
             raise DataError(f"unpacks to more than {limits.total_bytes:,} bytes, at '{path.relative_to(folder)}'.")
+    return total
 
 
 def _is_packed(name: str) -> bool:
