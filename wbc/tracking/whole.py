@@ -8,7 +8,7 @@ from typing import Literal
 
 from wbc.errors import DamageError
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, fetch, holds
+from wbc.tracking.read import StoredRun, fetch, holds, holds_model
 
 State = Literal["done", "running", "interrupted"]
 
@@ -35,8 +35,8 @@ def lack(run: StoredRun, scores: Mapping[str, str]) -> str | None:
 
 def is_trained(run: StoredRun) -> bool:
     """Returns whether the run has its final checkpoint, the model that MLflow can load, and the files that say how."""
-    tagged = run.tags.get(schema.CHECKPOINT) == schema.FINAL and schema.MODEL_ID in run.tags
-    return tagged and holds(run, schema.FINAL) and _is_whole(run, schema.ENVIRONMENT) and _is_described(run)
+    kept = run.tags.get(schema.CHECKPOINT) == schema.FINAL and holds(run, schema.FINAL) and holds_model(run)
+    return kept and _is_whole(run, schema.ENVIRONMENT) and _is_described(run)
 
 
 def is_scored(run: StoredRun, domain: str, scored_as: str) -> bool:
