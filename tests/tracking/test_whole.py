@@ -135,6 +135,7 @@ def test_run_of_before_left_in_the_environment_stays_as_it_is(
         "UPDATE latest_metrics SET value = 7 WHERE key LIKE '%/balanced_accuracy'",
         "DELETE FROM latest_metrics WHERE key LIKE '%/balanced_accuracy'",
         "UPDATE tags SET value = 'many' WHERE key = 'jobs'",
+        "DELETE FROM inputs",
     ],
 )
 def test_done_run_whose_record_is_damaged_is_not_done_and_the_same_command_mends_it_or_makes_another(

@@ -283,7 +283,7 @@ def _fault(
         return f"MLflow knows no artifacts at '{run.info.artifact_uri}'"
     for dataset in datasets:
         described = None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             described = json.loads(dataset.profile or "{}")
         if not (isinstance(described, dict) and all(type(count) is int for count in described.values())):
             return f"the counts of its data set {dataset.name} are damaged"
