@@ -68,6 +68,20 @@ def test_done_run_that_lost_a_file_is_not_done_and_the_same_command_mends_it(tra
     assert mlflow.get_run(trained.run_id).info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("lost", ["", "models"])
+def test_done_run_whose_artifacts_were_cleaned_away_is_made_again_and_logged_once(
+    trained: Outcome, store: Path, lost: str
+) -> None:
+    shutil.rmtree(store / "mlartifacts" / lost)
+    again = train_and_score(trained.config)
+    assert (again.run_id, again.accuracies, again.done_already) == (trained.run_id, trained.accuracies, False)
+    assert train_and_score(trained.config).done_already
+    assert points(trained.run_id, f"test/{name_of('away')}/accuracy") == [0]
+    model = mlflow.get_logged_model(read_run(trained.run_id).tags["model_id"])
+    assert {metric.key for metric in model.metrics} >= {f"test/{name_of('away')}/accuracy"}
+    mlflow.pyfunc.load_model(model.model_uri)
+
+
 @pytest.mark.parametrize("spoilt", [1, 2])
 def test_spoilt_checkpoint_is_left_aside_for_the_one_before_or_a_new_start(
     small_config: Callable[..., RunConfig],
@@ -121,6 +135,7 @@ def test_run_of_before_left_in_the_environment_stays_as_it_is(
         "UPDATE latest_metrics SET value = 7 WHERE key LIKE '%/balanced_accuracy'",
         "DELETE FROM latest_metrics WHERE key LIKE '%/balanced_accuracy'",
         "UPDATE tags SET value = 'many' WHERE key = 'jobs'",
+        "DELETE FROM inputs",
     ],
 )
 def test_done_run_whose_record_is_damaged_is_not_done_and_the_same_command_mends_it_or_makes_another(

@@ -30,7 +30,7 @@ Truth = dict[str, tuple[str, Int64[np.ndarray, " images"]]]
 
 def read_config(run: StoredRun, folder: Path) -> dict[str, Any] | None:
     """Returns the settings that a run logged; None where they are missing or damaged."""
-    with suppress(ValueError, TypeError, DamageError):
+    with suppress(ValueError, TypeError, RecursionError, DamageError):
         path = fetch(run, schema.CONFIG, folder / run.id, in_place=True)
         return dict(json.loads(path.read_bytes())) if path else None
     return None
@@ -76,7 +76,7 @@ def read_scored(
     try:
         environment = fetch(run, schema.ENVIRONMENT, folder / run.id, in_place=True)
         known = _checked(json.loads(environment.read_bytes())) if environment else {}
-    except (ValueError, TypeError, DamageError):
+    except (ValueError, TypeError, RecursionError, DamageError):
         return "its environment.json is damaged"
     return ScoredRun(
         stored=run,

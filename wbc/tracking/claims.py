@@ -233,7 +233,7 @@ def claim_tags(run: Run) -> dict[str, dict[str, Any]]:
     claims: dict[str, dict[str, Any]] = {}
     for key, text in run.data.tags.items():
         if key.startswith(schema.CLAIM_PREFIX):
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 owner = json.loads(text)
                 if isinstance(owner, dict) and {"host", "pid", "machine", "renewed"} <= owner.keys():
                     claims[key] = owner

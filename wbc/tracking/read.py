@@ -174,6 +174,22 @@ def holds(run: StoredRun, artifact: str) -> bool:
         return artifact in {entry.path for entry in repository.list_artifacts(artifact.rpartition("/")[0] or None)}
 
 
+def holds_model(run: StoredRun) -> bool:
+    """Returns whether the model that MLflow can load is there: where MLflow puts one, beside its run, or elsewhere."""
+    model_id = run.tags.get(schema.MODEL_ID)
+    if not model_id:
+        return False
+    with store_errors():
+        usual = f"{run.artifact_uri.rsplit('/', 2)[0]}/models/{model_id}/artifacts"
+        if get_artifact_repository(usual).list_artifacts():
+            return True
+        try:
+            address = mlflow.get_logged_model(model_id).artifact_location
+        except MlflowException:  # deleted, or never there
+            return False
+        return address != usual and bool(get_artifact_repository(address).list_artifacts())
+
+
 def fetch(run: StoredRun, artifact: str, folder: Path, *, in_place: bool = False, checked: bool = True) -> Path | None:
     """Fetches a file or folder of a run into `folder`, and holds each file against the SHA-256 that was logged with it.
 
@@ -191,7 +207,10 @@ def fetch(run: StoredRun, artifact: str, folder: Path, *, in_place: bool = False
         stays = in_place and isinstance(repository, LocalArtifactRepository)
         if not stays:
             folder.mkdir(parents=True, exist_ok=True)
-        path = Path(insist(lambda: repository.download_artifacts(artifact, None if stays else str(folder))))
+        try:
+            path = Path(insist(lambda: repository.download_artifacts(artifact, None if stays else str(folder))))
+        except FileNotFoundError as error:  # a link to nowhere
+            raise DamageError(f"{artifact} of run {run.id} cannot be read: {error.strerror}.") from error
         files = (
             [file for file in path.rglob("*") if file.is_file()]
             if path.is_dir() and not Path(artifact).suffix
@@ -267,7 +286,7 @@ def _fault(
         return f"MLflow knows no artifacts at '{run.info.artifact_uri}'"
     for dataset in datasets:
         described = None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             described = json.loads(dataset.profile or "{}")
         if not (isinstance(described, dict) and all(type(count) is int for count in described.values())):
             return f"the counts of its data set {dataset.name} are damaged"

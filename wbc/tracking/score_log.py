@@ -168,15 +168,17 @@ class ScoreLog:
 
         MLflow keeps the same point at the same time once. A stop may have come between the run's and the model's.
         """
-        run, time_ms = self._stored(), int(1000 * time.time())
-        figures = _flat(metrics, images.name)
-        before = {name: run.metrics[name] for name in figures if name in run.metrics}
-        if before.keys() == figures.keys() and all(0 <= value <= 1 for value in before.values()):
-            history = mlflow.MlflowClient().get_metric_history(self.id, next(iter(before)))
-            figures, time_ms = before, history[0].timestamp
+        run, time_ms, client = self._stored(), int(1000 * time.time()), mlflow.MlflowClient()
+        figures, model_id = _flat(metrics, images.name), run.tags.get(schema.MODEL_ID)
         dataset = log_input(self.id, images, role)
         self._confirm()
-        model_id = run.tags.get(schema.MODEL_ID)
+        before = {name: run.metrics[name] for name in figures if name in run.metrics}
+        if before.keys() == figures.keys() and all(0 <= value <= 1 for value in before.values()):
+            told = client.get_logged_model(model_id).metrics if model_id else None
+            if figures.keys() <= {metric.key for metric in told or ()}:  # a model logged again gets what its run has
+                return
+            history = client.get_metric_history(self.id, next(iter(before)))
+            figures, time_ms = before, history[0].timestamp
         mlflow.log_metrics(figures, run_id=self.id, timestamp=time_ms, model_id=model_id, dataset=dataset)
 
     def _confirm(self) -> None:

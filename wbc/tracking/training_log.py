@@ -38,7 +38,7 @@ from wbc.tracking import schema
 from wbc.tracking.claims import Claim, process_start, withdraw
 from wbc.tracking.connection import insist
 from wbc.tracking.datasets import log_input
-from wbc.tracking.read import StoredRun, fetch, stored_run
+from wbc.tracking.read import StoredRun, fetch, holds_model, stored_run
 from wbc.tracking.store import store_errors
 from wbc.tracking.whole import is_trained
 from wbc.tracking.writer import Writer
@@ -124,7 +124,7 @@ class TrainingLog:
                 except (DamageError, CheckpointError) as error:
                     _log.warning("%s of run %s is left aside: %s", name, self._id, error)
                     continue
-                if checkpoint.optimiser is None and schema.MODEL_ID not in run.tags:  # stopped between the two
+                if checkpoint.optimiser is None and not holds_model(run):  # lost, or stopped between the two
                     self._log_model(path)
                 return checkpoint
         if kept:

@@ -139,7 +139,7 @@ def _tag(name: str, state: dict[str, Any], made_ms: int) -> str:
 
 def _read(tag: str) -> dict[str, Any]:
     """Returns what a tag says of a view; nothing where it is no view with a name."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         view = json.loads(tag)
         return view if isinstance(view, dict) and "name" in view else {}
     return {}

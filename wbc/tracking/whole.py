@@ -8,7 +8,7 @@ from typing import Literal
 
 from wbc.errors import DamageError
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, fetch, holds
+from wbc.tracking.read import StoredRun, fetch, holds, holds_model
 
 State = Literal["done", "running", "interrupted"]
 
@@ -35,14 +35,16 @@ def lack(run: StoredRun, scores: Mapping[str, str]) -> str | None:
 
 def is_trained(run: StoredRun) -> bool:
     """Returns whether the run has its final checkpoint, the model that MLflow can load, and the files that say how."""
-    tagged = run.tags.get(schema.CHECKPOINT) == schema.FINAL and schema.MODEL_ID in run.tags
-    return tagged and holds(run, schema.FINAL) and _is_whole(run, schema.ENVIRONMENT) and _is_described(run)
+    kept = run.tags.get(schema.CHECKPOINT) == schema.FINAL and holds(run, schema.FINAL) and holds_model(run)
+    kept = kept and any(each.role == "training" for each in run.datasets)
+    return kept and _is_whole(run, schema.ENVIRONMENT) and _is_described(run)
 
 
 def is_scored(run: StoredRun, domain: str, scored_as: str) -> bool:
     """Returns whether the run holds this score of a domain, with its files."""
     told = [run.metrics.get(schema.score(domain, name), -1) for name in schema.TOLD]
     tagged = run.scored.get(domain) == scored_as and all(0 <= value <= 1 for value in told)
+    tagged = tagged and any(each.name == domain for each in run.datasets)
     if not (tagged and all(holds(run, name) for name in schema.records(domain))):
         return False
     return _is_whole(run, schema.predictions(domain))
@@ -54,7 +56,7 @@ def _is_described(run: StoredRun) -> bool:
         try:
             path = fetch(run, schema.CONFIG, Path(folder), in_place=True)
             config = json.loads(path.read_bytes()) if path else None
-        except (DamageError, ValueError, OSError):
+        except (DamageError, ValueError, RecursionError, OSError):
             return False
     names = (schema.MODEL, schema.METHOD, schema.SOURCE, schema.SEED)
     return isinstance(config, dict) and all(run.settings.get(n) == str(config[n]) for n in names if n in config)
