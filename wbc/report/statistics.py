@@ -171,11 +171,11 @@ class PairedTest:
     """Of the first minus the second."""
     low: float
     high: float
-    """95 % interval of the difference over seeds and images."""
+    """95 % interval of the difference over seeds and images, cut at -1 and 1."""
     p: float
     """Over seeds and images: would it be there with others of both?"""
     p_seeds: float
-    """Over seeds alone, the images as they are (paired t)."""
+    """Over seeds alone, the images as they are (paired t); nan, not defined, where a difference does not vary."""
     p_images: float
     """Over images alone, the runs as they are (paired t on each image's share of right answers)."""
     effect: float
@@ -224,12 +224,13 @@ def paired_test(
     own = np.array(sum(_variance(hits.mean(1)) for hits in (first, second)))
     spread = crossed_spread(own, ms_images, ms_residual, seeds, images, shared or SeedSpread())
     p, half = _student(mean, float(spread.variance), float(spread.freedom), confidence)
+    p_seeds = _student(mean, _variance(by_seed) / seeds, seeds - 1)[0]
     return PairedTest(
         difference=float(mean),
-        low=float(mean - half),
-        high=float(mean + half),
+        low=max(-1.0, float(mean - half)),
+        high=min(1.0, float(mean + half)),
         p=p,
-        p_seeds=_student(mean, _variance(by_seed) / seeds, seeds - 1)[0],
+        p_seeds=p_seeds if p_seeds > 0 else float("nan"),
         p_images=_student(mean, float(ms_images) / (seeds * images), images - 1)[0],
         effect=_hedges(by_seed),
         n_seeds=seeds,

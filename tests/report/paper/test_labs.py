@@ -14,12 +14,13 @@ from wbc.arms import parse_arm
 from wbc.config import ReportConfig
 from wbc.evaluation.metrics import score
 from wbc.report.paper.contents import LABS, PAPER, contents_of
-from wbc.report.paper.labs import best_method, fields, gain, labs, sentences, trained_on, worst, worth
+from wbc.report.paper.labs import best_method, ends, fields, gain, labs, sentences, trained_on, worst, worth
 from wbc.report.paper.labs_matrix import matrix
 from wbc.report.paper.labs_tables import left_out_table, matrix_table
 from wbc.report.query import read_study
 from wbc.report.render import Table, to_markdown
 from wbc.report.report import write_report
+from wbc.report.statistics import seed_interval
 from wbc.report.study import ScoredDomain, ScoredRun, Study
 from wbc.report.style import figure_style
 
@@ -197,3 +198,8 @@ def test_report_is_written_of_logged_runs_and_no_run_is_asked_for_scores_on_its_
 def test_studies_of_several_sources_have_the_report_of_labs() -> None:
     assert contents_of("labs") is LABS
     assert contents_of("cells") is PAPER
+
+
+def test_interval_over_labs_goes_no_further_than_a_difference_can() -> None:
+    assert ends(seed_interval([0.3, 0.9])) == "−100.0 to +100.0"
+    assert ends(seed_interval([0.3, 0.3])) == "+30.0 to +30.0"

@@ -44,8 +44,8 @@ def differences(study: Study) -> Table | None:
             "below 0.05. Else the order may be chance. p: over seeds and images (Hillis 2007, the variance of seeds "
             f"averaged with that of all models), corrected by Holm for {_count(here)} and as it is; then over seeds "
             "alone and over images alone (paired t). Seeds to find it: of studies with so many seeds and these images, "
-            f"{100 * POWER:.0f} % find a true difference of this size. g: Hedges', over seeds; {NOTHING}: not defined "
-            "(two seeds, or no variation). 95 %: interval over seeds and images, not corrected."
+            f"{100 * POWER:.0f} % find a true difference of this size. g: Hedges', over seeds. {NOTHING}: not defined, "
+            "as nothing varies over seeds; g of two. 95 %: interval over seeds and images, not corrected, cut at ±100."
         ),
         header=(
             *("higher", "lower", "difference", "95 %", "p (Holm)", "p", "p seeds", "p images", "g", "seeds"),
@@ -193,4 +193,6 @@ def _left_out(reasons: dict[str, str | None]) -> str:
 
 
 def _p(value: float) -> str:
+    if np.isnan(value):
+        return NOTHING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

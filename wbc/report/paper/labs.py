@@ -200,10 +200,10 @@ def interval_words(interval: Interval) -> str:
 
 
 def ends(interval: Interval) -> str:
-    """Returns the ends of an interval in points: "−4.4 to +2.9"."""
+    """Returns the ends of an interval in points, cut at ±100: "−4.4 to +2.9"."""
     if interval.half_width is None:
         return "one lab, so no interval"
-    sides = (interval.mean - interval.half_width, interval.mean + interval.half_width)
+    sides = (max(-1.0, interval.mean - interval.half_width), min(1.0, interval.mean + interval.half_width))
     return " to ".join(signed(_PERCENT * side) for side in sides)
 
 
