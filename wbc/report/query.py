@@ -5,6 +5,7 @@ and differing runs are named, never mixed in, and a cell without a run is missin
 """
 
 import dataclasses
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from wbc.arms import Arm
 from wbc.config import PlanConfig, RunConfig
 from wbc.data.splits import expand_targets, parse_source
 from wbc.errors import ReportError
+from wbc.methods.catalog import METHODS
+from wbc.models.catalog import MODELS
 from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.records import GridCell, Records, cell_of, names_a_model, read_records, unfinished
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command, typed
@@ -67,6 +70,7 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
     arms = list(dict.fromkeys([*(config.arm for config in configs), *sorted(run.arm for run in runs)]))
     seeds = tuple(dict.fromkeys(config.seed for config in configs))
     present = {(run.arm, run.seed) for run in runs}
+    cells = [(arm, seed) for arm in filter(_can_run, arms) for seed in seeds]
     domains = _domains(runs, labels, arms, study.targets)
     notes += _notes(runs, lent, [domain.name for domain in domains], labels)
     return Study(
@@ -78,7 +82,7 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
         runs=tuple(runs),
         domains=domains,
         excluded=tuple(excluded),
-        missing=tuple((arm, seed) for arm in arms for seed in seeds if (arm, seed) not in present),
+        missing=tuple(cell for cell in cells if cell not in present),
         notes=tuple(notes),
         soups=soups,
     )
@@ -183,6 +187,12 @@ def _soups(
         same = {name: each for name, each in soup.scores.items() if truth.get(name, ("",))[0] == its[name][0]}
         soups[arm] = dataclasses.replace(soup, scores=same)
     return tuple(soups.values()), left
+
+
+def _can_run(arm: Arm) -> bool:
+    """Returns whether an arm can be run here: a store may hold runs of rows that this catalogue has not."""
+    known = arm.model in MODELS or re.fullmatch(r"timm:[\w.-]+", arm.model)
+    return bool(known) and METHODS.keys() >= set(arm.method.split("+"))
 
 
 def _trained_on(run: StoredRun) -> tuple[str, ...]:
