@@ -239,6 +239,18 @@ def test_model_outside_the_profile_is_reported_after_it(
     assert read_study(replace(options, models=None)).arms[-1] == arm("timm:resnet18")
 
 
+def test_model_that_is_not_there_any_more_is_reported_and_no_run_of_it_asked_for(
+    golden_runs: dict[tuple[str, int], str], log_run: LogRun, options: ReportConfig
+) -> None:
+    for name in ("gone", "vgg16+gone", "timm:a b", "timm:resnet18"):
+        log_run(name, 0, WRONG["resnet50", 0], fingerprint=name)
+    study = read_study(replace(options, models=None, seeds="0,1,2"))
+    assert {"gone", "vgg16+gone", "timm:a b"} < {each.name for each in study.arms}
+    missing = {each.name for each, _ in study.missing}
+    assert "timm:resnet18" in missing
+    assert not missing & {"gone", "vgg16+gone", "timm:a b"}
+
+
 def test_run_logged_before_there_were_methods_stands_under_its_arm(log_run: LogRun, options: ReportConfig) -> None:
     for seed in (0, 1):
         run_id = log_run("resnet50_gn_mixup", seed, {HOME: [], AWAY: [seed]})

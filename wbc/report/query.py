@@ -5,6 +5,7 @@ and differing runs are named, never mixed in, and a cell without a run is missin
 """
 
 import dataclasses
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,8 @@ from wbc.arms import Arm
 from wbc.config import PlanConfig, RunConfig
 from wbc.data.splits import expand_targets, parse_source, split_named
 from wbc.errors import ReportError
-from wbc.methods.catalog import PLAIN_SCORE
+from wbc.methods.catalog import METHODS, PLAIN_SCORE
+from wbc.models.catalog import MODELS
 from wbc.report.files import Truth, read_config, read_scored
 from wbc.report.records import GridCell, Records, cell_of, names_a_model, read_records, unfinished
 from wbc.report.study import Excluded, ScoredDomain, ScoredRun, Study, identity, reproduce_command, typed
@@ -72,6 +74,7 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
     arms = list(dict.fromkeys([*(config.arm for config in configs), *sorted(run.arm for run in runs)]))
     seeds = tuple(dict.fromkeys(config.seed for config in configs))
     present = {(run.arm, run.seed) for run in runs}
+    cells = [(arm, seed) for arm in filter(_can_run, arms) for seed in seeds]
     domains = _domains(runs, labels, arms, study.targets)
     notes += _notes(runs, lent, [domain.name for domain in domains], labels, study)
     return Study(
@@ -83,7 +86,7 @@ def read_study(options: PlanConfig, records: Records | None = None) -> Study:
         runs=tuple(runs),
         domains=domains,
         excluded=tuple(excluded),
-        missing=tuple((arm, seed) for arm in arms for seed in seeds if (arm, seed) not in present),
+        missing=tuple(cell for cell in cells if cell not in present),
         notes=tuple(notes),
         soups=soups,
     )
@@ -195,6 +198,12 @@ def _needed(run: StoredRun, study: Plan) -> set[str]:
     homes = [each.name for each in run.datasets if each.role == "home"]
     domains = [*homes, *(target.name for target in expand_targets(",".join(study.targets)))]
     return {schema.score_name(domain, each) for domain in domains for each in (PLAIN_SCORE, *study.adapt)}
+
+
+def _can_run(arm: Arm) -> bool:
+    """Returns whether an arm can be run here: a store may hold runs of rows that this catalogue has not."""
+    known = arm.model in MODELS or re.fullmatch(r"timm:[\w.-]+", arm.model)
+    return bool(known) and METHODS.keys() >= set(arm.method.split("+"))
 
 
 def _trained_on(run: StoredRun) -> tuple[str, ...]:

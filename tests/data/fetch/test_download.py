@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.data.conftest import Site
 from tests.data.samples import CELLS, cells_domain, zip_bytes
@@ -155,6 +156,16 @@ def test_archive_that_came_over_http_and_has_no_known_sha256_is_told_with_it(
     caplog.clear()
     fetch(replace(archive, sha256=digest), domain, tmp_path / "b")
     assert "came over http" not in caplog.text
+
+
+def test_address_of_https_that_leads_to_http_is_not_followed(
+    domain: Domain, tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = requests.get
+    monkeypatch.setattr(requests, "get", lambda _, **settings: real(f"{site.url}/cells.zip", **settings))
+    archive = replace(domain.archives[0], urls=("https://there/cells.zip",))
+    with pytest.raises(DataError, match=r"it leads to http://.*, over http, and is not followed there"):
+        fetch(archive, domain, tmp_path)
 
 
 def test_published_sha256_is_compared(domain: Domain, tmp_path: Path) -> None:

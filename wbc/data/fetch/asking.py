@@ -36,6 +36,13 @@ def ask(question: Callable[[], _Answer], what: str) -> _Answer:
     raise AssertionError("the last question either answers or raises")
 
 
+def refuse_http(url: str, answer: requests.Response) -> None:
+    """Raises a DataError if an address of https has led to one of http, which anybody on the way can change."""
+    led = [each.url for each in (*answer.history, answer) if each.url.startswith("http://")]
+    if led and url.startswith("https://"):
+        raise DataError(f"it leads to {led[0]}, over http, and is not followed there.")
+
+
 def short(error: Exception) -> str:
     """Returns the first line of what went wrong, without the layers of objects that requests wraps it in."""
     line = first_line(error)

@@ -9,7 +9,7 @@ import requests
 
 from wbc.data.domain import Archive, Domain
 from wbc.data.fetch.archive import check_archive
-from wbc.data.fetch.asking import CHUNK, TIMEOUT_S, ask, short
+from wbc.data.fetch.asking import CHUNK, TIMEOUT_S, ask, refuse_http, short
 from wbc.data.fetch.checksums import check_sha256, expected_sha256
 from wbc.data.fetch.members import fetch_members
 from wbc.errors import DataError
@@ -134,6 +134,7 @@ def _stream(url: str, part: Path, what: str) -> None:
     offset = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        refuse_http(url, response)
         if response.status_code == 416:  # nothing beyond what is there: all of it, or of another file
             if response.headers.get("Content-Range") == f"bytes */{offset}":
                 return

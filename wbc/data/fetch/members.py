@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import requests
 
 from wbc.data.fetch.archive import is_wanted
-from wbc.data.fetch.asking import CHUNK, TIMEOUT_S, ask
+from wbc.data.fetch.asking import CHUNK, TIMEOUT_S, ask, refuse_http
 from wbc.errors import DataError
 from wbc.terminal import progress
 
@@ -136,6 +136,7 @@ def _asked(url: str, first: int, last: int) -> Iterator[tuple[requests.Response,
     """
     headers = {"Accept-Encoding": "identity", "Range": f"bytes={first}-{last}"}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        refuse_http(url, response)
         response.raise_for_status()
         found = re.fullmatch(rf"bytes {first}-{last}/(\d+)", response.headers.get("Content-Range", ""))
         if response.status_code != 206 or not found:
