@@ -87,6 +87,8 @@ def test_table_is_read_with_semicolons_and_any_case(tmp_path: Path) -> None:
         ("path,label\n1.png,Blast\n", "no class: 'Blast'.* add CLASSES=Blast=CLASS"),
         ("file,label\n1.png,Neutrophil\n", "has no column 'path'"),
         ("path,label\n", "lists no image"),
+        ("path,label,Label\n1.png,mono,eos\n", "has the column 'label' twice"),
+        ("path,label,slide\n1.png,mono,3, left\n", "more cells than columns in the row of '1.png': quote its commas"),
     ],
 )
 def test_table_that_cannot_be_taken_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -66,7 +66,14 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or ()]
         if "path" not in reader.fieldnames:
             raise DataError(f"'{path}' has no column 'path' in its first line; known columns: {', '.join(columns)}.")
+        twice = next((name for name in columns if reader.fieldnames.count(name) > 1), None)
+        if twice:
+            raise DataError(f"'{path}' has the column '{twice}' twice: keep the one that you mean.")
         for row in reader:
+            if any(row.get(None) or ()):
+                raise DataError(
+                    f"'{path}' has more cells than columns in the row of '{row['path']}': quote its commas."
+                )
             if (row["path"] or "").strip():
                 yield {name: (row.get(name) or "").strip() for name in columns}
     except (UnicodeDecodeError, csv.Error) as error:
