@@ -92,7 +92,7 @@ def test_spoilt_checkpoint_is_left_aside_for_the_one_before_or_a_new_start(
 
 def test_evaluate_of_a_damaged_checkpoint_names_the_remedy(trained: Outcome) -> None:
     flip_a_bit(file_of(trained.run_id, "checkpoint/final.pt"))
-    with pytest.raises(DamageError, match=f"`mlflow runs delete --run-id {trained.run_id}`"):
+    with pytest.raises(DamageError, match=f"`.venv/bin/mlflow runs delete --run-id {trained.run_id}`"):
         score_run(EvaluateConfig(run=trained.run_id, device="cpu"))
 
 
