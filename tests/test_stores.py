@@ -20,14 +20,15 @@ from sqlalchemy import make_url, text
 
 from tests.conftest import name_of
 from tests.forks import forks
-from tests.servers import postgresql
-from wbc.config import RunConfig
+from tests.servers import free_port, postgresql
+from wbc.config import RunConfig, ServerConfig
 from wbc.errors import TrackingError
 from wbc.inputs import load_inputs
 from wbc.tracking.connection import check_server, impatient, patience_s
 from wbc.tracking.read import read_run
 from wbc.tracking.repoint import repoint
 from wbc.tracking.runs import open_run
+from wbc.tracking.server import serve
 from wbc.tracking.store import EXPERIMENT, connect, describe_store, store_location
 from wbc.training.loop import EpochResult
 
@@ -329,6 +330,17 @@ def test_answer_of_another_program_is_not_taken_for_mlflows(
     monkeypatch.setattr(guarded, "do_GET", guarded.do_POST, raising=False)
     with pytest.raises(TrackingError, match=r"no MLflow server at|answers, but not as MLflow|fails: API request"):
         connect()
+
+
+def test_server_gets_the_address_of_its_store_where_lists_of_processes_do_not_show_it(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[str, list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda *words: called.append(words))
+    serve(ServerConfig(port=free_port()))
+    ((_, command, environment),) = called
+    assert "mlflow.db" not in " ".join(command)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{store}/mlflow.db"
 
 
 def test_moved_project_is_named_and_goes_on_once_it_is_repointed(

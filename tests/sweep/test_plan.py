@@ -39,6 +39,11 @@ def copy_run(database: Path, run_id: str, identities: Sequence[str], tests: Sequ
             )
             connection.executemany(f"INSERT INTO {table} VALUES ({marks})", copies)
         connection.executemany(
+            "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, destination_id) "
+            "SELECT input_uuid, source_type, source_id, destination_type, ? FROM inputs WHERE destination_id = ?",
+            [[identity, run_id] for identity in identities],
+        )
+        connection.executemany(
             "UPDATE tags SET value = run_uuid WHERE key = 'trained_as' AND run_uuid = ?", [[it] for it in identities]
         )
         connection.executemany(

@@ -175,19 +175,16 @@ def holds(run: StoredRun, artifact: str) -> bool:
 
 
 def holds_model(run: StoredRun) -> bool:
-    """Returns whether the model that MLflow can load is there: where MLflow puts one, beside its run, or elsewhere."""
+    """Returns whether a run has a model that MLflow can load; its files are looked for on this machine's disk alone."""
     model_id = run.tags.get(schema.MODEL_ID)
-    if not model_id:
+    if not model_id or not isinstance(get_artifact_repository(run.artifact_uri), LocalArtifactRepository):
+        return bool(model_id)
+    if get_artifact_repository(f"{run.artifact_uri.rsplit('/', 2)[0]}/models/{model_id}/artifacts").list_artifacts():
+        return True
+    try:  # it may lie elsewhere
+        return bool(get_artifact_repository(mlflow.get_logged_model(model_id).artifact_location).list_artifacts())
+    except MlflowException:  # deleted, or never there
         return False
-    with store_errors():
-        usual = f"{run.artifact_uri.rsplit('/', 2)[0]}/models/{model_id}/artifacts"
-        if get_artifact_repository(usual).list_artifacts():
-            return True
-        try:
-            address = mlflow.get_logged_model(model_id).artifact_location
-        except MlflowException:  # deleted, or never there
-            return False
-        return address != usual and bool(get_artifact_repository(address).list_artifacts())
 
 
 def fetch(run: StoredRun, artifact: str, folder: Path, *, in_place: bool = False, checked: bool = True) -> Path | None:
