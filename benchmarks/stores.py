@@ -6,6 +6,7 @@ Nobody trains: the first runs are logged by the project's own tracking with draw
 in the database. Each copy has the identity of another cell of the same study, and links to the files of the first.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -119,15 +120,16 @@ def log_drawn(cell: RunConfig) -> None:
 
 
 def _log_weights(run_id: str, content: bytes) -> None:
-    """Logs a file in the place of the last checkpoint, a model without files, and the tags that go with them."""
+    """Logs a file in the place of the last checkpoint, another as the model's, and the tags that go with them."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, Path(schema.FINAL).name)
         path.write_bytes(content)
         client = mlflow.MlflowClient()
         client.log_artifact(run_id, str(path), schema.CHECKPOINTS)
         client.set_tag(run_id, schema.sha256(schema.FINAL), file_sha256(path))
-    experiment_id = client.get_run(run_id).info.experiment_id
-    model = client.create_logged_model(experiment_id, "drawn", source_run_id=run_id)
+        experiment_id = client.get_run(run_id).info.experiment_id
+        model = client.create_logged_model(experiment_id, "drawn", source_run_id=run_id)
+        client.log_model_artifact(model.model_id, str(path))
     for tag, value in ((schema.CHECKPOINT, schema.FINAL), (schema.MODEL_ID, model.model_id)):
         client.set_tag(run_id, tag, value)
 
@@ -162,6 +164,10 @@ def _write(connection: sqlite3.Connection, template: _Rows, cell: RunConfig) -> 
     anew = {schema.TRAINED_AS: identity, schema.MODEL: cell.model, schema.SEED: str(cell.seed)}
     anew[schema.RUN_NAME] = cell.name
     anew |= {schema.scored_as(domain): value for domain, value in scores.items()}
+    files = Path(template["runs"][0]["artifact_uri"].removeprefix("file://")).parent
+    settings = json.loads((files / "artifacts" / schema.CONFIG).read_bytes())
+    config = json.dumps(settings | {"model": cell.model, "seed": cell.seed}).encode()
+    anew[schema.sha256(schema.CONFIG)] = hashlib.sha256(config).hexdigest()
     inputs = {row["input_uuid"]: uuid.uuid4().hex for row in template["inputs"]}
     for table, rows in template.items():
         for row in rows:
@@ -172,13 +178,10 @@ def _write(connection: sqlite3.Connection, template: _Rows, cell: RunConfig) -> 
                 changed["value"] = anew.get(row["key"], row["value"])
             marks = ", ".join("?" * len(changed))
             connection.execute(f"INSERT INTO {table} VALUES ({marks})", list(changed.values()))
-    files = Path(template["runs"][0]["artifact_uri"].removeprefix("file://")).parent
     to = Path(str(files).replace(was, run_id))
     shutil.copytree(files, to, copy_function=os.link)
-    settings = to / "artifacts" / schema.CONFIG
-    text = json.dumps(json.loads(settings.read_bytes()) | {"model": cell.model, "seed": cell.seed})
-    settings.unlink()
-    settings.write_text(text, encoding="utf-8")
+    (to / "artifacts" / schema.CONFIG).unlink()
+    (to / "artifacts" / schema.CONFIG).write_bytes(config)
 
 
 def _identity(cell: RunConfig) -> tuple[str, dict[str, str]]:

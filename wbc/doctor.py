@@ -262,7 +262,7 @@ def _temporary_disk(profile: str) -> Finding | None:
 
 def _runs_folder() -> Path | None:
     """Returns the folder of the artifacts of runs, or what there is of the way to it; None if a server keeps them."""
-    from wbc.tracking.store import artifact_folder
+    from wbc.tracking.database import artifact_folder
 
     folder = artifact_folder()
     return _standing(folder) if folder else None

@@ -16,7 +16,8 @@ from wbc.errors import DamageError, WbcError, shown
 from wbc.report.study import typed
 from wbc.studies import STUDIES, resolve
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, fetch, read_trainings
+from wbc.tracking.artifacts import fetch
+from wbc.tracking.read import StoredRun, read_trainings
 from wbc.tracking.store import connect
 
 

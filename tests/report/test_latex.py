@@ -80,7 +80,6 @@ def test_name_is_no_formula_when_a_spreadsheet_opens_the_table() -> None:
 
 def test_escape_leaves_no_special_character_bare() -> None:
     assert tex_escape("50 % of a_b & c ± 1") == r"50 \% of a\_b \& c $\pm$ 1"
-    assert tex_escape("[2cm]*") == "{[}2cm]{*}"
 
 
 def test_name_from_the_store_is_text_when_latex_reads_it(log_run: LogRun, options: ReportConfig) -> None:

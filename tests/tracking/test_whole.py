@@ -20,7 +20,8 @@ from wbc.outcome import Outcome
 from wbc.run import train_and_score
 from wbc.scoring import score_run
 from wbc.tracking import schema
-from wbc.tracking.read import fetch, read_run
+from wbc.tracking.artifacts import fetch
+from wbc.tracking.read import read_run
 
 
 def file_of(run_id: str, artifact: str) -> Path:
@@ -80,6 +81,22 @@ def test_done_run_whose_artifacts_were_cleaned_away_is_made_again_and_logged_onc
     model = mlflow.get_logged_model(read_run(trained.run_id).tags["model_id"])
     assert {metric.key for metric in model.metrics} >= {f"test/{name_of('away')}/accuracy"}
     mlflow.pyfunc.load_model(model.model_uri)
+
+
+@pytest.mark.parametrize("figure", ["accuracy/away", "test/{}/recall/Monocyte"])
+def test_figure_that_a_stop_kept_from_the_model_is_given_to_it_and_logged_once(
+    trained: Outcome, store: Path, figure: str
+) -> None:
+    figure, client = figure.format(name_of("away")), mlflow.MlflowClient()
+    with closing(sqlite3.connect(store / "mlflow.db")) as connection, connection:
+        assert connection.execute("DELETE FROM logged_model_metrics WHERE metric_name = ?", [figure]).rowcount == 1
+    client.delete_tag(trained.run_id, schema.COMPLETE)
+    client.delete_tag(trained.run_id, schema.scored_as(name_of("away")))
+    assert not train_and_score(trained.config).done_already
+    model = mlflow.get_logged_model(read_run(trained.run_id).tags["model_id"])
+    (told,) = (metric.value for metric in model.metrics if metric.key == figure)
+    assert told == mlflow.get_run(trained.run_id).data.metrics[figure]
+    assert len(points(trained.run_id, figure)) == 1
 
 
 @pytest.mark.parametrize("spoilt", [1, 2])

@@ -100,7 +100,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 f"weights '{path}' hold {code[1]} beside the tensors, which is code and is never run. Use a file of "
                 "tensors only (.safetensors); if you trust this file, save its state dictionary as one."
             ) from error
-        if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):  # whose advice is to run it
+        foreign = isinstance(error, pickle.UnpicklingError) and path.suffix != ".pkl"
+        if foreign or "weights_only" in str(error):  # whose advice is to run it
             raise WeightsError(
                 f"weights '{path}' are no state dictionary that PyTorch has saved, such as a page in place of the "
                 "file, a pickle or a TorchScript model: fetch the file again, or save its state dictionary as one."

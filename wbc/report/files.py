@@ -20,7 +20,8 @@ from wbc.evaluation.records import read_scores
 from wbc.report.adapted import AdaptedScore
 from wbc.report.study import ScoredRun
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, check_file, fetch, read_curve
+from wbc.tracking.artifacts import check_file, fetch
+from wbc.tracking.read import StoredRun, read_curve
 
 _MOST_PIXELS: Final = 50_000_000
 """Of a picture of cells: many times as many as one that this project draws has."""
@@ -73,21 +74,12 @@ def read_scored(
         seen[path.stem] = {image: row for row, image in enumerate(ids)}, labels
     if not scores:
         return damaged[0]
-    try:
-        environment = fetch(run, schema.ENVIRONMENT, folder / run.id, in_place=True)
-        known = _checked(json.loads(environment.read_bytes())) if environment else {}
-    except (ValueError, TypeError, RecursionError, DamageError):
+    known = _environment(run, folder / run.id)
+    if known is None:
         return "its environment.json is damaged"
+    of_run: dict[str, Any] = {"stored": run, "arm": arm, "seed": seed, "losses": read_curve(run, schema.LOSS)}
     return ScoredRun(
-        stored=run,
-        arm=arm,
-        seed=seed,
-        environment=known,
-        scores=scores,
-        metrics=metrics,
-        losses=read_curve(run, schema.LOSS),
-        adapted=adapted,
-        damaged=tuple(damaged),
+        **of_run, environment=known, scores=scores, metrics=metrics, adapted=adapted, damaged=tuple(damaged)
     ), truth
 
 
@@ -137,6 +129,15 @@ def read_samples(run: ScoredRun, domain: str) -> Image.Image | None:
             with Image.open(path, formats=["PNG"]) as image:
                 return image.copy() if image.width * image.height <= _MOST_PIXELS else None
     return None
+
+
+def _environment(run: StoredRun, folder: Path) -> dict[str, Any] | None:
+    """Returns what a run logged of its environment; None where that is damaged."""
+    try:
+        file = fetch(run, schema.ENVIRONMENT, folder, in_place=True)
+        return _checked(json.loads(file.read_bytes())) if file else {}
+    except (ValueError, TypeError, RecursionError, DamageError):
+        return None
 
 
 def _checked(environment: dict[str, Any]) -> dict[str, Any]:

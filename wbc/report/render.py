@@ -1,6 +1,7 @@
 """A table as it is read, and its three forms: LaTeX with booktabs, Markdown, and CSV with every number in full."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,6 @@ _TEX: Final = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"},
     **{">": r"\textgreater{}", "±": r"$\pm$", "−": "$-$", "–": "--", "✓": r"$\checkmark$", "×": r"$\times$"},
     **{"→": r"$\rightarrow$", "'": "'", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "|": r"\textbar{}"},
-    **{"[": "{[}", "*": "{*}"},  # which a line's end before them would take for its own
     **{"∞": r"$\infty$", "…": r"\ldots{}", "’": "'", "“": "``", "”": "''", "‡": r"$\ddagger$"},
 }
 
@@ -81,17 +81,23 @@ def to_tex(table: Table) -> str:
         f"\\begin{{tabular}}{{@{{}}{''.join(columns)}@{{}}}}",
         r"\toprule",
     ]
-    lines.append(" & ".join(map(tex_escape, table.header)) + r" \\")
+    lines.append(_tex_row(map(tex_escape, table.header)))
     for group in table.groups:
         lines.append(r"\midrule")
         for row in group:
             texts = [tex_escape(cell.text) for cell in row]
             texts = [f"\\textbf{{{text}}}" if cell.bold else text for cell, text in zip(row, texts, strict=True)]
-            lines.append(" & ".join(texts) + r" \\")
+            lines.append(_tex_row(texts))
             if any(cell.second for cell in row):
                 small = [f"{{\\scriptsize {tex_escape(cell.second)}}}" if cell.second else "" for cell in row]
-                lines.append(" & ".join(small) + r" \\")
+                lines.append(_tex_row(small))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _tex_row(cells: Iterable[str]) -> str:
+    r"""Returns a line of a tabular; "{}" keeps a [ or * at its beginning from the \\ before it, which would take it."""
+    line = " & ".join(cells)
+    return f"{'{}' * line.startswith(('[', '*'))}{line} \\\\"
 
 
 def to_markdown(table: Table) -> str:

@@ -11,9 +11,9 @@ from wbc.errors import BusyError
 from wbc.processes import asked_to_stop
 from wbc.tracking import schema
 from wbc.tracking.claims import create_run, end_complete
-from wbc.tracking.connection import impatient
+from wbc.tracking.connection import impatient, store_errors
 from wbc.tracking.read import StoredRun, read_run
-from wbc.tracking.store import connect, fresh_run, store_errors
+from wbc.tracking.store import connect, fresh_run
 from wbc.tracking.views import prepare_views
 
 

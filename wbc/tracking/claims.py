@@ -286,9 +286,8 @@ def _progress(run: Run) -> bool:
 
 def _process() -> dict[str, Any]:
     """Returns what tells this process from others: those of other machines, of other containers, of former times."""
-    pid = os.getpid()
-    start = process_start(pid) or 0.0
-    return {"host": socket.gethostname(), "pid": pid, "start": start, "uid": os.getuid(), "machine": _machine()}
+    pid, host = os.getpid(), socket.gethostname()
+    return {"host": host, "pid": pid, "start": process_start(pid) or 0.0, "uid": os.getuid(), "machine": _machine()}
 
 
 @cache

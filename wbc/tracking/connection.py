@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import mlflow
 import requests
+from google.protobuf.json_format import ParseError
 from mlflow import environment_variables
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
@@ -20,6 +21,7 @@ from mlflow.utils import request_utils
 from requests.exceptions import ChunkedEncodingError
 from requests.utils import rewind_body
 from sqlalchemy import Engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from wbc.errors import TrackingError, first_line
 from wbc.surroundings import changed
@@ -173,3 +175,24 @@ def reason(error: Exception) -> str:
     if "error code 401" in text:
         return "it does not know you (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     return (driver[1] if driver else first_line(error)).rstrip(".")
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turns what the store refuses inside the block into one line that names it.
+
+    Raises:
+        TrackingError: the store or its disk does not take what is written, or has not what is read.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"the tracking store {mlflow.get_tracking_uri()} needs the package {error.name}, which is not installed: "
+            "`make setup` installs it, or `pip install '.[team]'` in the checkout."
+        ) from error
+    except (MlflowException, ParseError, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise TrackingError(
+            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason(error)}. Correct this and run the "
+            "same command again: what was saved stays."
+        ) from error

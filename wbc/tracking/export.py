@@ -17,7 +17,8 @@ from wbc.cells import CLASSES
 from wbc.code import serving_requirements
 from wbc.errors import DamageError
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, fetch
+from wbc.tracking.artifacts import fetch
+from wbc.tracking.read import StoredRun
 
 _OUT: Final = (("class", "string"), ("probability", "double"), ("refer", "boolean"))
 

@@ -9,7 +9,9 @@ import mlflow
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from wbc.errors import TrackingError
-from wbc.tracking.store import artifact_folder, database_file, find_experiment, store_errors
+from wbc.tracking.connection import store_errors
+from wbc.tracking.database import artifact_folder, database_file
+from wbc.tracking.store import find_experiment
 
 _COLUMNS: Final = (
     ("experiments", "artifact_location"),

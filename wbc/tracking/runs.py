@@ -18,9 +18,10 @@ from wbc.surroundings import leave_project_run
 from wbc.tracking import schema
 from wbc.tracking.active import active_run, new_run
 from wbc.tracking.claims import Claim, claim_run, claim_stored
+from wbc.tracking.connection import store_errors
 from wbc.tracking.read import StoredRun, read_run, stored_run
 from wbc.tracking.score_log import ScoreLog
-from wbc.tracking.store import connect, fresh_run, store_errors
+from wbc.tracking.store import connect, fresh_run
 from wbc.tracking.training_log import TrainingLog, checkpoint_folder, log_settings, read_kept
 from wbc.tracking.views import prepare_views
 from wbc.tracking.whole import is_trained, lack

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
-from mlflow.entities import RunTag
+from mlflow.entities import Dataset, RunTag
 
 from wbc.cells import CLASSES
 from wbc.config import RunConfig
@@ -26,10 +26,10 @@ from wbc.evaluation.records import Predictions, write_predictions
 from wbc.evaluation.samples import draw_samples
 from wbc.tracking import schema
 from wbc.tracking.claims import Claim
+from wbc.tracking.connection import store_errors
 from wbc.tracking.datasets import log_input, short
 from wbc.tracking.notes import main_figures, model_card, run_note
 from wbc.tracking.read import StoredRun, stored_run
-from wbc.tracking.store import store_errors
 from wbc.tracking.whole import is_scored, lack
 
 _FIGURES: Final = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
@@ -92,7 +92,7 @@ class ScoreLog:
             with store_errors():
                 mlflow.log_artifacts(text, run_id=self.id)
         with store_errors():
-            self._log_figures(images, role, metrics)
+            self._log_score(images, role, metrics)
             self._confirm()
             tags[schema.scored_as(name)] = scored_as
             mlflow.MlflowClient().log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
@@ -143,10 +143,7 @@ class ScoreLog:
             raise TrackingError(f"run {self.id} cannot be completed, since {missing}: run the same command again.")
         figures = main_figures(run, self._scores)
         described = dataclasses.replace(run, metrics=run.metrics | figures)
-        changed = {name: value for name, value in figures.items() if run.metrics.get(name) != value}
-        if changed:
-            time_ms, model_id = int(1000 * time.time()), run.tags.get(schema.MODEL_ID)
-            mlflow.log_metrics(changed, run_id=self.id, timestamp=time_ms, model_id=model_id)
+        self._log_figures(figures)
         tags = [RunTag(schema.NOTE, self._note(described)), RunTag(schema.COMPLETE, "true")]
         mlflow.MlflowClient().log_batch(self.id, tags=tags)
 
@@ -163,23 +160,32 @@ class ScoreLog:
             mlflow.MlflowClient().set_logged_model_tags(model_id, {schema.NOTE: model_card(run, self._config)})
         return run_note(run, self._config)
 
-    def _log_figures(self, images: Images, role: schema.Role, metrics: Metrics) -> None:
-        """Logs the figures to the run and its model: at the time of those that were logged before, if any were.
+    def _log_score(self, images: Images, role: schema.Role, metrics: Metrics) -> None:
+        """Logs a domain's figures; those that are there stay, where they are whole."""
+        figures, stored = _flat(metrics, images.name), self._stored().metrics
+        dataset = log_input(self.id, images, role)
+        before = {name: stored[name] for name in figures if name in stored}
+        whole = before.keys() == figures.keys() and all(0 <= value <= 1 for value in before.values())
+        self._log_figures(before if whole else figures, dataset)
+
+    def _log_figures(self, figures: dict[str, float], dataset: Dataset | None = None) -> None:
+        """Logs figures to the run and its model. What the run alone has goes to the model at the run's own time.
 
         MLflow keeps the same point at the same time once. A stop may have come between the run's and the model's.
         """
-        run, time_ms, client = self._stored(), int(1000 * time.time()), mlflow.MlflowClient()
-        figures, model_id = _flat(metrics, images.name), run.tags.get(schema.MODEL_ID)
-        dataset = log_input(self.id, images, role)
         self._confirm()
-        before = {name: run.metrics[name] for name in figures if name in run.metrics}
-        if before.keys() == figures.keys() and all(0 <= value <= 1 for value in before.values()):
-            told = client.get_logged_model(model_id).metrics if model_id else None
-            if figures.keys() <= {metric.key for metric in told or ()}:  # a model logged again gets what its run has
-                return
-            history = client.get_metric_history(self.id, next(iter(before)))
-            figures, time_ms = before, history[0].timestamp
-        mlflow.log_metrics(figures, run_id=self.id, timestamp=time_ms, model_id=model_id, dataset=dataset)
+        run, client, times = self._stored(), mlflow.MlflowClient(), dict[int, dict[str, float]]()
+        model_id = run.tags.get(schema.MODEL_ID)
+        told = {each.key for each in client.get_logged_model(model_id).metrics or ()} if model_id else set(figures)
+        now_ms = int(1000 * time.time())
+        for name, value in figures.items():
+            if run.metrics.get(name) != value:
+                times.setdefault(now_ms, {})[name] = value
+            elif name not in told:
+                time_ms = max(point.timestamp for point in client.get_metric_history(self.id, name))
+                times.setdefault(time_ms, {})[name] = value
+        for time_ms, some in times.items():
+            mlflow.log_metrics(some, run_id=self.id, timestamp=time_ms, model_id=model_id, dataset=dataset)
 
     def _confirm(self) -> None:
         if self._claim:

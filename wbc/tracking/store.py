@@ -6,26 +6,32 @@ The store is wherever `MLFLOW_TRACKING_URI` points, else `mlflow.db` in the work
 import difflib
 import logging
 import re
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import mlflow
 from filelock import FileLock
-from google.protobuf.json_format import ParseError
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from wbc.errors import TrackingError, first_line, mask
-from wbc.surroundings import experiment, leave_project_run, project_run, set_defaults, stop_async_logging, sweep_run
-from wbc.tracking.connection import check_database, check_server, check_settings, patience_s, reason
+from wbc.errors import TrackingError, mask
+from wbc.surroundings import experiment, leave_project_run, project_run, stop_async_logging, sweep_run
+from wbc.tracking.connection import check_database, check_server, check_settings, store_errors
+from wbc.tracking.database import (
+    address_of,
+    artifact_folder,
+    database_file,
+    make_database,
+    refuse_half_made,
+    refuse_moved,
+    refuse_no_address,
+)
 from wbc.tracking.schema import COMPLETE, FINGERPRINT, KIND, PROFILE, RUN_NAME, TRAINED_AS
 
 EXPERIMENT: Final = "white-blood-cells"
@@ -56,7 +62,7 @@ def connect() -> str:
     database = database_file()
     with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
         if database:
-            _make_database(database)
+            make_database(database)
         found = find_experiment()
         if found is None:
             artifacts, name = artifact_folder(), experiment()[1] or EXPERIMENT
@@ -71,7 +77,7 @@ def connect() -> str:
                 f"experiment '{found.name}' was deleted: `mlflow experiments restore -x {found.experiment_id}`, or "
                 "name another in MLFLOW_EXPERIMENT_NAME."
             )
-        _refuse_moved(found.artifact_location)
+        refuse_moved(found.artifact_location)
         return str(found.experiment_id)
 
 
@@ -94,32 +100,11 @@ def store_location() -> tuple[str, set[Path]]:
     experiment = mlflow.MlflowClient().get_experiment(connect())
     uri, folders, database = mlflow.get_tracking_uri(), set(), database_file()
     if database:
-        uri = _address(database)
+        uri = address_of(database)
         folders.add(database.parent)
     if is_local_uri(experiment.artifact_location):
         folders.add(Path(local_file_uri_to_path(experiment.artifact_location)).absolute())
     return uri, folders
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Turns what the store refuses inside the block into one line that names it.
-
-    Raises:
-        TrackingError: the store or its disk does not take what is written, or has not what is read.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise TrackingError(
-            f"the tracking store {mlflow.get_tracking_uri()} needs the package {error.name}, which is not installed: "
-            "`make setup` installs it, or `pip install '.[team]'` in the checkout."
-        ) from error
-    except (MlflowException, ParseError, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise TrackingError(
-            f"the tracking store {mlflow.get_tracking_uri()} fails: {reason(error)}. Correct this and run the "
-            "same command again: what was saved stays."
-        ) from error
 
 
 def store_exists() -> bool:
@@ -140,10 +125,10 @@ def describe_store() -> str:
     _check_answers()
     with store_errors():
         if database:
-            _refuse_half_made(database)
+            refuse_half_made(database)
         found = find_experiment()
     if found:
-        _refuse_moved(found.artifact_location)
+        refuse_moved(found.artifact_location)
     return f"{mask(uri)} answers"
 
 
@@ -152,36 +137,11 @@ def _check_answers() -> None:
     check_settings()
     database, uri = database_file(), mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
-        _refuse_no_address(uri, lambda text: urlsplit(text).port)
+        refuse_no_address(uri, lambda text: urlsplit(text).port)
         check_server(uri)
     elif database is None and "://" in uri and not is_local_uri(uri):
-        _refuse_no_address(uri, make_url)
+        refuse_no_address(uri, make_url)
         check_database(uri)
-
-
-def _check_spelling(uri: str) -> None:
-    """Raises a ValueError if an address is not spelled as one, which MLflow would take for a path or a database."""
-    scheme, colon, _ = uri.partition(":")
-    if uri != uri.strip() or (colon and scheme != scheme.lower()):
-        raise ValueError("spaces around it, or capitals before its colon")
-    if re.match(r"[\w.-]+:\d+(/|$)|https?:(?!//[^/])", uri):
-        raise ValueError("a server's begins with http:// or https:// and its host")
-
-
-def _refuse_no_address(uri: str, read: Callable[[str], object]) -> None:
-    """Raises a TrackingError if an address cannot be read as such."""
-    try:
-        read(uri)
-    except (ValueError, SQLAlchemyError) as error:
-        raise TrackingError(
-            f"the tracking store {uri} is no address ({first_line(error).rstrip('.')}): correct MLFLOW_TRACKING_URI."
-        ) from error
-
-
-def artifact_folder() -> Path | None:
-    """Returns where a SQLite store has artifacts, unless told otherwise as it was made; None for any other store."""
-    database = database_file()
-    return database.with_name("mlartifacts") if database else None
 
 
 def search(filter_string: str, newest_by: str = "start_time", most: int = 100_000) -> list[Run]:
@@ -249,82 +209,6 @@ def no_run(text: str) -> TrackingError:
         f"no run {text or '(empty)'} in {mlflow.get_tracking_uri()}{f'; there is {near}' if near else ''}. Name a run "
         "by its id, 6 or more of its first digits, MODEL/seedN, or latest; the page of make server lists all."
     )
-
-
-@store_errors()
-def database_file() -> Path | None:
-    """Returns the file of a SQLite store; None for any other store."""
-    if not mlflow.is_tracking_uri_set():  # MLflow's own default would make a folder "my%20work" beside "my work"
-        set_defaults(MLFLOW_TRACKING_URI=_address(Path("mlflow.db").absolute()))
-    uri = mlflow.get_tracking_uri()
-    _refuse_no_address(uri, _check_spelling)
-    if not uri.startswith(("sqlite:", "sqlite+")):
-        return None
-    name = make_url(uri).database
-    if not name or name.startswith((":memory:", "file:")):
-        raise TrackingError(f"the tracking store {uri} names no file to keep runs in: write sqlite:///mlflow.db.")
-    return Path(name).absolute()
-
-
-def _address(database: Path) -> str:
-    """Returns the address of a SQLite file, with the settings that the one in use has.
-
-    Only what SQLAlchemy would misread is quoted, for MLflow makes the folder above as the address spells it.
-    """
-    address = f"sqlite:///{str(database).replace('%', '%25').replace('?', '%3F')}"
-    _, mark, settings = mlflow.get_tracking_uri().partition("?")
-    return f"{address}{mark}{settings}"
-
-
-def _make_database(database: Path) -> None:
-    """Makes a fresh SQLite store under another name and renames it: MLflow cannot go on with one it began to make.
-
-    Raises:
-        TrackingError: another program was stopped as it made this one, or is making it.
-    """
-    if database.exists() and database.stat().st_size:
-        return _refuse_half_made(database)
-    making = database.with_name(f".{database.name}.making")
-    making.unlink(missing_ok=True)
-    try:
-        mlflow.MlflowClient(_address(making)).search_experiments(max_results=1)
-        making.replace(database)
-    finally:
-        making.unlink(missing_ok=True)
-    return None
-
-
-def _refuse_half_made(database: Path) -> None:
-    # rw, though it only reads: after a process was killed as it wrote, the first to open the file must undo its half
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", patience_s(), uri=True)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        made = "alembic_version" in tables and connection.execute("SELECT * FROM alembic_version").fetchone()
-    if not made:
-        raise TrackingError(
-            f"the tracking store {database} is half made: if no other program is making it at this moment, delete "
-            "it, which has no runs yet, and run the same again."
-        )
-
-
-def _refuse_moved(recorded: str) -> None:
-    """Raises a TrackingError if a SQLite store was moved or copied, and says that its artifacts are where it was."""
-    here = artifact_folder()
-    if here is None or not is_local_uri(recorded):
-        return
-    there = Path(local_file_uri_to_path(recorded))
-    if there.name != here.name or there == here or (there.exists() and not _is_copy(here, there)):
-        return
-    lie = "of which there is a copy at" if there.exists() else "but they lie at"
-    raise TrackingError(
-        f"the tracking store looks for its artifacts at {there}, {lie} {here}: `make repoint` records the new place."
-    )
-
-
-def _is_copy(here: Path, there: Path) -> bool:
-    """Returns whether two folders of artifacts hold those of the same runs."""
-    if not here.is_dir() or here.samefile(there):
-        return False
-    return any(there.joinpath(run.name, "artifacts").is_dir() for run in here.iterdir())
 
 
 def fresh_run() -> str | None:

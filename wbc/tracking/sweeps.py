@@ -9,8 +9,8 @@ import mlflow
 from wbc.surroundings import SWEEP_RUN, changed, leave_project_run
 from wbc.tracking import schema
 from wbc.tracking.claims import Claim, claim_tags, create_run, end_complete, standing_claims
-from wbc.tracking.connection import impatient
-from wbc.tracking.store import connect, fresh_run, search, store_errors
+from wbc.tracking.connection import impatient, store_errors
+from wbc.tracking.store import connect, fresh_run, search
 from wbc.tracking.views import prepare_views
 
 

@@ -35,11 +35,11 @@ from wbc.errors import CheckpointError, DamageError
 from wbc.settings import settings_for
 from wbc.surroundings import runs_at_once
 from wbc.tracking import schema
+from wbc.tracking.artifacts import fetch, holds_model
 from wbc.tracking.claims import Claim, process_start, withdraw
-from wbc.tracking.connection import insist
+from wbc.tracking.connection import insist, store_errors
 from wbc.tracking.datasets import log_input
-from wbc.tracking.read import StoredRun, fetch, holds_model, stored_run
-from wbc.tracking.store import store_errors
+from wbc.tracking.read import StoredRun, stored_run
 from wbc.tracking.whole import is_trained
 from wbc.tracking.writer import Writer
 from wbc.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint

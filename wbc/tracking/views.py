@@ -19,8 +19,7 @@ from mlflow.entities import Run
 
 from wbc.settings import Settings, settings_for
 from wbc.tracking import schema
-from wbc.tracking.connection import insist
-from wbc.tracking.store import store_errors
+from wbc.tracking.connection import insist, store_errors
 
 if TYPE_CHECKING:
     from wbc.tracking.read import StoredRun

@@ -8,7 +8,8 @@ from typing import Literal
 
 from wbc.errors import DamageError
 from wbc.tracking import schema
-from wbc.tracking.read import StoredRun, fetch, holds, holds_model
+from wbc.tracking.artifacts import fetch, holds, holds_model
+from wbc.tracking.read import StoredRun
 
 State = Literal["done", "running", "interrupted"]
 

@@ -12,7 +12,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Final
 
-from wbc.tracking.store import store_errors
+from wbc.tracking.connection import store_errors
 
 _PARTING_S: Final = 10.0
 

@@ -12,7 +12,7 @@ from wbc.report.names import spoken
 from wbc.report.study import ScoredRun, Study
 from wbc.report.style import Plot
 from wbc.tracking import schema
-from wbc.tracking.read import fetch
+from wbc.tracking.artifacts import fetch
 
 
 def norms_by_depth(study: Study) -> list[Plot]:
