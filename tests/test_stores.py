@@ -354,7 +354,9 @@ def test_moved_project_is_named_and_goes_on_once_it_is_repointed(
     describe_store()
     assert mlflow.artifacts.load_dict(f"{mlflow.get_run(run_id).info.artifact_uri}/config.json") == {"epochs": 3}
     assert not old.exists()
-    assert repoint(old / "mlartifacts", new / "mlartifacts") == 0
+    assert repoint() == 0
+    with pytest.raises(TrackingError, match=f"no address of the store lies below {old}/mlartifacts; .*{new}/mlartif"):
+        repoint(old / "mlartifacts", new / "mlartifacts")
 
 
 def test_project_that_was_moved_before_anything_was_logged_is_named_too(

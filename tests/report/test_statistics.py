@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from wbc.report.render import p_value
 from wbc.report.statistics import (
     SeedSpread,
     crossed_spread,
@@ -162,3 +163,11 @@ def test_holm_by_hand() -> None:
     """Sorted 0.01, 0.03, 0.04 times 3, 2, 1 is 0.03, 0.06, 0.04; none may be below the one before."""
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0009, "< 0.001"), (0.001, "0.001"), (0.0494, "0.049"), (0.0496, "< 0.05"), (0.05, "0.050"), (np.nan, "–")],
+)
+def test_p_as_it_is_shown_lies_on_its_own_side_of_the_threshold(p: float, text: str) -> None:
+    assert p_value(p) == text

@@ -41,10 +41,9 @@ def split_list(text: str) -> list[str]:
 
     A comma or space in a path parts two items only before `folder:` or a catalogue key.
     """
+    # A folder without `folder:`, whose name may have spaces: whoever looks it up says how to write it.
     if not text.startswith(FOLDER) and len(text) < _LONGEST and Path(text).is_dir():
-        return [
-            text
-        ]  # a folder without `folder:`, whose name may have spaces: whoever looks it up says how to write it
+        return [text]
     first, *rest = re.split(r"(\s*,\s*|\s+)", text.strip())
     items = [first]
     for gap, part in zip(rest[::2], rest[1::2], strict=True):

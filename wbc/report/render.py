@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from wbc.report.statistics import ALPHA
+
 NOTHING: Final = "–"
 _FORMULA: Final = re.compile(r"[=+@-](?![\d.]*$)")
 _TEX: Final = {
@@ -63,6 +65,16 @@ def cells(*values: str | Cell) -> tuple[Cell, ...]:
 def percent(value: float) -> str:
     """Returns a share in percent to two decimals, and a dash for one that is not defined."""
     return NOTHING if np.isnan(value) else f"{100 * value:.2f}"
+
+
+def p_value(p: float) -> str:
+    """Returns a p to three decimals: "0.045", "< 0.001", and "< 0.05" where these would be 0.050 of a smaller one."""
+    if np.isnan(p):
+        return NOTHING
+    if p < 0.001:
+        return "< 0.001"
+    text = f"{p:.3f}"
+    return "< 0.05" if text == "0.050" and p < ALPHA else text
 
 
 def tex_escape(text: str) -> str:

@@ -29,7 +29,7 @@ def repoint(old: Path | None = None, new: Path | None = None) -> int:
     beside the database.
 
     Raises:
-        TrackingError: the store is no SQLite file, or `new` is not there.
+        TrackingError: the store is no SQLite file, `new` is not there, or no address lies below an `old` that is given.
     """
     database, beside = database_file(), artifact_folder()
     if database is None or beside is None or not database.exists():
@@ -40,18 +40,21 @@ def repoint(old: Path | None = None, new: Path | None = None) -> int:
     if not new.is_dir():
         raise TrackingError(f"there is no folder {new}: name the one that the artifacts lie in now.")
     with store_errors():
-        if old is None:
-            found = find_experiment()
-            if found is None:
-                return 0
-            old = Path(local_file_uri_to_path(found.artifact_location))
+        found = find_experiment()
+        recorded = Path(local_file_uri_to_path(found.artifact_location)) if found else None
+        was = old or recorded
+        if was is None or was.absolute() == new.absolute():
+            return 0
         with closing(sqlite3.connect(database)) as connection, connection:
-            return sum(
+            changed = sum(
                 connection.execute(
                     f"UPDATE {table} SET {column} = ?1 || substr({column}, length(?2) + 1) "
                     f"WHERE {column} = ?2 OR substr({column}, 1, length(?2) + 1) = ?2 || '/'",
-                    (new.absolute().as_uri(), was),
+                    (new.absolute().as_uri(), address),
                 ).rowcount
                 for table, column in _COLUMNS
-                for was in (old.absolute().as_uri(), str(old.absolute()))
+                for address in (was.absolute().as_uri(), str(was.absolute()))
             )
+    if old and not changed:
+        raise TrackingError(f"no address of the store lies below {old}; artifacts of new runs go to {recorded}.")
+    return changed

@@ -47,7 +47,5 @@ def serve(options: ServerConfig) -> NoReturn:
     print(f"Send runs here: export MLFLOW_TRACKING_URI={server}", flush=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(options.port), "--workers", "1"]
     command += ["--uvicorn-opts", "--lifespan off", "--artifacts-destination", "mlartifacts"]
-    store = {
-        "MLFLOW_BACKEND_STORE_URI": mlflow.get_tracking_uri()
-    }  # its password is not for everybody's list of processes
-    os.execve(sys.executable, command, all_and(**_SPARING, **store))
+    # Not as an option: its password is not for everybody's list of processes.
+    os.execve(sys.executable, command, all_and(**_SPARING, MLFLOW_BACKEND_STORE_URI=mlflow.get_tracking_uri()))

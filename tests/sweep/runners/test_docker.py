@@ -29,7 +29,7 @@ from wbc.config import ReproduceConfig, RunConfig
 from wbc.errors import ConfigError, RunnerError, TrainingError
 from wbc.inputs import load_inputs
 from wbc.run import train_and_score
-from wbc.sweep.runners.containers import container_environment
+from wbc.sweep.runners.containers import container_environment, container_settings
 from wbc.sweep.runners.docker import DockerRunner, _failure, _Sweep
 from wbc.sweep.runners.image import build_arguments, connect_engine, find_image
 from wbc.tracking import read
@@ -130,6 +130,15 @@ def test_containers_cannot_write_to_the_images(
     ((_, error),) = DockerRunner(ReproduceConfig()).run([small_config()])  # its images are not prepared
     assert f"the data folder '{store}/data' cannot be written to: Read-only file system" in str(error)
     assert list((store / "data").iterdir()) == []
+
+
+def test_containers_have_no_capabilities_and_gain_none(
+    engine: docker.DockerClient, small_config: Callable[..., RunConfig]
+) -> None:
+    settings = container_settings([small_config()], None, cpus=1, jobs=1, gpus=0)
+    words = ["grep", "-E", "^(CapEff|CapBnd|NoNewPrivs)", "/proc/self/status"]
+    said = engine.containers.run(ReproduceConfig().image, words, remove=True, **settings).decode()
+    assert said.split() == ["CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1"]
 
 
 def test_sweep_that_is_stopped_or_killed_goes_on_with_the_next(

@@ -14,7 +14,7 @@ from wbc.models.catalog import find_model
 from wbc.report.names import name_cell
 from wbc.report.paper.published import AWAY, MARGIN_AWAY, MARGIN_HOME, Published, compare, read_published
 from wbc.report.parts import Absent
-from wbc.report.render import NOTHING, Cell, Table, cells
+from wbc.report.render import NOTHING, Cell, Table, cells, p_value
 from wbc.report.seeds import how_over_seeds, over_seeds
 from wbc.report.statistics import MOST_SEEDS, POWER, Interval, seed_interval
 from wbc.report.study import Contrast, ScoredDomain, Study, describe_arm
@@ -76,7 +76,7 @@ def _row(study: Study, contrast: Contrast) -> tuple[Cell, ...]:
         *(names if up else reversed(names)),
         Cell(text=signed(size), sort=size, bold=contrast.better is not None),
         Cell(text=f"[{signed(low)}, {signed(high)}]", sort=low),
-        *(Cell(text=_p(value), sort=value) for value in (contrast.p_holm, test.p, test.p_seeds, test.p_images)),
+        *(Cell(text=p_value(value), sort=value) for value in (contrast.p_holm, test.p, test.p_seeds, test.p_images)),
         Cell(text=NOTHING if np.isnan(test.effect) else f"{abs(test.effect):.1f}", sort=abs(test.effect)),
         Cell(text=str(test.n_seeds), sort=test.n_seeds),
         Cell(text=str(needed or f"> {MOST_SEEDS}"), sort=needed or MOST_SEEDS + 1),
@@ -190,9 +190,3 @@ def _left_out(reasons: dict[str, str | None]) -> str:
     published = {each.domain for each in read_published()}
     left = [(name, why) for name, why in reasons.items() if why and name in published]
     return "".join(f" No row of {name}: {why}." for name, why in left)
-
-
-def _p(value: float) -> str:
-    if np.isnan(value):
-        return NOTHING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

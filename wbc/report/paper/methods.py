@@ -12,7 +12,7 @@ from wbc.methods.catalog import ACCESS, titles
 from wbc.report.effects import Effect, Way, effects, shown_domains, ways
 from wbc.report.names import name_cell, network, within
 from wbc.report.paper.home_away import signed
-from wbc.report.render import NOTHING, Cell, Table, cells, percent
+from wbc.report.render import NOTHING, Cell, Table, cells, p_value, percent
 from wbc.report.seeds import how_over_seeds, over_seeds
 from wbc.report.statistics import seeds_to_find
 from wbc.report.study import Study
@@ -145,7 +145,7 @@ def _cells(study: Study, effect: Effect | None) -> tuple[Cell, Cell]:
     if effect.test is None:
         return score, Cell(text=signed(100 * effect.difference), second="one seed", sort=effect.difference)
     low, middle, high = (signed(100 * each) for each in (effect.test.low, effect.test.difference, effect.test.high))
-    p = "p < 0.001" if effect.p_holm < 0.001 else f"p {effect.p_holm:.3f}"
+    p = f"p {p_value(effect.p_holm)}"
     return score, Cell(text=middle, second=f"[{low}, {high}] {p}", bold=effect.told, sort=effect.test.difference)
 
 

@@ -6,6 +6,7 @@ from wbc.arms import Arm
 from wbc.report.names import in_sentence
 from wbc.report.paper.domains import drawn
 from wbc.report.parts import Headline
+from wbc.report.render import p_value
 from wbc.report.seeds import ENOUGH, counted
 from wbc.report.statistics import ROUNDING, seed_interval
 from wbc.report.study import ScoredDomain, Study
@@ -38,11 +39,6 @@ def mean(study: Study, arm: Arm, domain: ScoredDomain) -> float | None:
     return seed_interval(values).mean if values else None
 
 
-def p_value(p: float) -> str:
-    """Returns a p as it stands after the letter: "= 0.045", "< 0.001"."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
-
-
 def _best(study: Study, domain: ScoredDomain) -> str:
     """Returns the sentence on one domain, from the means and the tests of the tables."""
     means = {arm: value for arm in study.arms if (value := mean(study, arm, domain)) is not None}
@@ -64,7 +60,8 @@ def _against(study: Study, domain: ScoredDomain, first: Arm, second: Arm, share:
     for each in study.contrasts:
         if each.domain == domain.name and {each.first, each.second} == {first, second}:
             told = "tells" if each.better == first else "does not tell"
-            return f"; a test {told} it from {following}, p {p_value(each.p_holm)})"
+            p = p_value(each.p_holm)
+            return f"; a test {told} it from {following}, p {p if p.startswith('<') else f'= {p}'})"
     return f"; no test compares it with {following}), as they share fewer than two seeds"
 
 
