@@ -99,7 +99,7 @@ torture: setup  ## kills, damaged files, spoilt answers: make torture [ARGS="--r
 	@$(RUN) -m benchmarks.torture $(ARGS)
 
 test: setup  ## all tests
-	@$(RUN) -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup  ## format, lint, types
 	@$(RUN) -m ruff format --check .
