@@ -15,6 +15,7 @@ from threading import Thread
 
 import mlflow
 import pytest
+from filelock import FileLock
 from mlflow.tracking._tracking_service.utils import _get_store
 from sqlalchemy import make_url, text
 
@@ -238,6 +239,13 @@ def test_locked_sqlite_store_is_waited_for_as_long_as_a_server_and_not_when_stop
     assert waits_s() == patience_s() == 240
     with impatient():
         assert waits_s() == patience_s() == 4
+
+
+def test_process_that_holds_a_store_and_never_ends_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wbc.tracking.store.patience_s", lambda: 0.1)
+    with FileLock(store / "mlflow.db.lock"), pytest.raises(TrackingError, match=r"mlflow\.db\.lock' could not be acq"):
+        connect()
+    connect()
 
 
 def test_database_of_an_error_is_named_without_its_password() -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 
 from wbc.errors import TrackingError, mask
 from wbc.surroundings import experiment, leave_project_run, project_run, stop_async_logging, sweep_run
-from wbc.tracking.connection import check_database, check_server, check_settings, store_errors
+from wbc.tracking.connection import check_database, check_server, check_settings, patience_s, store_errors
 from wbc.tracking.database import (
     address_of,
     artifact_folder,
@@ -60,7 +60,7 @@ def connect() -> str:
     if stop_async_logging():
         _log.warning("MLFLOW_ENABLE_ASYNC_LOGGING is switched off: a run that goes on needs its values in their order.")
     database = database_file()
-    with store_errors(), FileLock(f"{database}.lock") if database else nullcontext():
+    with store_errors(), FileLock(f"{database}.lock", timeout=patience_s()) if database else nullcontext():
         if database:
             make_database(database)
         found = find_experiment()
