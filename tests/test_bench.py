@@ -136,9 +136,9 @@ def test_images_are_prepared_and_trained_on_at_each_size_and_shown(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = Bench(device="cpu", rounds=1, folder=tmp_path, limits={})
-    prepared, trained = measure_images(where, sizes=(10, 20))
+    prepared, trained = measure_images(where, sizes=(10,))
     assert [row["step"] for row in (prepared, trained)] == ["prepare", "train"]
-    assert all([point["at"] for point in row["points"]] == [10, 20] for row in (prepared, trained))
+    assert all([point["at"] for point in row["points"]] == [10] for row in (prepared, trained))
     assert all(point["peak_mb"] > 50 and point["seconds"] > 0 for row in (prepared, trained) for point in row["points"])
     assert not list(tmp_path.glob("small-*"))
     machine = {"name": "m", "device": "cpu", "limits": {"fp32_gflops": 1.0, "bf16_gflops": 1.0, "copy_gb_per_s": 1.0}}

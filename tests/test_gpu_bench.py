@@ -35,7 +35,7 @@ def gpu(workplace: Path) -> Gpu:
 
 
 def test_one_case_of_each_kind_is_measured_on_a_machine_without_a_gpu(tmp_path: Path) -> None:
-    kinds = ["ahead", "resnet50", "scoring", "at_once", "resnet50_without_tf32", "vgg16_bn"]
+    kinds = ["ahead", "resnet50", "scoring", "at_once", "resnet50_without_tf32"]
     options = ["--device", "cpu", "--small", "--rounds", "1", "--output", str(tmp_path), "--cases", ",".join(kinds)]
     environment = os.environ | {"PYTHON": sys.executable}
     done = subprocess.run([ROOT / "benchmarks/gpu.sh", *options], capture_output=True, text=True, env=environment)
@@ -49,7 +49,7 @@ def test_one_case_of_each_kind_is_measured_on_a_machine_without_a_gpu(tmp_path: 
     assert set(lines["at_once"]["ratio_to_1"]) == {"2"}
     tests = lines["tests, not compiled_full_model"]
     assert tests["exit_code"] == 0, tests
-    assert "4 of the paper's 9 models" in done.stdout  # with two that are taken as resnet50
+    assert "3 of the paper's 9 models" in done.stdout  # with two that are taken as resnet50
     assert content["taken_as"] == {"resnet50_fc": "resnet50", "resnet50_frozenbn": "resnet50"}
 
 

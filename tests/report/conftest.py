@@ -15,6 +15,9 @@ from wbc.data.cache import PixelCache
 from wbc.data.images import Images
 from wbc.evaluation.metrics import score
 from wbc.evaluation.records import Predictions
+from wbc.report.paper.contents import PAPER
+from wbc.report.paper.tables import accuracies
+from wbc.report.report import Contents
 from wbc.studies import resolve
 from wbc.tracking.runs import open_run
 from wbc.tracking.schema import Role
@@ -31,6 +34,8 @@ WRONG = {
 }
 """Which of ten images, two of each class in the classes' order, each run gets wrong; it says the next class instead."""
 
+QUICK: Contents = replace(PAPER, first=(accuracies,), parts=(), whole=frozenset())
+"""A report of Table 4 alone: drawing all figures takes seconds."""
 LogRun = Callable[..., str]
 
 

@@ -7,15 +7,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.report.conftest import QUICK
 from wbc.config import ReportConfig
 from wbc.report import records
 from wbc.report.folder import report_folder
-from wbc.report.paper.contents import PAPER
-from wbc.report.paper.tables import accuracies
 from wbc.report.records import read_records, stands
-from wbc.report.report import Contents, write_report
+from wbc.report.report import write_report
 
-_QUICK: Contents = replace(PAPER, first=(accuracies,), parts=(), whole=frozenset())
 Runs = dict[tuple[str, int], str]
 
 
@@ -25,7 +23,7 @@ def as_made(options: ReportConfig) -> bool:
 
 def test_report_stands_until_a_run_or_a_question_changes(golden_runs: Runs, options: ReportConfig) -> None:
     assert not as_made(options)
-    write_report(options, _QUICK)
+    write_report(options, QUICK)
     assert as_made(options)
     assert not as_made(replace(options, seeds="0"))
     mlflow.MlflowClient().set_tag(golden_runs["resnet50", 0], "sha256.predictions/smears_target.csv", "0")
@@ -44,12 +42,12 @@ def test_report_stands_until_a_run_or_a_question_changes(golden_runs: Runs, opti
 def test_report_that_is_not_whole_does_not_stand(
     golden_runs: Runs, options: ReportConfig, spoil: Callable[[Path], object]
 ) -> None:
-    spoil(write_report(options, _QUICK))
+    spoil(write_report(options, QUICK))
     assert not as_made(options)
 
 
 def test_report_whose_run_was_deleted_does_not_stand(golden_runs: Runs, options: ReportConfig) -> None:
-    write_report(options, _QUICK)
+    write_report(options, QUICK)
     (run,) = mlflow.search_runs(search_all_experiments=True, filter_string="tags.kind = 'report'", output_format="list")
     mlflow.delete_run(run.info.run_id)
     assert not as_made(options)
@@ -58,7 +56,7 @@ def test_report_whose_run_was_deleted_does_not_stand(golden_runs: Runs, options:
 def test_report_of_other_code_or_with_latex_since_does_not_stand(
     golden_runs: Runs, options: ReportConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_report(options, _QUICK)
+    write_report(options, QUICK)
     with monkeypatch.context() as other:
         other.setattr(records, "latex_engine", lambda: "another")
         assert not as_made(options)

@@ -14,7 +14,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from PIL import Image
 
 from tests.forks import run_module, start
-from tests.report.conftest import AWAY, HOME, WRONG, LogRun, arm, latest_report
+from tests.report.conftest import AWAY, HOME, QUICK, WRONG, LogRun, arm, latest_report
 from wbc.config import ReportConfig
 from wbc.errors import ConfigError, ReportError
 from wbc.report.description import describe
@@ -499,15 +499,15 @@ def test_description_offers_the_best_away_by_its_run_that_is_closest_to_the_mean
 def test_report_again_replaces_the_report_and_nothing_else(
     golden_runs: dict[tuple[str, int], str], options: ReportConfig, store: Path
 ) -> None:
-    folder = write_report(options, PAPER)
+    folder = write_report(options, QUICK)
     stale = folder / "tables" / "stale.csv"
     stale.touch()
-    write_report(options, PAPER)
+    write_report(options, QUICK)
     assert not stale.exists()
     assert sorted(path.name for path in store.iterdir() if path.name.startswith(".")) == []
     (folder / "thesis.tex").touch()
     with pytest.raises(ReportError, match=r"holds 'thesis\.tex', which is no part of a report"):
-        write_report(options, PAPER)
+        write_report(options, QUICK)
     assert (folder / "thesis.tex").exists()
 
 
