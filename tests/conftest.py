@@ -25,6 +25,10 @@ from wbc.data.splits import parse_source
 from wbc.processes import TERMINAL_SIGNALS
 from wbc.studies import resolve
 
+# What `make test ARGS=...` was given is not for the make that a test calls.
+for _name in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "ARGS"):
+    os.environ.pop(_name, None)
+
 # Signals are heard as in a terminal: `nohup`, or a shell's `&`, lets those that it starts ignore some.
 for _signum in (signal.SIGINT, *TERMINAL_SIGNALS):
     if signal.getsignal(_signum) is signal.SIG_IGN:
