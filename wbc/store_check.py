@@ -71,7 +71,12 @@ def _evaluation(run: StoredRun, config: RunConfig, artifact: str) -> str | None:
     planned = domain in own or (domain in tested and tested[domain].role == "home")
     if domain not in tested or (planned and adaptation in ("", *config.adapt)):
         return None
-    target = str(split_named(domain) or f"{FOLDER}{json.loads(tested[domain].origin).get('uri')}")
+    target = str(split_named(domain) or "")
+    if not target:
+        try:
+            target = f"{FOLDER}{json.loads(tested[domain].origin)['uri']}"
+        except (ValueError, LookupError, TypeError, RecursionError):  # a damaged record: nothing names the folder
+            return None
     words = [typed("RUN_ID", run.id), typed("TARGETS", target)]
     return " ".join(["make evaluate", *words, *([typed("ADAPT", adaptation)] if adaptation else [])])
 
